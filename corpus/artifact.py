@@ -1,0 +1,339 @@
+"""Artefacts: what a stage publishes, whole or not at all.
+
+    with publish(folder, kind="corpus.annotated", function=function) as draft:
+        write_parquet(draft.path / "documents.parquet", table)
+        draft.totals["documents"] = table.num_rows
+
+writes into a hidden neighbour of `folder`, hashes and fsyncs every file, writes `manifest.json` last and renames the
+neighbour into place. A reader believes the manifest, never a directory listing. An artefact is a function of what its
+`function` names (input hashes, settings, model hashes, code version); the function's hash is its fingerprint, and a
+stage runs again when and only when the fingerprint differs. There is no clock, host or path in a manifest: the same
+function gives the same bytes on any machine.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+FORMAT = "provender/1"
+
+
+def canonical_json(value: Any) -> bytes:
+    """UTF-8 JSON with sorted keys and no spaces: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def fingerprint(function: dict[str, Any]) -> str:
+    """SHA-256 (hex) of the canonical JSON of a function's description."""
+    return hashlib.sha256(canonical_json(function)).hexdigest()
+
+
+@cache
+def code_version(*packages: str) -> str:
+    """SHA-256 (hex) over the sources of the named import packages (names and bytes, sorted)."""
+    digest = hashlib.sha256()
+    for package in sorted(packages):
+        root = Path(str(import_module(package).__file__)).parent
+        for source in sorted(root.rglob("*.py")):
+            digest.update(f"{package}/{source.relative_to(root).as_posix()}\0".encode())
+            digest.update(hashlib.sha256(source.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def content_hash(path: str | Path) -> str:
+    """SHA-256 (hex) of a file's bytes, on any fsspec path; a folder's is that of its sorted (name, hash) list."""
+    local = Path(path)
+    if local.is_dir():
+        entries = [
+            (child.relative_to(local).as_posix(), content_hash(child))
+            for child in sorted(local.rglob("*"))
+            if child.is_file()
+        ]
+        return fingerprint({"folder": entries})
+    if local.is_file():
+        with open(local, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    with fsspec.open(str(path), "rb") as handle:
+        digest = hashlib.sha256()
+        while chunk := handle.read(1 << 22):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of an artefact: path relative to the artefact's folder, size in bytes, SHA-256, rows if it has any."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artefact is (kind, function and its fingerprint) and what it holds (files, totals)."""
+
+    kind: str
+    function: dict[str, Any]
+    files: tuple[FileEntry, ...]
+    totals: dict[str, Any] = field(default_factory=dict)
+    format: str = FORMAT
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.function)
+
+    def to_json(self) -> bytes:
+        body: dict[str, Any] = {"format": self.format, "kind": self.kind, "fingerprint": self.fingerprint}
+        body |= {"totals": self.totals, "files": [asdict(entry) for entry in self.files], "function": self.function}
+        return json.dumps(body, indent=1, ensure_ascii=False, sort_keys=False).encode() + b"\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The manifest of a published artefact. Raises ArtifactError when it is absent, unreadable or altered."""
+        path = Path(folder) / MANIFEST
+        try:
+            body = json.loads(path.read_bytes())
+            manifest = cls(
+                kind=body["kind"],
+                function=body["function"],
+                files=tuple(FileEntry(**entry) for entry in body["files"]),
+                totals=body["totals"],
+                format=body["format"],
+            )
+        except FileNotFoundError:
+            raise ArtifactError(
+                "no manifest, so nothing was published here", where=folder, todo="run the stage that makes it"
+            ) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(
+                "unreadable manifest", where=path, found=error, todo="delete the folder and run the stage again"
+            ) from None
+        if body["fingerprint"] != manifest.fingerprint:
+            raise ArtifactError(
+                "the manifest's fingerprint is not that of its function",
+                where=path,
+                found=body["fingerprint"],
+                todo="it was edited: delete the folder and run the stage again",
+            )
+        return manifest
+
+    def verify(self, folder: Path) -> None:
+        """Hash every file again; raises ArtifactError at the first that is missing or differs."""
+        for entry in self.files:
+            path = Path(folder) / entry.path
+            if not path.is_file():
+                raise ArtifactError("a file of the artefact is missing", where=path, todo="run the stage again")
+            if path.stat().st_size != entry.bytes or content_hash(path) != entry.sha256:
+                raise ArtifactError(
+                    "a file differs from its manifest",
+                    where=path,
+                    found=f"{path.stat().st_size} bytes, {entry.bytes} published",
+                    todo="delete the folder and run the stage again",
+                )
+
+
+def current(folder: Path, function: dict[str, Any]) -> Manifest | None:
+    """The manifest in `folder` if it was published by this very function and its files are there in full size."""
+    try:
+        manifest = Manifest.read(folder)
+    except ArtifactError:
+        return None
+    whole = all(
+        (Path(folder) / entry.path).is_file() and (Path(folder) / entry.path).stat().st_size == entry.bytes
+        for entry in manifest.files
+    )
+    return manifest if whole and manifest.fingerprint == fingerprint(function) else None
+
+
+@dataclass
+class Draft:
+    """An artefact being written: files go under `path`, their row counts into `rows`, sums into `totals`."""
+
+    path: Path
+    totals: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+@contextmanager
+def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: "RunLock | None" = None) -> Iterator[Draft]:
+    """Write an artefact and make it visible in one rename, replacing an older one of the same folder.
+
+    Nothing is published when the body raises, or when `lock` has passed to another run in the meantime (a worker that
+    outlived its killed parent must not publish over its successor).
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if lock is not None:
+        lock.check()
+    sweep(folder)
+    draft = Draft(folder.parent / f".{folder.name}.draft-{secrets.token_hex(6)}")
+    draft.path.mkdir()
+    try:
+        yield draft
+        paths = sorted(path for path in draft.path.rglob("*") if path.is_file())
+        files = []
+        for path in paths:
+            name = path.relative_to(draft.path).as_posix()
+            fsync(path)
+            files.append(FileEntry(name, path.stat().st_size, content_hash(path), draft.rows.get(name)))
+        manifest = Manifest(kind, function, tuple(files), draft.totals)
+        (draft.path / MANIFEST).write_bytes(manifest.to_json())
+        fsync(draft.path / MANIFEST)
+        for child in draft.path.rglob("*"):
+            if child.is_dir():
+                fsync(child)
+        fsync(draft.path)
+        if lock is not None:
+            lock.check()
+        if folder.exists():
+            old = folder.parent / f".{folder.name}.old-{secrets.token_hex(6)}"
+            os.rename(folder, old)
+            os.rename(draft.path, folder)
+            shutil.rmtree(old)
+        else:
+            os.rename(draft.path, folder)
+        fsync(folder.parent)
+    except BaseException:
+        shutil.rmtree(draft.path, ignore_errors=True)
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed publishers of `folder` left behind (callers hold the run lock, so none is alive)."""
+    for leftover in folder.parent.glob(f".{folder.name}.*-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def fsync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Replace one small file in one rename, for files that are not artefacts (state, indexes)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    draft.write_bytes(data)
+    fsync(draft)
+    os.replace(draft, path)
+    fsync(path.parent)
+
+
+def write_parquet(path: Path, batches: pa.Table | Iterable[pa.RecordBatch], schema: pa.Schema | None = None) -> int:
+    """Write parquet with page checksums and zstd; returns the rows. Raises pa.ArrowInvalid when a batch has another
+    schema. Row groups are those of the batches given, so equal batches give equal bytes."""
+    if isinstance(batches, pa.Table):
+        schema = schema or batches.schema
+        batches = batches.to_batches(max_chunksize=65_536)
+    if schema is None:
+        raise ValueError("write_parquet needs the schema of a stream of batches")
+    rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return rows
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read parquet verifying every page's checksum. Raises ArtifactError when a page is damaged."""
+    try:
+        # ParquetFile, not read_table: the latter takes a folder called source=x for a partition.
+        with pq.ParquetFile(path, page_checksum_verification=True) as handle:
+            return handle.read(columns=columns)
+    except FileNotFoundError:
+        raise ArtifactError("missing file", where=path, todo="run the stage that writes it") from None
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None
+
+
+def scan_parquet(path: Path, columns: list[str] | None = None, rows: int = 1024) -> Iterator[pa.RecordBatch]:
+    """Stream parquet in record batches of at most `rows`, checksums verified; memory does not grow with the file."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as handle:
+            yield from handle.iter_batches(batch_size=rows, columns=columns)
+    except FileNotFoundError:
+        raise ArtifactError("missing file", where=path, todo="run the stage that writes it") from None
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None
+
+
+class RunLock:
+    """One run per workspace: an advisory lock the kernel frees when its holder dies, and a token naming the holder.
+
+    Workers receive the token by pickling and call `check()` before they publish.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self.path = Path(workspace) / ".lock"
+        self.token = secrets.token_hex(16)
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise ArtifactError(
+                "another run is working in this folder",
+                where=self.path.parent,
+                found=self._holder(),
+                todo="wait for it, stop it, or choose another folder with --set workspace=…",
+            ) from None
+        self._descriptor = descriptor
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, canonical_json({"token": self.token, "pid": os.getpid(), "host": socket.gethostname()}))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "token": self.token, "_descriptor": None}
+
+    def _holder(self) -> str:
+        try:
+            holder = json.loads(self.path.read_bytes())
+            return f"process {holder['pid']} on {holder['host']}"
+        except (OSError, ValueError, KeyError):
+            return "an unnamed process"
+
+    def check(self) -> None:
+        """Raise ArtifactError unless this run still holds the workspace."""
+        try:
+            token = json.loads(self.path.read_bytes())["token"]
+        except (OSError, ValueError, KeyError):
+            token = None
+        if token != self.token:
+            raise ArtifactError(
+                "this worker's run has ended; its output is discarded", where=self.path.parent, found=self._holder()
+            )

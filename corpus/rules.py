@@ -1,0 +1,40 @@
+"""Rules: a decision about a measured column, stated once.
+
+Every threshold of a recipe becomes a `Rule`; `corpus.select` evaluates the rules over the stored columns in the
+recipe's order and the first that fails names the drop. Nothing is measured here, so changing a bound re-decides in
+seconds.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`fails` is true for a row to drop; null (not measured) passes. `detail` renders value and bound, "41 < 50"."""
+
+    step: str
+    reason: str
+    fails: pl.Expr
+    detail: pl.Expr
+
+
+def at_least(step: str, reason: str, column: str, bound: float) -> Rule:
+    """Drop where `column` < `bound`."""
+    value = pl.col(column)
+    return Rule(step, reason, value < bound, pl.format("{} < {}", _shown(value), pl.lit(_number(bound))))
+
+
+def at_most(step: str, reason: str, column: str, bound: float) -> Rule:
+    """Drop where `column` > `bound`."""
+    value = pl.col(column)
+    return Rule(step, reason, value > bound, pl.format("{} > {}", _shown(value), pl.lit(_number(bound))))
+
+
+def _shown(value: pl.Expr) -> pl.Expr:
+    return value.cast(pl.Float64).round_sig_figs(6).cast(pl.String).str.strip_suffix(".0")
+
+
+def _number(bound: float) -> str:
+    return f"{bound:g}" if bound != int(bound) else str(int(bound))

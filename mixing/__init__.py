@@ -1,0 +1,1 @@
+"""Token stores → a compiled mixture plan → batches of tokens."""

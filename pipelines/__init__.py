@@ -1,0 +1,1 @@
+"""What a person runs: recipes, stages, the command line, the audit."""

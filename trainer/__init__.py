@@ -1,0 +1,1 @@
+"""A mixture plan → continued pre-training → checkpoints and a model."""
