@@ -10,14 +10,17 @@ A custom step is a subclass of `Step` with a `process` method (see docs/custom-s
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import Any, ClassVar, Literal
 
 import datatrove.data
 import numpy as np
 import pyarrow as pa
 from datatrove.pipeline.base import PipelineStep
+from pydantic import Field
 
 from corpus.document import Batch
+from corpus.errors import ConfigError
 from corpus.settings import Settings
 
 
@@ -45,6 +48,28 @@ class Step(PipelineStep):
                 batch = self.process(batch)
             self.stat_update("documents", value=len(batch), unit="batch")
             yield batch
+
+
+class StockSettings(Settings):
+    """A stock datatrove block by its import path, or a `Step` of your own that can be imported."""
+
+    kind: Literal["datatrove"]
+    block: str = Field(description="such as datatrove.pipeline.filters.C4QualityFilter")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    def build(self) -> "Step":
+        """The block, wrapped unless it is a columnar step already. Raises ConfigError when it cannot be made."""
+        module, _, name = self.block.rpartition(".")
+        try:
+            block = getattr(import_module(module), name)(**self.options)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise ConfigError(
+                "this block cannot be made",
+                where=self.block,
+                found=error,
+                todo="check its import path and the names of its options",
+            ) from None
+        return block if isinstance(block, Step) else Stock(block)
 
 
 class Stock(Step):

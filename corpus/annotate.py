@@ -1,0 +1,197 @@
+"""The annotate stage: raw files → one row per record, cleaned and measured, nothing decided.
+
+    ReadUnit → the source's own steps (extract, repair, deidentify, language, quality, …) → CommitUnit
+
+Every record the reader framed is a row of the unit's `documents.parquet`, readable or not. The unit is published only
+when its rows are as many as the reader counted and every change of bytes is booked under an edit.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datatrove.pipeline.base import PipelineStep
+
+from corpus.artifact import RunLock, code_version, publish, write_parquet
+from corpus.document import BASE, EDIT, Batch, Document, batches
+from corpus.engine import Heartbeat, Unit, unit_function
+from corpus.errors import ArtifactError
+from corpus.readers import InputFile, Reader, Tally
+from corpus.step import Step
+
+DOCUMENTS = "documents.parquet"
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A source with what is done to it: its reader and its steps in order."""
+
+    name: str
+    reader: Reader
+    steps: tuple[Step, ...]
+
+    def schema(self) -> pa.Schema:
+        """Columns of the source's shards, known before the first document."""
+        edits = dict.fromkeys(edit for step in self.steps for edit in step.edits)
+        fields = list(BASE) + [pa.field(EDIT + edit, pa.int64()) for edit in edits]
+        fields += [pa.field(name, kind) for step in self.steps for name, kind in step.columns.items()]
+        return pa.schema(fields)
+
+
+def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
+    """The units of a source: its files in order of path, grouped until a group holds `unit_bytes`.
+
+    The function of a unit names the content hashes of its files, so every input is read once here.
+    """
+    groups: list[list[InputFile]] = []
+    weight = unit_bytes
+    for file in line.reader.files():
+        if weight >= unit_bytes:
+            groups.append([])
+            weight = 0
+        groups[-1].append(file)
+        weight += file.bytes
+    common = {
+        "source": line.name,
+        "reader": line.reader.settings.identity(),
+        "steps": [step.identity() for step in line.steps],
+        "code": code_version("corpus"),
+    }
+    return [
+        Unit(
+            folder=root / line.name / f"{index:05d}",
+            function=unit_function(
+                "corpus.annotated",
+                inputs=[[file.path, _input_hash(line.reader, file)] for file in group],
+                **common,
+            ),
+            weight=sum(file.bytes for file in group),
+            work=(line.name, tuple(group)),
+        )
+        for index, group in enumerate(groups)
+    ]
+
+
+def _input_hash(reader: Reader, file: InputFile) -> str:
+    """SHA-256 (hex) of an input file as it lies there, compressed or not."""
+    with reader.root.filesystem.open(f"{reader.root.folder}/{file.path}", "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@dataclass
+class _Counts:
+    """The reader's own count of a unit, shared by the first and the last step of one rank."""
+
+    tally: Tally = field(default_factory=Tally)
+
+
+class ReadUnit(PipelineStep):
+    """Reads the files of this rank's unit into batches and reports progress."""
+
+    name = "read"
+    type = "unit reader"
+
+    def __init__(self, units: Sequence[Unit], lines: Mapping[str, SourceLine], counts: _Counts, heartbeat: Heartbeat):
+        super().__init__()
+        self.units, self.lines, self.counts, self.heartbeat = units, lines, counts, heartbeat
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:  # type: ignore[override]
+        source, files = self.units[rank].work
+        reader = self.lines[source].reader
+        self.counts.tally = Tally()
+        done, last = 0, monotonic()
+
+        def documents() -> Iterator[Document]:
+            for file in files:
+                yield from reader.read(file, self.counts.tally)
+
+        for batch in batches(documents()):
+            yield batch
+            done += pc.sum(batch["bytes_in"]).as_py() or 0
+            if monotonic() - last > 0.5:
+                self.heartbeat.beat(rank, min(done, self.units[rank].weight))
+                last = monotonic()
+        self.heartbeat.beat(rank, self.units[rank].weight)
+
+
+class SourceSteps(PipelineStep):
+    """The steps of the source that owns this rank's unit, one after another."""
+
+    name = "steps"
+    type = "source steps"
+
+    def __init__(self, units: Sequence[Unit], lines: Mapping[str, SourceLine]):
+        super().__init__()
+        self.units, self.lines = units, lines
+
+    def run(self, data: Iterable[Batch], rank: int = 0, world_size: int = 1) -> Iterator[Batch]:  # type: ignore[override]
+        for step in self.lines[self.units[rank].work[0]].steps:
+            data = step.run(data, rank, world_size)
+        yield from data
+
+
+class CommitUnit(PipelineStep):
+    """Writes the unit, checks conservation and publishes it."""
+
+    name = "commit"
+    type = "unit writer"
+
+    def __init__(self, units: Sequence[Unit], lines: Mapping[str, SourceLine], counts: _Counts, lock: RunLock):
+        super().__init__()
+        self.units, self.lines, self.counts, self.lock = units, lines, counts, lock
+
+    def run(self, data: Iterable[Batch], rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+        unit = self.units[rank]
+        schema = self.lines[unit.work[0]].schema()
+        with publish(unit.folder, kind="corpus.annotated", function=unit.function, lock=self.lock) as draft:
+            checked = (_conform(batch, schema, unit.name) for batch in data)
+            rows = write_parquet(draft.path / DOCUMENTS, checked, schema)
+            tally = self.counts.tally
+            if rows != tally.records:
+                raise ArtifactError(
+                    "records were lost or made up between the reader and the shard; it is not committed",
+                    where=unit.name,
+                    found=f"{rows} rows for {tally.records} records",
+                    todo="a step changed the number of rows of a batch: see the steps of this source",
+                )
+            draft.rows[DOCUMENTS] = rows
+            draft.totals |= {"records": rows, "blank_lines": tally.blank, "input_bytes": tally.bytes}
+
+
+def _conform(batch: Batch, schema: pa.Schema, where: str) -> pa.RecordBatch:
+    """The batch with exactly the columns of `schema`: 0 for an edit not made, null for a measurement not made."""
+    unbooked = batch.unbalanced()
+    if len(unbooked):
+        raise ArtifactError(
+            "the text changed by more bytes than its edits book; the shard is not committed",
+            where=f"{where}, {batch['file'][int(unbooked[0])]} record {batch['position'][int(unbooked[0])]}",
+            found=f"{len(unbooked)} documents",
+            todo="a step replaced the text without Batch.with_text: see the steps of this source",
+        )
+    columns = []
+    for column in schema:
+        if column.name in batch:
+            columns.append(batch[column.name].cast(column.type))
+        elif column.name.startswith(EDIT):
+            columns.append(pa.array(np.zeros(len(batch), np.int64)))
+        else:
+            columns.append(pa.nulls(len(batch), column.type))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def annotate_pipeline(
+    units: Sequence[Unit], heartbeat: Heartbeat, lines: Mapping[str, SourceLine], lock: RunLock
+) -> list[PipelineStep]:
+    """The datatrove pipeline of the stage."""
+    counts = _Counts()
+    return [
+        ReadUnit(units, lines, counts, heartbeat),
+        SourceSteps(units, lines),
+        CommitUnit(units, lines, counts, lock),
+    ]

@@ -1,0 +1,142 @@
+"""The decide stage: stored columns → one decision per record. Texts are not read, nothing is measured.
+
+For each source the rules of the recipe are evaluated over its columns in order; the first that fails names the drop.
+Then, over all sources together, one keeper is chosen per group of duplicates among the documents that passed, and the
+kept documents are split: a cluster falls into train or validation as a whole, by a seeded hash of its smallest id, so
+that no near-copy of a validation document is trained on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from corpus.artifact import read_parquet
+from corpus.document import EDIT, QUARANTINE
+from corpus.rules import Rule
+
+DECISIONS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("unit", pa.int32(), nullable=False),
+        pa.field("fate", pa.string(), nullable=False),
+        pa.field("step", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("cluster", pa.string()),
+        pa.field("duplicate_of", pa.string()),
+        pa.field("duplicate_kind", pa.string()),
+        pa.field("similarity", pa.float32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class UnitFiles:
+    """The column files of one annotated unit, row by row about the same records."""
+
+    paths: tuple[Path, ...]
+
+    def names(self) -> set[str]:
+        return {name for path in self.paths for name in pq.read_schema(path).names}
+
+    def read(self, columns: Sequence[str]) -> pl.DataFrame:
+        """The asked columns that exist, in the order of the records."""
+        frames = []
+        for path in self.paths:
+            present = pq.read_schema(path).names
+            asked = [name for name in columns if name in present and not any(name in f.columns for f in frames)]
+            if asked:
+                frames.append(pl.DataFrame(pl.from_arrow(read_parquet(path, asked))))
+        return pl.concat(frames, how="horizontal")
+
+
+def read_columns(units: Sequence[UnitFiles], rules: Sequence[Rule]) -> pl.DataFrame:
+    """What deciding on a source needs: its rules' columns, ids, verdicts, the bytes of the text; one row per record.
+
+    Memory: the asked columns of one source; texts are never loaded.
+    """
+    needed = {name for rule in rules for expr in (rule.fails, rule.detail) for name in expr.meta.root_names()}
+    frames = []
+    for index, unit in enumerate(units):
+        names = unit.names()
+        edits = sorted(name for name in names if name.startswith(EDIT))
+        base = ["id", "step", "reason", "bytes_in", *edits, *sorted(needed - {"id", "step", "reason", "bytes_in"})]
+        frame = unit.read(base)
+        size = pl.sum_horizontal("bytes_in", *edits).alias("bytes")
+        frames.append(frame.with_columns(size, pl.lit(index, pl.Int32).alias("unit")).drop(edits))
+    frame = pl.concat(frames, how="diagonal")
+    missing = [pl.lit(None).alias(name) for name in sorted(needed - set(frame.columns))]
+    return frame.with_columns(missing)
+
+
+def apply_rules(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
+    """Adds fate, and step, reason and detail of the first failing rule; the reader's verdicts stand before any rule."""
+    verdict = pl.col("step").is_not_null()
+    failing = [pl.when(rule.fails.fill_null(False)).then(index) for index, rule in enumerate(rules)]
+    first = (
+        pl.coalesce(*failing, pl.lit(None, pl.Int32)).alias("_first")
+        if rules
+        else pl.lit(None, pl.Int32).alias("_first")
+    )
+    frame = frame.with_columns(pl.when(verdict).then(None).otherwise(first).alias("_first"))
+    step, reason, detail = pl.col("step"), pl.col("reason"), pl.lit(None, pl.String)
+    for index, rule in enumerate(rules):
+        hit = pl.col("_first") == index
+        step = pl.when(hit).then(pl.lit(rule.step)).otherwise(step)
+        reason = pl.when(hit).then(pl.lit(rule.reason)).otherwise(reason)
+        detail = pl.when(hit).then(rule.detail).otherwise(detail)
+    frame = frame.with_columns(detail.alias("detail"), step.alias("step"), reason.alias("reason"))
+    quarantined = pl.col("step") == QUARANTINE
+    fate = (
+        pl.when(quarantined.fill_null(False))
+        .then(pl.lit("quarantined"))
+        .when(pl.col("step").is_not_null())
+        .then(pl.lit("dropped"))
+        .otherwise(pl.lit("kept"))
+    )
+    return frame.with_columns(fate.alias("fate")).drop("_first")
+
+
+def drop_duplicates(frame: pl.DataFrame, removals: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
+    """Book the removals (id, duplicate_of, kind, similarity) as drops, and every document's cluster."""
+    frame = frame.join(clusters.select("id", "cluster"), on="id", how="left", maintain_order="left")
+    frame = frame.join(
+        removals.select("id", "duplicate_of", pl.col("kind").alias("duplicate_kind"), "similarity"),
+        on="id",
+        how="left",
+        maintain_order="left",
+    )
+    removed = pl.col("duplicate_of").is_not_null() & (pl.col("fate") == "kept")
+    shown = pl.format("similarity {}", pl.col("similarity").cast(pl.Float64).round(3))
+    return frame.with_columns(
+        pl.when(removed).then(pl.lit("dropped")).otherwise("fate").alias("fate"),
+        pl.when(removed).then(pl.lit("duplicates")).otherwise("step").alias("step"),
+        pl.when(removed).then(pl.format("{} copy", "duplicate_kind")).otherwise("reason").alias("reason"),
+        pl.when(removed).then(shown).otherwise("detail").alias("detail"),
+    )
+
+
+def split_documents(frame: pl.DataFrame, shares: Mapping[str, float], seed: int) -> pl.DataFrame:
+    """Adds `split`: "validation" for a share of the kept documents of each source, "train" for the others.
+
+    `shares` by source. The lot is drawn per cluster (a document alone is its own), so copies stay together.
+    """
+    keys = frame.select(pl.coalesce("cluster", "id").alias("key"))["key"]
+    lots = [xxhash.xxh3_64_intdigest(f"{seed}\0{key}".encode()) / 2.0**64 for key in keys]
+    share = pl.col("source").replace_strict(dict(shares), return_dtype=pl.Float64)
+    frame = frame.with_columns(pl.Series("_lot", lots, pl.Float64))
+    split = pl.when(pl.col("_lot") < share).then(pl.lit("validation")).otherwise(pl.lit("train"))
+    return frame.with_columns(pl.when(pl.col("fate") == "kept").then(split).alias("split")).drop("_lot")
+
+
+def as_decisions(frame: pl.DataFrame) -> pa.Table:
+    """The frame with the columns and types of `DECISIONS`."""
+    table: Any = frame.select(DECISIONS.names).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return table.cast(DECISIONS)

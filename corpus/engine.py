@@ -1,0 +1,159 @@
+"""The engine: a stage's missing units, run as the ranks of a datatrove pipeline.
+
+    units = [Unit(folder, function, weight), …]          one published folder each
+    run_units("annotate", units, pipeline, …)            pipeline: datatrove steps; rank r works on pending unit r
+
+What is already published by the same function is skipped; datatrove's own completion markers, which ignore the
+configuration, are not used. Units are cut by the inputs and the recipe, never by the workers, so any number of workers
+and any interruption give the same folders. Nothing here assumes that the ranks run on this machine: a rank knows its
+unit by the pickled pipeline, shares no memory with the others and reports its progress through a file.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from corpus.artifact import RunLock, current, write_atomic
+from corpus.settings import Settings
+
+# loguru prints the values of local variables in tracebacks, which would put document text into logs.
+os.environ.setdefault("LOGURU_DIAGNOSE", "NO")
+
+
+class LocalSettings(Settings):
+    """Run on this machine, `workers` processes at a time (default: one per core)."""
+
+    kind: Literal["local"] = "local"
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+
+
+ExecutorSettings = LocalSettings
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of a stage: the folder it publishes, the function it is of, its weight in bytes, what to work on."""
+
+    folder: Path
+    function: dict[str, Any]
+    weight: int
+    work: Any = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+
+class Progress(Protocol):
+    """Called with bytes done, bytes in all, units done, units in all."""
+
+    def __call__(self, done: int, total: int, units: int, all_units: int) -> None: ...
+
+
+def silent(done: int, total: int, units: int, all_units: int) -> None:
+    """The progress of a stage nobody watches."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage did: units published now, and units found published by the same function."""
+
+    ran: int
+    skipped: int
+
+
+def pending(units: Sequence[Unit]) -> list[Unit]:
+    """The units that are not published by their function, in order."""
+    return [unit for unit in units if current(unit.folder, unit.function) is None]
+
+
+def run_units(
+    stage: str,
+    units: Sequence[Unit],
+    pipeline: Callable[[list[Unit], "Heartbeat"], list[Any]],
+    *,
+    executor: ExecutorSettings,
+    logs: Path,
+    progress: Progress = silent,
+) -> Outcome:
+    """Publish every missing unit. `pipeline` builds the datatrove steps for the pending units; the last step commits.
+
+    Raises what a step raised, after the other running ranks ended; units published by then stay.
+    """
+    todo = pending(units)
+    outcome = Outcome(ran=len(todo), skipped=len(units) - len(todo))
+    if not todo:
+        return outcome
+    logging_dir = logs / stage
+    shutil.rmtree(logging_dir, ignore_errors=True)
+    heartbeat = Heartbeat(logging_dir / "progress")
+    steps = pipeline(todo, heartbeat)
+    total = sum(unit.weight for unit in todo)
+    with _watch(heartbeat, todo, total, progress):
+        _local(steps, len(todo), executor, logging_dir)
+    progress(total, total, len(todo), len(todo))
+    return outcome
+
+
+def _local(steps: list[Any], tasks: int, executor: LocalSettings, logging_dir: Path) -> None:
+    # Imported here: datatrove's executors take a fifth of a second, which `--help` should not pay.
+    from corpus.local_executor import QuietLocalExecutor
+
+    QuietLocalExecutor(
+        pipeline=steps,
+        tasks=tasks,
+        workers=min(executor.workers, tasks),
+        logging_dir=str(logging_dir),
+        skip_completed=False,
+    ).run()
+
+
+class Heartbeat:
+    """Bytes done by each running rank, through one small file per rank (any worker on any node can write one)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def beat(self, rank: int, done: int) -> None:
+        write_atomic(self.folder / f"{rank:05d}", json.dumps(done).encode())
+
+    def total(self) -> int:
+        total = 0
+        for path in self.folder.glob("[0-9]*"):
+            with contextlib.suppress(OSError, ValueError):
+                total += json.loads(path.read_bytes())
+        return total
+
+
+@contextlib.contextmanager
+def _watch(heartbeat: Heartbeat, todo: list[Unit], total: int, progress: Progress) -> Iterator[None]:
+    stop = threading.Event()
+
+    def poll() -> None:
+        while not stop.wait(0.5):
+            units = sum((unit.folder / "manifest.json").exists() for unit in todo)
+            progress(min(heartbeat.total(), total), total, min(units, len(todo)), len(todo))
+
+    watcher = threading.Thread(target=poll, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def unit_function(kind: str, **parts: Any) -> dict[str, Any]:
+    """The description of a unit's function; `kind` names the stage, `parts` its inputs, settings and code."""
+    return {"kind": kind} | parts
+
+
+__all__ = ["ExecutorSettings", "Heartbeat", "Outcome", "Progress", "RunLock", "Unit", "run_units", "unit_function"]

@@ -1,0 +1,353 @@
+"""The assembly: what `provender corpus` does, stage by stage.
+
+    annotate     every source, unit by unit                 → annotate/<source>/<unit>/
+    lm           KenLM from chosen documents                → lm/<name>/
+    perplexity   a column per unit                          → perplexity/<source>/<unit>/
+    duplicates   clusters over all sources                  → duplicates/
+    decide       rules, keepers, splits on stored columns   → decisions/
+    select       kept and dropped shards, ledger            → selected/<source>/<unit>/
+    corpus       the folder that is handed on               → corpus/
+    tokens       a store per source and split               → tokens/<source>/<split>/
+
+Each stage is skipped when its fingerprint stands. Thresholds enter at `decide`: changing one re-reads no raw text.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units
+from corpus.artifact import Manifest, RunLock, code_version, current, publish, read_parquet, write_parquet
+from corpus.artifact import scan_parquet as scan
+from corpus.collect import Card, collect_corpus
+from corpus.decide import UnitFiles, apply_rules, as_decisions, drop_duplicates, read_columns, split_documents
+from corpus.dedup import find_clusters, find_removals
+from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units, unit_function
+from corpus.errors import DataError
+from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
+from corpus.perplexity import PerplexitySettings, find_kenlm_tools, normalised, train_kenlm
+from corpus.readers import make_reader
+from corpus.recipe import CorpusSettings, SourceSettings, TrainedLm
+from corpus.rules import Rule
+from corpus.select import INTERNAL, SPLITS, SelectUnit, SelectWork
+from corpus.tokenize import StoreUnit, StoreWork, TokenizerSettings, TokensSettings
+
+
+class Watch(Protocol):
+    """Shows a stage: a context whose value has `update(done, total, note)` and `close(result)`."""
+
+    def __call__(self, title: str) -> AbstractContextManager[Any]: ...
+
+
+class Preparation:
+    """One preparation of a corpus in a workspace; the caller holds the workspace's lock."""
+
+    def __init__(
+        self,
+        settings: CorpusSettings,
+        tokenizer: TokenizerSettings,
+        workspace: Path,
+        *,
+        executor: ExecutorSettings,
+        seed: int,
+        phi: bool,
+        lock: RunLock,
+        watch: Watch,
+    ) -> None:
+        self.settings, self.tokenizer, self.workspace = settings, tokenizer, workspace
+        self.executor, self.seed, self.phi, self.lock, self.watch = executor, seed, phi, lock, watch
+
+    @cached_property
+    def lines(self) -> dict[str, SourceLine]:
+        """Sources with their built steps; every source is signed for deduplication and its tokens are counted."""
+        lines = {}
+        for source in self.settings.sources:
+            steps = [step.build() for step in self.settings.steps_of(source)]
+            if self.settings.duplicates is not None:
+                steps.append(self.settings.duplicates.signature.build())
+            steps.append(TokensSettings(kind="tokens").build(self.tokenizer))
+            lines[source.name] = SourceLine(source.name, make_reader(source.reader, source.name), tuple(steps))
+        return lines
+
+    @cached_property
+    def annotated(self) -> dict[str, list[Unit]]:
+        root = self.workspace / "annotate"
+        return {name: cut_units(line, root, self.settings.unit_bytes) for name, line in self.lines.items()}
+
+    def run(self, card: Card, description: dict[str, Any]) -> Manifest:
+        """All stages; the manifest of the corpus folder. Raises DataError when nothing is kept."""
+        self._units(
+            "annotate",
+            self._all(self.annotated),
+            lambda units, beat: annotate_pipeline(units, beat, self.lines, self.lock),
+        )
+        models = {name: self._learn(name, lm) for name, lm in self.settings.lm.items()}
+        perplexity = self._perplexity(models)
+        files = {
+            name: [
+                UnitFiles((unit.folder / DOCUMENTS, *(measured.folder / COLUMNS for measured in perplexity[name][i : i + 1])))
+                for i, unit in enumerate(units)
+            ]
+            for name, units in self.annotated.items()
+        }
+        stages = self._all(self.annotated) + self._all(perplexity)
+        decisions = self._decide(files, [Manifest.read(unit.folder).fingerprint for unit in stages])
+        selected = self._select(files, decisions)
+        with self.watch("corpus") as meter:
+            manifest, outcome = collect_corpus(
+                self.workspace / "corpus", selected, card=card, description=description, lock=self.lock
+            )
+            meter.close(_said(outcome))
+        kept = sum(source["kept"]["documents"] for source in manifest.totals["sources"].values())
+        if not kept:
+            raise DataError(
+                "no document was kept",
+                where=self.workspace / "corpus",
+                found=_leading_reasons(manifest),
+                todo="loosen the rule that dropped most under `decide`; raw text will not be read again",
+            )
+        self._tokenize(manifest)
+        return manifest
+
+    @staticmethod
+    def _all(units: dict[str, list[Unit]]) -> list[Unit]:
+        return [unit for parts in units.values() for unit in parts]
+
+    def _units(self, stage: str, units: list[Unit], pipeline: Callable[[list[Unit], Heartbeat], list[Any]]) -> None:
+        with self.watch(stage) as meter:
+            outcome = run_units(
+                stage,
+                units,
+                pipeline,
+                executor=self.executor,
+                logs=self.workspace / "logs",
+                progress=lambda done, total, ended, of: meter.update(done, total, f"({ended} of {of} units)"),
+            )
+            meter.close(_said(outcome))
+
+    def _rules(self, source: SourceSettings) -> list[Rule]:
+        return [rule for settings in self.settings.rules_of(source) for rule in settings.rules()]
+
+    def _learn(self, name: str, lm: TrainedLm) -> Path:
+        """Train KenLM on a seeded share of the documents of the named sources that pass every other rule."""
+        folder = self.workspace / "lm" / name
+        chosen = [source for source in self.settings.sources if source.name in lm.sources]
+        function = {
+            "kind": "corpus.lm",
+            "settings": lm.identity(),
+            "seed": self.seed,
+            "rules": {s.name: [rule.identity() for rule in self.settings.rules_of(s)] for s in chosen},
+            "units": [
+                Manifest.read(unit.folder).fingerprint for source in chosen for unit in self.annotated[source.name]
+            ],
+            "code": code_version("corpus"),
+        }
+        with self.watch(f"lm {name}") as meter:
+            if current(folder, function) is not None:
+                meter.close(_said(Outcome(0, 1)))
+                return folder
+            lmplz, build_binary = find_kenlm_tools()
+            with publish(folder, kind="corpus.lm", function=function, lock=self.lock) as draft:
+                lines = (line for source in chosen for line in self._learning_lines(source, lm))
+                train_kenlm(lines, draft.path, lm.kenlm, lmplz, build_binary)
+            meter.close(_said(Outcome(1, 0)))
+        return folder
+
+    def _learning_lines(self, source: SourceSettings, lm: TrainedLm) -> Iterator[str]:
+        units = self.annotated[source.name]
+        rules = [rule for rule in self._rules(source) if rule.step != "perplexity"]
+        frame = apply_rules(read_columns([UnitFiles((unit.folder / DOCUMENTS,)) for unit in units], rules), rules)
+        kept = set(frame.filter(pl.col("fate") == "kept")["id"])
+        bound = int(lm.share * 2**64)
+        for unit in units:
+            for rows in scan(unit.folder / DOCUMENTS, ["id", "text"]):
+                ids = rows["id"].to_pylist()
+                lots = [xxhash.xxh3_64_intdigest(f"{self.seed}\0lm\0{key}".encode()) < bound for key in ids]
+                mask = pa.array([key in kept and lot for key, lot in zip(ids, lots, strict=True)])
+                yield from normalised(rows["text"].filter(mask))
+
+    def _perplexity(self, models: dict[str, Path]) -> dict[str, list[Unit]]:
+        """The perplexity columns of the sources that name a model; no units for the others."""
+        units: dict[str, list[Unit]] = {source.name: [] for source in self.settings.sources}
+        for source in self.settings.sources:
+            if source.perplexity is None:
+                continue
+            settings = PerplexitySettings(model=str(models.get(source.perplexity, source.perplexity)))
+            step = settings.build()
+            units[source.name] = [
+                Unit(
+                    folder=self.workspace / "perplexity" / source.name / unit.folder.name,
+                    function=unit_function(
+                        "corpus.measured",
+                        documents=Manifest.read(unit.folder).fingerprint,
+                        step=step.identity(),
+                        code=code_version("corpus"),
+                    ),
+                    weight=(unit.folder / DOCUMENTS).stat().st_size,
+                    work=MeasureWork(unit.folder / DOCUMENTS, step),
+                )
+                for unit in self.annotated[source.name]
+            ]
+        if flat := self._all(units):
+            self._units("perplexity", flat, lambda todo, beat: [MeasureUnit(todo, beat, self.lock)])
+        return units
+
+    def _clusters(self, fingerprints: list[str]) -> Path:
+        """Clusters of copies over all sources, as clusters.parquet and pairs.parquet."""
+        folder = self.workspace / "duplicates"
+        assert self.settings.duplicates is not None
+        function = {
+            "kind": "corpus.duplicates",
+            "settings": self.settings.duplicates.identity(),
+            "units": fingerprints,
+            "code": code_version("corpus"),
+        }
+        with self.watch("duplicates") as meter:
+            if current(folder, function) is not None:
+                meter.close(_said(Outcome(0, 1)))
+                return folder
+            with publish(folder, kind="corpus.duplicates", function=function, lock=self.lock) as draft:
+                paths = [unit.folder / DOCUMENTS for unit in self._all(self.annotated)]
+                found = find_clusters(paths, self.settings.duplicates)
+                for name, table in (("clusters", found.clusters), ("pairs", found.pairs)):
+                    draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
+                draft.totals |= {"clusters": pl.DataFrame(pl.from_arrow(found.clusters))["cluster"].n_unique()}
+                draft.totals |= {"documents": found.clusters.num_rows, "pairs": found.pairs.num_rows}
+            meter.close(_said(Outcome(1, 0)))
+        return folder
+
+    def _decide(self, files: dict[str, list[UnitFiles]], fingerprints: list[str]) -> Path:
+        settings = self.settings
+        clusters = None
+        if settings.duplicates is not None:
+            clusters = self._clusters([Manifest.read(u.folder).fingerprint for u in self._all(self.annotated)])
+        folder = self.workspace / "decisions"
+        function = {
+            "kind": "corpus.decisions",
+            "units": fingerprints,
+            "clusters": Manifest.read(clusters).fingerprint if clusters else None,
+            "rules": {s.name: [rule.identity() for rule in settings.rules_of(s)] for s in settings.sources},
+            "keep": settings.keep.identity(),
+            "priority": {source.name: source.priority for source in settings.sources},
+            "validation": {source.name: settings.validation_of(source) for source in settings.sources},
+            "seed": self.seed,
+            "code": code_version("corpus"),
+        }
+        with self.watch("decide") as meter:
+            if current(folder, function) is not None:
+                meter.close(_said(Outcome(0, 1)))
+                return folder
+            with publish(folder, kind="corpus.decisions", function=function, lock=self.lock) as draft:
+                for name, frame in self._decided(files, clusters).items():
+                    table = as_decisions(frame)
+                    draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
+            meter.close(_said(Outcome(1, 0)))
+        return folder
+
+    def _decided(self, files: dict[str, list[UnitFiles]], clusters: Path | None) -> dict[str, pl.DataFrame]:
+        common = ["id", "unit", "source", "priority", "bytes", "fate", "step", "reason", "detail"]
+        frames = []
+        for source in self.settings.sources:
+            rules = self._rules(source)
+            frame = apply_rules(read_columns(files[source.name], rules), rules)
+            labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
+            frames.append(frame.with_columns(labels).select(common))
+        frame = pl.concat(frames)
+        if clusters is not None:
+            groups, pairs = (
+                pl.DataFrame(pl.from_arrow(read_parquet(clusters / f"{name}.parquet")))
+                for name in ("clusters", "pairs")
+            )
+            members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
+                (pl.col("fate") == "kept").alias("passes")
+            )
+            documents = [unit.folder / DOCUMENTS for unit in self._all(self.annotated)]
+            removals = find_removals(members, pairs, documents, self.settings.duplicates, self.settings.keep)
+            frame = drop_duplicates(frame, removals, groups)
+        else:
+            empty = {"cluster": pl.String, "duplicate_of": pl.String, "duplicate_kind": pl.String}
+            nulls = [pl.lit(None, kind).alias(name) for name, kind in {**empty, "similarity": pl.Float32}.items()]
+            frame = frame.with_columns(nulls)
+        shares = {source.name: self.settings.validation_of(source) for source in self.settings.sources}
+        frame = split_documents(frame, shares, self.seed)
+        return {name: frame.filter(pl.col("source") == name) for name in files}
+
+    def _select(self, files: dict[str, list[UnitFiles]], decisions: Path) -> dict[str, list[Unit]]:
+        annotations: dict[str, pa.Field] = {}
+        for parts in files.values():
+            for path in parts[0].paths:
+                for column in pq.read_schema(path):
+                    if "." in column.name and not column.name.startswith(("edit.", *INTERNAL)):
+                        annotations.setdefault(column.name, column)
+        hashes = {entry.path: entry.sha256 for entry in Manifest.read(decisions).files}
+        selected = {
+            name: [
+                Unit(
+                    folder=self.workspace / "selected" / name / f"{index:05d}",
+                    function=unit_function(
+                        "corpus.selected",
+                        columns=[Manifest.read(path.parent).fingerprint for path in part.paths],
+                        decisions=hashes[f"{name}.parquet"],
+                        unit=index,
+                        annotations=[[field.name, str(field.type)] for field in annotations.values()],
+                        dropped=not self.phi,
+                        code=code_version("corpus"),
+                    ),
+                    weight=part.paths[0].stat().st_size,
+                    work=SelectWork(part, decisions / f"{name}.parquet", index),
+                )
+                for index, part in enumerate(parts)
+            ]
+            for name, parts in files.items()
+        }
+        self._units(
+            "select",
+            self._all(selected),
+            lambda todo, beat: [SelectUnit(todo, list(annotations.values()), not self.phi, beat, self.lock)],
+        )
+        return selected
+
+    def _tokenize(self, corpus: Manifest) -> None:
+        folder = self.workspace / "corpus"
+        identity = self.tokenizer.identity()
+        units = []
+        for source in self.settings.sources:
+            for split in SPLITS:
+                shards = [e for e in corpus.files if e.path.startswith(f"data/{source.name}/{split}-")]
+                if shards:
+                    units.append(
+                        Unit(
+                            folder=self.workspace / "tokens" / source.name / split,
+                            function=unit_function(
+                                "corpus.tokens",
+                                shards=[entry.sha256 for entry in shards],
+                                tokenizer=identity,
+                                code=code_version("corpus"),
+                            ),
+                            weight=sum(entry.bytes for entry in shards),
+                            work=StoreWork(tuple(folder / entry.path for entry in shards)),
+                        )
+                    )
+        self._units("tokens", units, lambda todo, beat: [StoreUnit(todo, self.tokenizer, beat, self.lock)])
+
+
+def _said(outcome: Outcome) -> str:
+    if not outcome.ran:
+        return "unchanged, skipped"
+    return f"{outcome.ran} made" + (f", {outcome.skipped} unchanged" if outcome.skipped else "")
+
+
+def _leading_reasons(manifest: Manifest) -> str:
+    reasons = [
+        f"{entry['documents']} × {entry['step']}: {entry['reason']}"
+        for source in manifest.totals["sources"].values()
+        for entry in sorted(source["reasons"], key=lambda entry: -entry["documents"])[:3]
+    ]
+    return "; ".join(reasons) or "no records in the input"

@@ -1,0 +1,94 @@
+"""The corpus part of a recipe: sources, what is done to them, and every threshold."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from corpus.dedup import DedupSettings, KeepSettings
+from corpus.deidentify import DeidentifySettings
+from corpus.extract import ExtractSettings
+from corpus.language import LanguageRule, LanguageSettings
+from corpus.perplexity import LmSettings, PerplexityRule
+from corpus.quality import (
+    CodeQualityRule,
+    CodeQualitySettings,
+    GopherQualityRule,
+    GopherRepetitionRule,
+    LengthRule,
+    QualitySettings,
+)
+from corpus.readers import ReaderSettings
+from corpus.repair import RepairSettings
+from corpus.settings import Settings
+from corpus.step import StockSettings
+
+StepSettings = Annotated[
+    ExtractSettings
+    | RepairSettings
+    | DeidentifySettings
+    | LanguageSettings
+    | QualitySettings
+    | CodeQualitySettings
+    | StockSettings,
+    Field(discriminator="kind"),
+]
+RuleSettings = Annotated[
+    LanguageRule | LengthRule | GopherQualityRule | GopherRepetitionRule | CodeQualityRule | PerplexityRule,
+    Field(discriminator="rule"),
+]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+
+
+class SourceSettings(Settings):
+    """One source of documents. `steps` and `decide` replace those of the corpus when given."""
+
+    name: Name
+    reader: ReaderSettings
+    steps: tuple[StepSettings, ...] | None = None
+    decide: tuple[RuleSettings, ...] | None = None
+    perplexity: str | None = Field(None, description="name of the language model under `lm`, or a path to one")
+    license: str = "unknown"
+    priority: int = Field(0, description="of two copies, the one in the source of lower priority number stays")
+    validation: float | None = Field(None, ge=0, lt=1, description="share of this source held out")
+
+
+class TrainedLm(Settings):
+    """A KenLM model made from documents of the corpus itself: those that pass every rule but perplexity."""
+
+    sources: tuple[str, ...]
+    share: float = Field(1.0, gt=0, le=1, description="share of these documents to learn from, by a seeded hash")
+    kenlm: LmSettings = LmSettings()
+
+
+class CorpusSettings(Settings):
+    """Raw files → kept shards."""
+
+    sources: tuple[SourceSettings, ...] = Field(min_length=1)
+    steps: tuple[StepSettings, ...] = ()
+    decide: tuple[RuleSettings, ...] = ()
+    lm: dict[Name, TrainedLm] = Field(default_factory=dict)
+    duplicates: DedupSettings | None = DedupSettings()
+    keep: KeepSettings = KeepSettings()
+    validation: float = Field(0.02, ge=0, lt=1, description="share of each source held out, by duplicate cluster")
+    unit_bytes: int = Field(32 << 20, ge=1, description="input bytes grouped into one unit of work")
+
+    @model_validator(mode="after")
+    def _names(self) -> "CorpusSettings":
+        names = [source.name for source in self.sources]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"two sources are called {', '.join(repeated)}")
+        for lm, settings in self.lm.items():
+            unknown = sorted(set(settings.sources) - set(names))
+            if unknown:
+                raise ValueError(f"lm.{lm} learns from {', '.join(unknown)}, which is no source")
+        return self
+
+    def steps_of(self, source: SourceSettings) -> tuple[Any, ...]:
+        return self.steps if source.steps is None else source.steps
+
+    def rules_of(self, source: SourceSettings) -> tuple[Any, ...]:
+        return self.decide if source.decide is None else source.decide
+
+    def validation_of(self, source: SourceSettings) -> float:
+        return self.validation if source.validation is None else source.validation

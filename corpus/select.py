@@ -1,0 +1,201 @@
+"""The select stage: annotated units and decisions → kept shards, dropped shards and the ledger, unit by unit.
+
+    selected/<source>/00000/   train.parquet  validation.parquet  dropped.parquet  ledger.parquet
+
+A unit is published only if its ledger adds up against the texts it is about to publish.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from datatrove.pipeline.base import PipelineStep
+
+from corpus.artifact import RunLock, publish, read_parquet, scan_parquet, write_parquet
+from corpus.decide import UnitFiles
+from corpus.document import EDIT
+from corpus.engine import Heartbeat, Unit
+from corpus.ledger import LEDGER, Ledger
+
+# Columns that serve a stage and not a reader of the corpus.
+INTERNAL = ("dedup.", "deidentify.spans", "token_count")
+SPLITS = ("train", "validation")
+
+
+def annotation_name(column: str) -> str:
+    """`language.score` → `language_score`: the name inside the struct `annotations`."""
+    return column.replace(".", "_")
+
+
+def shard_schema(annotations: Sequence[pa.Field]) -> pa.Schema:
+    """The explicit schema of a corpus shard; `annotations` are the measured columns of all sources together."""
+    struct = pa.struct([pa.field(annotation_name(field.name), field.type) for field in annotations])
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("text", pa.string(), nullable=False),
+            pa.field("source", pa.string(), nullable=False),
+            pa.field("token_count", pa.int64()),
+            pa.field("annotations", struct),
+            pa.field("metadata", pa.string()),
+        ]
+    )
+
+
+def dropped_schema(shard: pa.Schema) -> pa.Schema:
+    """A dropped document is a shard row with the step, the rule and the measured value that dropped it."""
+    for name in ("step", "reason", "detail"):
+        shard = shard.append(pa.field(name, pa.string()))
+    return shard
+
+
+@dataclass(frozen=True)
+class SelectWork:
+    """One unit: its column files, the decisions on its source, which rows of them are its own."""
+
+    files: UnitFiles
+    decisions: Path
+    index: int
+
+
+class SelectUnit(PipelineStep):
+    """Writes and publishes this rank's unit. `keep_dropped=False` for recipes whose drops may hold PHI."""
+
+    name = "select"
+    type = "unit selector"
+
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        annotations: Sequence[pa.Field],
+        keep_dropped: bool,
+        heartbeat: Heartbeat,
+        lock: RunLock,
+    ):
+        super().__init__()
+        self.units, self.annotations, self.keep_dropped = units, list(annotations), keep_dropped
+        self.heartbeat, self.lock = heartbeat, lock
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+        unit = self.units[rank]
+        work: SelectWork = unit.work
+        decisions = read_parquet(work.decisions)
+        decisions = decisions.filter(pc.equal(decisions["unit"], work.index)).combine_chunks()
+        schema = shard_schema(self.annotations)
+        with publish(unit.folder, kind="corpus.selected", function=unit.function, lock=self.lock) as draft:
+            written = {"train": schema, "validation": schema}
+            if self.keep_dropped:
+                written["dropped"] = dropped_schema(schema)
+            text_bytes = text_tokens = records = 0
+            ledgers: list[pa.RecordBatch] = []
+            with ExitStack() as stack:
+                writers = {
+                    name: stack.enter_context(
+                        pq.ParquetWriter(
+                            draft.path / f"{name}.parquet", kind, compression="zstd", write_page_checksum=True
+                        )
+                    )
+                    for name, kind in written.items()
+                }
+                rows_written = dict.fromkeys(writers, 0)
+                for rows in self._rows(work.files):
+                    verdicts = decisions.slice(records, rows.num_rows)
+                    if not rows["id"].equals(verdicts["id"].combine_chunks()):
+                        raise AssertionError(f"{unit.name}: decisions and documents are out of step")
+                    records += rows.num_rows
+                    ledger = ledger_rows(rows, verdicts)
+                    ledgers.append(ledger)
+                    shard = self._shard(rows, verdicts, written)
+                    for name, table in shard.items():
+                        if name in writers and table.num_rows:
+                            writers[name].write_table(table)
+                            rows_written[name] += table.num_rows
+                        if name in SPLITS:
+                            text_bytes += pc.sum(pc.binary_length(table["text"])).as_py() or 0
+                            text_tokens += pc.sum(table["token_count"]).as_py() or 0
+            draft.rows |= {f"{name}.parquet": count for name, count in rows_written.items()}
+            draft.rows["ledger.parquet"] = write_parquet(draft.path / "ledger.parquet", ledgers, LEDGER)
+            ledger_read = Ledger.read(draft.path / "ledger.parquet")
+            ledger_read.check(
+                where=unit.name,
+                records=pq.read_metadata(work.files.paths[0]).num_rows,
+                text_bytes=text_bytes,
+                text_tokens=text_tokens,
+            )
+            draft.totals |= ledger_read.totals()
+        self.heartbeat.beat(rank, unit.weight)
+
+    def _rows(self, files: UnitFiles) -> Iterator[pa.RecordBatch]:
+        """The unit's records in batches, with the columns of all its files side by side."""
+        first, *others = files.paths
+        streams = [scan_parquet(path) for path in others]
+        for batch in scan_parquet(first):
+            for stream in streams:
+                extra = next(stream)
+                for name in extra.schema.names:
+                    if name not in batch.schema.names:
+                        batch = batch.append_column(name, extra.column(name))
+            yield batch
+
+    def _shard(self, rows: pa.RecordBatch, verdicts: pa.Table, written: dict[str, pa.Schema]) -> dict[str, pa.Table]:
+        schema = written["train"]
+        struct = schema.field("annotations").type
+        values = [
+            rows.column(field.name).cast(field.type)
+            if field.name in rows.schema.names
+            else pa.nulls(rows.num_rows, field.type)
+            for field in self.annotations
+        ]
+        annotations = (
+            pa.StructArray.from_arrays(values, fields=list(struct)) if values else pa.nulls(rows.num_rows, struct)
+        )
+        columns = [rows["id"], rows["text"], rows["source"], _column(rows, "token_count", pa.int64()), annotations]
+        table = pa.Table.from_arrays([*columns, rows["metadata"]], schema=schema)
+        parts = {split: table.filter(pc.fill_null(pc.equal(verdicts["split"], split), False)) for split in SPLITS}
+        if "dropped" in written:
+            for name in ("step", "reason", "detail"):
+                table = table.append_column(written["dropped"].field(name), verdicts[name])
+            parts["dropped"] = table.filter(pc.equal(verdicts["fate"], "dropped"))
+        return parts
+
+
+def ledger_rows(rows: pa.RecordBatch, verdicts: pa.Table) -> pa.RecordBatch:
+    """Ledger rows of a batch of records (base, edit and annotation columns) and the decisions on them."""
+    frame = pl.DataFrame(pl.from_arrow(rows.select([n for n in rows.schema.names if n not in ("text", "metadata")])))
+    kept = np.asarray(pc.equal(verdicts["fate"], "kept"))
+    readable = np.asarray(pc.is_null(rows["step"]))
+    lengths = np.asarray(pc.binary_length(rows["text"]), dtype=np.int64)
+    tokens = _column(rows, "token_count", pa.int64())
+    edit_names = [name for name in rows.schema.names if name.startswith(EDIT)]
+    edits = [
+        [{"key": name.removeprefix(EDIT), "value": value} for name, value in zip(edit_names, row, strict=True) if value]
+        for row in frame.select(edit_names).iter_rows()
+    ]
+    pii = rows.column("deidentify.counts").to_pylist() if "deidentify.counts" in rows.schema.names else None
+    columns: dict[str, Any] = {
+        name: rows[name] for name in ("id", "source", "file", "position", "record_id", "bytes_in")
+    }
+    columns |= {name: verdicts[name].combine_chunks() for name in verdicts.column_names if name in LEDGER.names}
+    columns |= {
+        "id": rows["id"],
+        "bytes_out": np.where(kept, lengths, 0),
+        "tokens_in": pc.if_else(pa.array(readable), tokens, None),
+        "tokens_out": pc.if_else(pa.array(kept), pc.fill_null(tokens, 0), 0),
+        "edits": pa.array(edits, LEDGER.field("edits").type),
+        "pii": pa.array(pii or [None] * rows.num_rows, LEDGER.field("pii").type),
+    }
+    arrays = [
+        pa.array(values) if isinstance(values, np.ndarray) else values for values in (columns[n] for n in LEDGER.names)
+    ]
+    return pa.RecordBatch.from_arrays([a.cast(f.type) for a, f in zip(arrays, LEDGER, strict=True)], schema=LEDGER)
+
+
+def _column(rows: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:
+    return rows[name].cast(kind) if name in rows.schema.names else pa.nulls(rows.num_rows, kind)

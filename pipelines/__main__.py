@@ -1,0 +1,5 @@
+"""`python -m pipelines` is `provender`."""
+
+from pipelines.cli import main
+
+main()

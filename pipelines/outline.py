@@ -1,0 +1,137 @@
+"""What the command line prints: the outline of a recipe, tables of a corpus and of a plan."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.tree import Tree
+
+from corpus.artifact import Manifest
+from corpus.errors import DataError
+from pipelines.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mixing.plan import MixturePlan
+
+
+def outline(recipe: Recipe, part: str) -> RenderableType:
+    """The recipe as a tree: what the stage would do, and which of its inputs are not there yet. Reads no data."""
+    tree = Tree(f"{recipe.name} → {recipe.workspace}" + (" (PHI)" if recipe.phi else ""))
+    tree.add(f"tokenizer {_place(recipe.tokenizer.path)}")
+    corpus = tree.add(f"corpus, {recipe.executor.workers} workers")
+    for source in recipe.corpus.sources:
+        reader = source.reader
+        branch = corpus.add(f"{source.name}: {reader.kind} {_place(reader.path)}")
+        branch.add("steps: " + (" → ".join(step.kind for step in recipe.corpus.steps_of(source)) or "none"))
+        branch.add("rules: " + (", ".join(rule.rule for rule in recipe.corpus.rules_of(source)) or "none"))
+        if source.perplexity:
+            branch.add(f"perplexity under {source.perplexity}")
+    if part in ("mix", "train") and recipe.need("mix"):
+        mix = tree.add("mix")
+        for line in _settings(recipe.need("mix")):
+            mix.add(line)
+    if part == "train":
+        train = tree.add(f"train → {recipe.folder / 'runs' / recipe.run}")
+        for line in _settings(recipe.need("train")):
+            train.add(line)
+    return tree
+
+
+def _settings(settings: Any) -> Iterable[str]:
+    for key, value in settings.model_dump(mode="json", exclude_defaults=True).items():
+        yield f"{key}: {value}"
+
+
+def _place(path: str) -> str:
+    """A local path, marked when nothing is there."""
+    remote = "://" in path or any(sign in path for sign in "*?[")
+    return path if remote or Path(path).exists() else f"{path} (not found yet)"
+
+
+def corpus_summary(manifest: Manifest) -> RenderableType:
+    """The token ledger: documents, bytes and tokens in and out by source, and the leading reasons of drops."""
+    table = Table(title="Token ledger", title_justify="left")
+    columns = ("source", "in", "kept", "dropped", "quarantined", "MB in", "MB kept", "tokens kept", "leading drops")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("source", "leading drops") else "right")
+    for source, totals in manifest.totals["sources"].items():
+        reasons = sorted(totals["reasons"], key=lambda entry: -entry["documents"])[:2]
+        table.add_row(
+            source,
+            f"{totals['documents_in']:,}",
+            *(f"{totals[fate]['documents']:,}" for fate in ("kept", "dropped", "quarantined")),
+            f"{totals['bytes_in'] / 1e6:,.2f}",
+            f"{totals['kept']['bytes_out'] / 1e6:,.2f}",
+            f"{totals['kept']['tokens']:,}",
+            ", ".join(f"{entry['documents']} {entry['reason']}" for entry in reasons),
+        )
+    return table
+
+
+def plan_table(plan: "MixturePlan") -> RenderableType:
+    """Asked and realised tokens, epochs and the discount of repetition by source."""
+    frame = plan.table()
+    table = Table(title=f"Mixture, {plan.steps:,} steps", title_justify="left")
+    for column in frame.columns:
+        table.add_column(column.replace("_", " "), justify="left" if column in ("source", "role") else "right")
+    for row in frame.iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def step_table(recipe: Recipe, step: int) -> RenderableType:
+    """Rows of the step's global batch: source, sequence, epoch, and the documents in it."""
+    from mixing.plan import MixturePlan
+
+    from pipelines.stages import open_stores, plan_folder
+
+    plan = MixturePlan.load(plan_folder(recipe))
+    table = Table(title=f"Step {step} of {plan.steps}", title_justify="left")
+    for column in ("row", "source", "epoch", "sequence", "documents"):
+        table.add_column(column)
+    for entry in plan.show(step, open_stores(recipe, "train")):
+        documents = ", ".join(entry.documents[:4]) + (" …" if len(entry.documents) > 4 else "")
+        table.add_row(str(entry.row), entry.source, str(entry.epoch), str(entry.sequence), documents)
+    return table
+
+
+def where_table(recipe: Recipe, document: str) -> RenderableType:
+    """Every step, row and token range in which a document is trained."""
+    from mixing.plan import MixturePlan
+
+    from pipelines.stages import open_stores, plan_folder
+
+    plan = MixturePlan.load(plan_folder(recipe))
+    found = plan.where(document, open_stores(recipe, "train"))
+    if not found:
+        return Group(f"{document} is in no step of the plan.")
+    table = Table(title=document, title_justify="left")
+    for column in ("step", "row", "tokens"):
+        table.add_column(column, justify="right")
+    for visit in found:
+        table.add_row(str(visit.step), str(visit.row), f"{visit.start}–{visit.stop}")
+    return table
+
+
+def deidentification_scores(cases: Path, profile: str) -> RenderableType:
+    """Precision, recall and leak-free recall by type, with 95% Wilson intervals."""
+    from corpus.deidentify import DeidentifySettings
+    from corpus.deidentify.evaluate import score
+
+    if not cases.is_file():
+        raise DataError("no such file", where=cases, todo="give JSON lines of {text, spans: [[start, end, type]]}")
+    settings = DeidentifySettings.model_validate({"kind": "deidentify", "profile": profile})
+    table = Table(title=f"{cases.name}, profile {profile}", title_justify="left")
+    for column in ("type", "cases", "precision", "recall", "leak-free recall"):
+        table.add_column(column, justify="left" if column == "type" else "right")
+    for row in score(cases, settings):
+        table.add_row(*(str(cell) for cell in row))
+    return table

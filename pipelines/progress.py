@@ -1,0 +1,59 @@
+"""Progress on the terminal: bars with rate and time left, plain lines where there is no terminal."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+# The real stderr: datatrove's runs redirect sys.stderr while the bar is drawn.
+console = Console(file=sys.__stderr__, highlight=False)
+
+
+class Meter:
+    """The progress of one stage. `update` may be called often, from another thread; a log gets a line every 15 s."""
+
+    def __init__(self, title: str, unit: str, scale: float = 1.0) -> None:
+        self.title, self.unit, self.scale = title, unit, scale
+        self.started = monotonic()
+        self._last = self.started
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        if console.is_terminal:
+            columns = ("{task.description}", BarColumn(), TextColumn("{task.fields[amount]}"))
+            self._bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+            self._task = self._bar.add_task(title, total=None, amount="")
+            self._bar.start()
+
+    def update(self, done: float, total: float, note: str = "") -> None:
+        elapsed = max(monotonic() - self.started, 1e-6)
+        rate = done / self.scale / elapsed
+        left = f", {elapsed * (total / done - 1):,.0f} s left" if done else ""
+        amount = f"{done / self.scale:,.1f} of {total / self.scale:,.1f} {self.unit}, {rate:,.2f} {self.unit}/s {note}"
+        self.note(done, total, amount + left)
+
+    def note(self, done: float, total: float, amount: str) -> None:
+        """Progress in words that the stage itself chose."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total, amount=amount)
+        elif monotonic() - self._last >= 15 and done < total:
+            self._last = monotonic()
+            console.print(f"  {self.title}: {amount}", soft_wrap=True)
+
+    def close(self, result: str) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        console.print(f"{self.title:<14} {result}", soft_wrap=True)
+
+
+@contextmanager
+def stage(title: str, unit: str = "MB", scale: float = 1e6) -> Iterator[Meter]:
+    """A stage with a meter; the bar is taken down whatever happens."""
+    meter = Meter(title, unit, scale)
+    try:
+        yield meter
+    except BaseException:
+        meter.close("failed")
+        raise

@@ -1,0 +1,67 @@
+"""A recipe: one YAML file that says what a person wants, from raw files to a model."""
+
+from pathlib import Path
+from typing import Any
+
+from corpus.tokenize import TokenizerSettings
+from mixing.budget import MixSettings
+from pydantic import Field, model_validator
+from trainer.settings import TrainSettings
+
+from corpus.artifact import canonical_json
+from corpus.engine import LocalSettings
+from corpus.errors import ConfigError
+from corpus.recipe import CorpusSettings, Name
+from corpus.settings import Settings
+from pipelines.recipe_file import RecipeFile
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class Recipe(Settings):
+    """The whole line. `mix` and `train` may be absent from a recipe that only prepares a corpus."""
+
+    name: Name
+    workspace: str = Field(description="the folder everything is written to; one run at a time")
+    seed: int = 17
+    phi: bool = Field(False, description="the text may hold health information: dropped texts are not published")
+    executor: LocalSettings = LocalSettings()
+    tokenizer: TokenizerSettings
+    corpus: CorpusSettings
+    mix: MixSettings | None = None
+    run: Name = Field("main", description="name of the plan and of the training run in the workspace")
+    train: TrainSettings | None = None
+
+    @model_validator(mode="after")
+    def _mixed_sources_exist(self) -> "Recipe":
+        if self.mix is not None:
+            known = {source.name for source in self.corpus.sources}
+            unknown = sorted(set(self.mix.sources) - known)
+            if unknown:
+                raise ValueError(f"mix.sources names {', '.join(unknown)}, which the corpus does not have")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.workspace)
+
+    def need(self, part: str) -> Any:
+        """`mix` or `train` of the recipe. Raises ConfigError when the recipe has none."""
+        value = getattr(self, part)
+        if value is None:
+            raise ConfigError(
+                f"the recipe has no `{part}:`", where=self.name, todo=f"add it; `provender {part} --help`"
+            )
+        return value
+
+
+def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
+    """A recipe by path, or by the name of one that comes with the toolkit (`demo`, `medical`, `code`)."""
+    shipped = RECIPES / f"{name}.yaml"
+    path = shipped if shipped.is_file() and not Path(name).is_file() else Path(name)
+    return RecipeFile(path, overrides or ()).validate(Recipe)
+
+
+def recipe_schema() -> bytes:
+    """The JSON Schema of a recipe, for editors."""
+    return canonical_json(Recipe.model_json_schema())
