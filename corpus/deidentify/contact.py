@@ -26,10 +26,12 @@ _EMAIL = (
     rf"((?:[{_LETTER}_](?:[{_LETTER}_.+%&'!#/=?^`{{|}}~-]*[{_LETTER}_+-])?|\"[^\"\s@]+\")"
     rf"@(?:(?:{_LABEL}\.)+(?:xn--[0-9A-Za-z-]+|[A-Za-z\p{{Cyrillic}}]{{2,24}})|\[?{_IPV4}\]?))"
 )
+_TLD = r"(?:com|org|net|edu|gov|io|info|uk|de|fr|es|it|nl|eu)"
 _SPELLED_EMAIL = (
-    rf"(?i)([{_LETTER}_](?:[{_LETTER}_.+-]*[{_LETTER}_])?\s?"
-    r"(?:[(\[{<]\s?at\s?[)\]}>]|\sat\s)\s?"
-    r"(?:[0-9a-z-]+\s?(?:\.|[(\[{<]\s?dot\s?[)\]}>]|\sdot\s)\s?)+(?:com|org|net|edu|gov|io|info|uk|de|fr|es|it|nl|eu))\b"
+    rf"\b([0-9A-Za-z_][0-9A-Za-z_.+-]*"
+    rf"(?: at (?:[0-9A-Za-z-]+\.)+{_TLD}"
+    r"|\s?[(\[{<]\s?(?:at|AT)\s?[)\]}>]\s?"
+    rf"(?:[0-9A-Za-z-]+\s?(?:\.|[(\[{{<]\s?(?:dot|DOT)\s?[)\]}}>]| dot )\s?)+{_TLD}))\b"
 )
 _FILE_ENDINGS = {
     "png",
@@ -68,9 +70,9 @@ def _spelled_email(candidate: Candidate) -> bool:
 _URL = r"(?i)\b((?:(?:https?|ftps?|wss?)://|www\.)[^\s<>\"`{}|\\^]+)"
 _URL_END = b".,;:!?)]}'*_>"
 _PERSONAL_PATH = re2.compile(
-    r"(?i)/(?:~[a-z]|(?:users?|u|people|profiles?|members?|patients?|pt|in|author|id)/[^/\s?#]{2})"
+    r"(?i)/(?:~[a-z]|(?:users|people|profiles?|members?|patients?|pt)/[^/\s?#]{2})"
     r"|[?&#](?:e?mail|user(?:name|_?id)?|name|phone|token|session(?:id)?|sid|patient|mrn|dob|key|auth)=[^&\s]"
-    r"|(?:facebook|instagram|twitter|x|tiktok|linkedin|vk)\.com/(?:in/)?@?[a-z0-9_.-]{3,}"
+    r"|(?:^|[/.])(?:facebook|instagram|twitter|x|tiktok|linkedin|vk)\.com/(?:in/)?@?[a-z0-9_.-]{3,}"
 )
 
 
@@ -102,7 +104,7 @@ _ADDRESS_CONTEXT = re2.compile(
     r"(?i)\b(?:ip(?:v[46])?|addr(?:ess)?|host|server|ping|inet6?|dns|gateway|subnet|client|connect(?:ed|ing|ion)?|login)\b"
 )
 _VERSION_CONTEXT = re2.compile(
-    r"(?i)(?:\bv|\bver\.?|version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=?)"
+    r"(?i)(?:\b(?:v|ver\.?|EC|kernel)|version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=)"
     r"[\"'\s:=]*$"
 )
 
@@ -119,12 +121,14 @@ def _ipv4(candidate: Candidate) -> bool:
     octets = _octets(candidate.value.partition("/")[0])
     if octets is None or candidate.joined or candidate.before[-1:] == ".":
         return False
+    if _VERSION_CONTEXT.search(candidate.before):
+        return False
     return not any(ipaddress.IPv4Address(bytes(octets)) in network for network in IPV4_NETWORKS)
 
 
 def _routable_ipv4(candidate: Candidate) -> bool:
-    """An address that can be somebody's: no loopback, netmask, multicast; no version or section number."""
-    if not _ipv4(candidate) or _VERSION_CONTEXT.search(candidate.before):
+    """An address that can be somebody's: no loopback, netmask, multicast; no section number."""
+    if not _ipv4(candidate):
         return False
     address = ipaddress.IPv4Address(candidate.value.partition("/")[0])
     if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved:
@@ -149,11 +153,14 @@ def _ipv6(candidate: Candidate) -> bool:
         address = ipaddress.IPv6Address(candidate.value.partition("/")[0])
     except ValueError:
         return False
-    if candidate.joined or candidate.before[-1:] == ":" or candidate.after[:1] == ":" or address in IPV6_NETWORK:
+    longer = candidate.joined or candidate.before[-1:] == ":" or candidate.after[:1] == ":"
+    if longer or (candidate.after[:1] == "." and candidate.after[1:2].isdigit()) or address in IPV6_NETWORK:
         return False
     # `x[1::2]` and `a::b` are valid addresses too: a short one needs a word that speaks for it.
     groups = [group for group in candidate.value.partition("/")[0].replace(".", ":").split(":") if group]
-    return len(groups) >= 3 or "%" in candidate.value or _ADDRESS_CONTEXT.search(candidate.before) is not None
+    if len(groups) >= 3 or "%" in candidate.value or "/" in candidate.value:
+        return True
+    return _ADDRESS_CONTEXT.search(candidate.before.rpartition("\n")[2]) is not None
 
 
 def _public_ipv6(candidate: Candidate) -> bool:
@@ -186,9 +193,9 @@ _PHONE = (
 _PHONE_GATE = r"\+\d|\b00[ -]?\d|\(\d{2,5}\)|\d{3}[-. ]\d{3}[-. ]\d{4}|\b0\d{0,4}[ -]\d{2}|\b0\d{9}"
 _ANY_PHONE = r"(\(?\b\d{1,5}\)?(?:[ .-]?\d{1,5}){1,5})" + _EXTENSION
 _PHONE_WORD = (
-    r"(?:tele)?phones?|tel|telefon|telefone|call(?:ed|ing)?|mobile|cell(?:ular)?|fax|pager|dial|whatsapp|sms|text(?:ing)?"
-    r"|reach(?:ed)?|ring|hotline|callback|contact(?: number)?|answering at|messages? (?:to|on)|call me (?:on|at)|voicemail"
-    r"|home phone|registered|ph"
+    r"(?:tele)?phones?|ph|tel|telefon|telefone|call(?:ed|ing)?|call me (?:on|at)|mobile|cell(?:ular)?|fax|pager|dial"
+    r"|whatsapp|sms|text(?:ing)? (?:me|us|him|her)|reach(?:ed)?|ring|hotline|callback|contact(?: number)?|answering at"
+    r"|voicemail|messages? (?:to|on)|registered"
 )
 _PHONE_BEFORE = re2.compile(rf"(?i)\b(?:{_PHONE_WORD})\b[^0-9;]{{0,24}}$")
 _PHONE_AFTER = re2.compile(r"(?i)^\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b")
@@ -202,7 +209,11 @@ def _phone_digits(value: str) -> str:
 def _loose(candidate: Candidate) -> bool:
     """Nothing that continues the number, or makes it a part of an expression, touches it."""
     after = candidate.after[:2]
-    tail = after[:1].isalnum() or after[:1] in {"_", "%", "/"} or (after[:1] in {"-", ".", ","} and after[1:].isdigit())
+    tail = (
+        after[:1].isalnum()
+        or after[:1] in {"_", "%", "/"}
+        or (after[:1] in {"-", ".", ",", ":"} and after[1:].isdigit())
+    )
     return not tail and not _MEASURED_BEFORE.search(candidate.before)
 
 
@@ -240,7 +251,12 @@ def _code_phone(candidate: Candidate) -> bool:
 def email() -> list[Recogniser]:
     return [
         Recogniser("EMAIL", _EMAIL, _email, gate="@"),
-        Recogniser("EMAIL", _SPELLED_EMAIL, _spelled_email, gate=r"(?i)[(\[{<\s]at[)\]}>\s]"),
+        Recogniser(
+            "EMAIL",
+            _SPELLED_EMAIL,
+            _spelled_email,
+            gate=r"\bat (?:[0-9A-Za-z-]+\.)+[a-z]|[(\[{<]\s?(?:at|AT)\s?[)\]}>]",
+        ),
     ]
 
 
@@ -272,6 +288,6 @@ def phone(profile: str) -> list[Recogniser]:
         return [Recogniser("PHONE", _PHONE, _code_phone, gate=_PHONE_GATE)]
     word_gate = rf"(?i)\b(?:{_PHONE_WORD})\b[^0-9;]{{0,24}}\d|\d\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work)\b"
     return [
-        Recogniser("PHONE", _PHONE, _phone, gate=_PHONE_GATE),
         Recogniser("PHONE", _ANY_PHONE, _phone_in_context, gate=word_gate),
+        Recogniser("PHONE", _PHONE, _phone, gate=_PHONE_GATE),
     ]

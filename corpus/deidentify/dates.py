@@ -11,15 +11,16 @@ import re2
 from corpus.deidentify.recogniser import Candidate, Recogniser
 
 MONTHS = (
-    "january february march april may june july august september october november december".split()
-)  # fmt: skip
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 _MONTH = (
     r"(?:[Jj]an(?:uary)?|[Ff]eb(?:ruary)?|[Mm]ar(?:ch)?|[Aa]pr(?:il)?|[Mm]ay|[Jj]une?|[Jj]uly?|[Aa]ug(?:ust)?|[Ss]ept?(?:ember)?"
     r"|[Oo]ct(?:ober)?|[Nn]ov(?:ember)?|[Dd]ec(?:ember)?|JAN(?:UARY)?|FEB(?:RUARY)?|MAR(?:CH)?|APR(?:IL)?|MAY|JUNE?|JULY?"
     r"|AUG(?:UST)?|SEPT?(?:EMBER)?|OCT(?:OBER)?|NOV(?:EMBER)?|DEC(?:EMBER)?)\.?"
 )
 _YEAR = r"(?:1[89]|20)\d\d"
-_DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|d)?"
 _DAY_WORD = (
     r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth"
     r"|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-\w+|thirtieth|thirty-first)"
@@ -32,10 +33,11 @@ _NUMERIC = (
     rf"{_CLOCK})"
 )
 _NAMED = (
-    rf"(\b{_DAY}[ -]?(?:of )?{_MONTH}(?:,? ?-?{_YEAR}|-\d\d)?\b"
-    rf"|\b{_MONTH} ?-?{_DAY}(?:,? {_YEAR}\b|\b)"
+    rf"(\b{_DAY}(?:-| (?:day )?(?:of )?){_MONTH}(?:,? ?-?{_YEAR}|-\d\d)?\b"
+    rf"|\b{_DAY}{_MONTH}-?{_YEAR}\b"
+    rf"|\b{_MONTH}[ -]{_DAY}(?:,? {_YEAR})?\b"
     rf"|\b{_MONTH},?[ /-]?{_YEAR}\b"
-    rf"|\b(?:the )?{_DAY_WORD} (?:day )?of {_MONTH}(?:,? {_YEAR}\b|\b))"
+    rf"|\b(?:the )?{_DAY_WORD} (?:day )?of {_MONTH}(?:,? {_YEAR})?\b)"
 )
 _SHORT = r"\b(\d{1,2}/\d{1,2})\b"
 _SHORT_CONTEXT = re2.compile(
@@ -44,9 +46,9 @@ _SHORT_CONTEXT = re2.compile(
     r"(?: (?:is|was|date))?[\s:,(]*$"
 )
 _BIRTH = re2.compile(
-    r"(?i)(?:\bd\.?o\.?b\b\.?|\bbirth ?da(?:te|y)|date of birth|\bborn(?: on)?|\bbirth|date of death|\bd\.?o\.?d\b)[^0-9\n]{0,24}$"
+    r"(?i)\b(?:d\.?o\.?[bd]\b\.?|birth(?:day|date)|birth date|date of (?:birth|death)|born(?: on)?)[^0-9\n]{0,24}$"
 )
-_LOWER_MAY = re2.compile(r"^(?:may|mar|march)\b")
+_LOWER_MAY = re2.compile(r"\b(?:may|mar|march)\b")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def parse(value: str) -> Parts | None:
     else:
         first, second = int(numbers[0]), int(numbers[1])
         year = int(numbers[2]) if len(numbers) > 2 and len(numbers[2]) == 4 else None
-        day_first = "." in value.partition(":")[0] and second <= 12 or first > 12
+        day_first = ("." in value.partition(":")[0] and second <= 12) or first > 12
         day, month = (first, second) if day_first else (second, first)
     return Parts(day, month, year) if 1 <= month <= 12 and 1 <= day <= 31 else None
 
@@ -93,8 +95,9 @@ def _date(candidate: Candidate) -> bool:
 
 
 def _named_date(candidate: Candidate) -> bool:
-    # "may 12", "mar 3": a verb or a word of another language unless it begins with a capital.
-    return _date(candidate) and not (_LOWER_MAY.search(candidate.value) and not _BIRTH.search(candidate.before))
+    # "type 1 may": a verb unless it begins with a capital or a year follows.
+    verb = _LOWER_MAY.search(candidate.value) and not candidate.value[-4:].isdecimal()
+    return _date(candidate) and not verb
 
 
 def _short_date(candidate: Candidate) -> bool:
@@ -157,7 +160,7 @@ def _rewrite(value: str, old: Parts, new: datetime.date) -> str:
             short = full if token.lower() in MONTHS else full[:3]
             replacement = short.upper() if token.isupper() else short.capitalize()
             written["month"] = True
-        elif token.lower() in {"st", "nd", "rd", "th"}:
+        elif token.lower() in {"st", "nd", "rd", "th", "d"}:
             replacement = _ordinal(new.day)
         pieces += [value[at : match.start()], replacement]
         at = match.end()

@@ -50,7 +50,7 @@ _ISSUERS = (
     ("644", "649", {16, 19}),
     ("65", "65", {16, 19}),
     ("62", "62", {16, 17, 18, 19}),  # UnionPay
-    ("3528", "3589", {16, 17, 18, 19}),  # JCB
+    ("35", "35", {16, 17, 18, 19}),  # JCB (3528 to 3589 so far)
     ("1800", "1800", {15}),
     ("2131", "2131", {15}),
     ("50", "50", {12, 13, 14, 15, 16, 17, 18, 19}),  # Maestro
@@ -88,22 +88,29 @@ def _code_card(candidate: Candidate) -> bool:
 
 # Record numbers: known by their label.
 _RECORD_LABEL = (
-    r"(?:mrn|m\.r\.n\.|mr ?#|med(?:ical)?\.? rec(?:ord)?s?|hospital (?:number|no\.?|id)|chart|patient(?:'s)? (?:id|number|no\.?)"
-    r"|pt\.? id|record (?:number|no\.?|id)|unit (?:number|no\.?)|accession|encounter|case (?:number|no\.?|id)"
-    r"|visit (?:number|no\.?|id)|specimen|account (?:number|no\.?)|acct)"
+    r"mrn|m\.r\.n\.|mr ?#|med(?:ical)?\.? rec(?:ord)?s?|acct"
+    r"|(?:hospital|patient|patient's|pt\.?|record|account) (?:number|no\.?|id)"
 )
+_CLINICAL_LABEL = r"|chart|accession|encounter|specimen|(?:unit|case|visit) (?:number|no\.?|id)"
 _RECORD = (
-    rf"(?i)\b{_RECORD_LABEL}(?:\s(?:number|num|no|id|nr)\b)?\.?\s*(?:is|was|:|#|=|-)*\s*(?:#\s*)?"
-    r"\(?((?:[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*)"
+    r"(?i)\b(?:{})(?:\s(?:number|num|no|id|nr)\b)?\.?\s*(?:is|was|:|#|=|-)*\s*(?:#\s*)?"
+    r"\(?((?:[A-Z]{{1,4}}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*)"
 )
-_RECORD_IN_BRACKETS = r"\p{L}\.?\s*\(((?:[A-Z]{1,3})?\d{6,10}|\d{2,3}-\d{2}-\d{2})\)"
+# "Anna Diaz-Tran (165-72-15)": a number in brackets after a name.
+_RECORD_IN_BRACKETS = r"[^\s\d]\s\(((?:[A-Z]{1,3})?\d{6,10}|\d{2,3}-\d{2}-\d{2})\)"
+_NAME_BEFORE = re2.compile(r"\p{Lu}[\p{L}.'’-]*\s\($")
+_GENBANK = re2.compile(r"^(?:[A-Z]\d{5}|[A-Z]{2}\d{6}|[A-Z]{3}\d{5})$")  # accession numbers of sequences, in papers
 
 
 def _record(candidate: Candidate) -> bool:
     value = candidate.value
     digits = _digits(value)
     marked = value[:2].upper() == RECORD_MARK
-    return len(digits) >= 4 and len(value) <= 24 and not marked and not candidate.joined
+    return len(digits) >= 4 and len(value) <= 24 and not (marked or candidate.joined or _GENBANK.search(value))
+
+
+def _bracketed_record(candidate: Candidate) -> bool:
+    return _record(candidate) and _NAME_BEFORE.search(candidate.before) is not None
 
 
 MBI_LETTERS = "ACDEFGHJKMNPQRTUVWXY"  # no S, L, O, I, B, Z
@@ -114,24 +121,21 @@ _MBI = (
 
 _IBAN = r"(?i)\b([A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?)\b"
 # ISO 13616 registry: country and length.
-_IBAN_LENGTHS = {
-    code: int(length)
-    for code, length in (
-        entry.split(":")
-        for entry in (
-            "AD:24 AE:23 AL:28 AT:20 AZ:28 BA:20 BE:16 BG:22 BH:22 BR:29 BY:28 CH:21 CR:22 CY:28 CZ:24 DE:22 DK:18 "
-            "DO:28 EE:20 EG:29 ES:24 FI:18 FO:18 FR:27 GB:22 GE:22 GI:23 GL:18 GR:27 GT:28 HR:21 HU:28 IE:22 IL:23 "
-            "IQ:23 IS:26 IT:27 JO:30 KW:30 KZ:20 LB:28 LC:32 LI:21 LT:20 LU:20 LV:21 LY:25 MC:27 MD:24 ME:22 MK:19 "
-            "MR:27 MT:31 MU:30 NL:18 NO:15 PK:24 PL:28 PS:29 PT:25 QA:29 RO:24 RS:22 SA:24 SC:31 SE:24 SI:19 SK:24 "
-            "SM:27 ST:25 SV:28 TL:23 TN:24 TR:26 UA:29 VA:22 VG:24 XK:20"
-        ).split()
-    )
-}
+_IBAN_LENGTHS = dict(
+    entry.split(":")
+    for entry in """
+        AD:24 AE:23 AL:28 AT:20 AZ:28 BA:20 BE:16 BG:22 BH:22 BR:29 BY:28 CH:21 CR:22 CY:28 CZ:24 DE:22
+        DK:18 DO:28 EE:20 EG:29 ES:24 FI:18 FO:18 FR:27 GB:22 GE:22 GI:23 GL:18 GR:27 GT:28 HR:21 HU:28
+        IE:22 IL:23 IQ:23 IS:26 IT:27 JO:30 KW:30 KZ:20 LB:28 LC:32 LI:21 LT:20 LU:20 LV:21 LY:25 MC:27
+        MD:24 ME:22 MK:19 MR:27 MT:31 MU:30 NL:18 NO:15 PK:24 PL:28 PS:29 PT:25 QA:29 RO:24 RS:22 SA:24
+        SC:31 SE:24 SI:19 SK:24 SM:27 ST:25 SV:28 TL:23 TN:24 TR:26 UA:29 VA:22 VG:24 XK:20
+    """.split()  # noqa: SIM905
+)
 
 
 def _iban(candidate: Candidate) -> bool:
     compact = "".join(c for c in candidate.value.upper() if c.isalnum())
-    if _IBAN_LENGTHS.get(compact[:2]) != len(compact) or not _apart(candidate):
+    if _IBAN_LENGTHS.get(compact[:2]) != str(len(compact)) or not _apart(candidate):
         return False
     return int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1
 
@@ -160,10 +164,12 @@ def card(profile: str) -> list[Recogniser]:
 
 
 def record(profile: str) -> list[Recogniser]:
-    labelled = Recogniser("RECORD_NUMBER", _RECORD, _record)
     if profile != "clinical":
-        return [labelled]
-    return [labelled, Recogniser("RECORD_NUMBER", _RECORD_IN_BRACKETS, _record)]
+        return [Recogniser("RECORD_NUMBER", _RECORD.format(_RECORD_LABEL), _record)]
+    return [
+        Recogniser("RECORD_NUMBER", _RECORD.format(_RECORD_LABEL + _CLINICAL_LABEL), _record),
+        Recogniser("RECORD_NUMBER", _RECORD_IN_BRACKETS, _bracketed_record),
+    ]
 
 
 def mbi() -> list[Recogniser]:

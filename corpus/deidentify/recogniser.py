@@ -101,13 +101,13 @@ class Scanner:
     def find(self, data: bytes) -> list[Span]:
         """The findings in `data`, disjoint and in order, in bytes."""
         taken = _Intervals()
-        shields = []
-        for index in sorted(self._set.Match(data)):
+        shields = set()
+        for index in sorted(self._set.Match(data) or ()):  # None where nothing matches
             recogniser = self.recognisers[index]
             for span in recogniser.find(data):
                 if taken.add(span) and recogniser.shield:
-                    shields.append(span)
-        return [span for span in taken.spans if span not in shields] if shields else taken.spans
+                    shields.add(span)
+        return [span for span in taken.spans if span not in shields]
 
 
 class _Intervals:

@@ -28,30 +28,32 @@ def deidentify(
     while True:
         spans = sorted(chosen)
         result, places = _apply(data, spans, chosen)
-        again = [span for span in scanner.find(result) if span.type not in recurring]
-        if not again or not spans:
-            return spans, result
+        again = [span for span in scanner.find(result) if span.type not in recurring] if spans else []
+        before = dict(chosen)
         for finding in again:
-            touched = [span for span, (start, end) in places.items() if start < finding.end and finding.start < end]
-            alive = [span for span in touched if chosen.get(span, tag(span.type)) != tag(span.type)]
-            if alive:
-                chosen.update((span, tag(span.type)) for span in alive)
-                continue
-            start, end = _origin(finding.start, places, first=True), _origin(finding.end, places, first=False)
-            whole = Span(
-                min([start, *(span.start for span in touched)]),
-                max([end, *(span.end for span in touched)]),
-                finding.type,
-            )
-            overlapped = [span for span in chosen if span.start < whole.end and whole.start < span.end]
-            whole = Span(
-                min([whole.start, *(span.start for span in overlapped)]),
-                max([whole.end, *(span.end for span in overlapped)]),
-                finding.type,
-            )
-            for span in overlapped:
-                del chosen[span]
-            chosen[whole] = tag(whole.type)
+            _settle(finding, places, chosen)
+        if chosen == before:
+            return spans, result
+
+
+def _settle(finding: Span, places: dict[Span, tuple[int, int]], chosen: dict[Span, str]) -> None:
+    """Change `chosen` so that `finding`, made in the result, is not made again: surrogates it touches become tags;
+    where it touches none, it is a finding of the original, together with the tags in it."""
+    surrogates = [
+        span
+        for span, (start, end) in places.items()
+        if start < finding.end and finding.start < end and chosen.get(span, tag(span.type)) != tag(span.type)
+    ]
+    if surrogates:
+        chosen.update((span, tag(span.type)) for span in surrogates)
+        return
+    start, end = _origin(finding.start, places, first=True), _origin(finding.end, places, first=False)
+    merged = [span for span in chosen if span.start < end and start < span.end]
+    start = min([start, *(span.start for span in merged)])
+    end = max([end, *(span.end for span in merged)])
+    for span in merged:
+        del chosen[span]
+    chosen[Span(start, end, finding.type)] = tag(finding.type)
 
 
 def _apply(data: bytes, spans: list[Span], chosen: dict[Span, str]) -> tuple[bytes, dict[Span, tuple[int, int]]]:
@@ -70,11 +72,11 @@ def _apply(data: bytes, spans: list[Span], chosen: dict[Span, str]) -> tuple[byt
 
 
 def _origin(offset: int, places: dict[Span, tuple[int, int]], *, first: bool) -> int:
-    """The offset in the original of an offset in the result that lies outside the replacements (or at an edge)."""
+    """The offset in the original of an offset in the result; inside a replacement, the edge of what it replaced."""
     shift = 0
     for span, (start, end) in places.items():
         if start < offset < end:
             return span.start if first else span.end
-        if end <= offset and (end < offset or first or end > start):
+        if end <= offset:
             shift += (span.end - span.start) - (end - start)
     return offset + shift

@@ -4,7 +4,7 @@ text ─► scanner ─► policy by type ─► text, deidentify.spans, deident
 """
 
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -141,14 +141,10 @@ class Deidentify(Step):
         edited: dict[int, str] = {}
         spans: list[list[Span]] = [[] for _ in texts]
         density = np.zeros(len(batch), np.float32)
-        for row in np.flatnonzero(batch.readable):
+        for row in np.flatnonzero(batch.readable).tolist():
             data = texts[row]
-            found, result = deidentify(
-                data,
-                self._scanner,
-                lambda type, value, row=row: self._replacement(type, value, batch, row),
-                self._recurring,
-            )
+            replacement = partial(self._replacement, batch, row)
+            found, result = deidentify(data, self._scanner, replacement, self._recurring)
             if found:
                 edited[row] = result.decode()
                 spans[row] = characters(data, found)
@@ -170,7 +166,7 @@ class Deidentify(Step):
     def _recurring(self) -> frozenset[str]:
         return frozenset(type for type, name in self._policies.items() if name == "shift")
 
-    def _replacement(self, type: str, value: str, batch: Batch, row: int) -> str:
+    def _replacement(self, batch: Batch, row: int, type: str, value: str) -> str:
         policy = self._policies[type]
         new: str | None = None
         if policy == "surrogate":

@@ -59,7 +59,8 @@ def _same_class(stream: _Stream) -> Callable[[str], str]:
 
 def _email(value: str, key: Key) -> str:
     stream = _Stream(key, "EMAIL", value.lower())
-    return f"{_word(stream, 3)}.{_word(stream, 3)}{stream.below(100):02d}@{EMAIL_DOMAINS[stream.below(len(EMAIL_DOMAINS))]}"
+    name = f"{_word(stream, 3)}.{_word(stream, 3)}{stream.below(100):02d}"
+    return f"{name}@{EMAIL_DOMAINS[stream.below(len(EMAIL_DOMAINS))]}"
 
 
 def _url(value: str, key: Key) -> str:
