@@ -1,0 +1,176 @@
+"""Dates: where they stand, what day they mean, and how they are shifted or generalised.
+
+A year alone is no finding: Safe Harbor lets it stand, and so does the generalisation to it.
+"""
+
+import datetime
+from dataclasses import dataclass
+
+import re2
+
+from corpus.deidentify.recogniser import Candidate, Recogniser
+
+MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_MONTH = (
+    r"(?:[Jj]an(?:uary)?|[Ff]eb(?:ruary)?|[Mm]ar(?:ch)?|[Aa]pr(?:il)?|[Mm]ay|[Jj]une?|[Jj]uly?|[Aa]ug(?:ust)?|[Ss]ept?(?:ember)?"
+    r"|[Oo]ct(?:ober)?|[Nn]ov(?:ember)?|[Dd]ec(?:ember)?|JAN(?:UARY)?|FEB(?:RUARY)?|MAR(?:CH)?|APR(?:IL)?|MAY|JUNE?|JULY?"
+    r"|AUG(?:UST)?|SEPT?(?:EMBER)?|OCT(?:OBER)?|NOV(?:EMBER)?|DEC(?:EMBER)?)\.?"
+)
+_YEAR = r"(?:1[89]|20)\d\d"
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|d)?"
+_DAY_WORD = (
+    r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth"
+    r"|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-\w+|thirtieth|thirty-first)"
+)
+_CLOCK = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:\s?[AaPp][Mm]\b|Z\b|\s?[+-]\d{2}:?\d{2}\b)?)?"
+
+_NUMERIC = (
+    rf"((?:{_YEAR}-\d{{1,2}}-\d{{1,2}}|{_YEAR}/\d{{1,2}}/\d{{1,2}}|{_YEAR}\.\d{{1,2}}\.\d{{1,2}}"
+    rf"|\d{{1,2}}/\d{{1,2}}/(?:{_YEAR}|\d\d)|\d{{1,2}}-\d{{1,2}}-(?:{_YEAR}|\d\d)|\d{{1,2}}\.\d{{1,2}}\.(?:{_YEAR}|\d\d))"
+    rf"{_CLOCK})"
+)
+_NAMED = (
+    rf"(\b{_DAY}(?:-| (?:day )?(?:of )?){_MONTH}(?:,? ?-?{_YEAR}|-\d\d)?\b"
+    rf"|\b{_DAY}{_MONTH}-?{_YEAR}\b"
+    rf"|\b{_MONTH}[ -]{_DAY}(?:,? {_YEAR})?\b"
+    rf"|\b{_MONTH},?[ /-]?{_YEAR}\b"
+    rf"|\b(?:the )?{_DAY_WORD} (?:day )?of {_MONTH}(?:,? {_YEAR})?\b)"
+)
+_SHORT = r"\b(\d{1,2}/\d{1,2})\b"
+_SHORT_CONTEXT = re2.compile(
+    r"(?i)\b(?:on|since|until|till|from|dob|born|birth|dated?|today|yesterday|tomorrow|seen|admitted|admission|discharged?"
+    r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next|week of|as of|follow-?up|f/u|d/c)"
+    r"(?: (?:is|was|date))?[\s:,(]*$"
+)
+_BIRTH = re2.compile(
+    r"(?i)\b(?:d\.?o\.?[bd]\b\.?|birth(?:day|date)|birth date|date of (?:birth|death)|born(?: on)?)[^0-9\n]{0,24}$"
+)
+_LOWER_MAY = re2.compile(r"\b(?:may|mar|march)\b")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A date's day, month and year as written; None where it does not say, `year` None for two digits too."""
+
+    day: int | None
+    month: int
+    year: int | None
+
+
+_NUMBER = re2.compile(r"\d+")
+_WORD = re2.compile(r"[A-Za-z]+")
+
+
+def parse(value: str) -> Parts | None:
+    """What the date says, or None where no calendar has it. Between 5/6 and 6/5 the month is taken to come first,
+    as in American notes, unless the separator is a point."""
+    named = next((MONTHS.index(m) + 1 for w in _WORD.findall(value) for m in MONTHS if _names(w, m)), None)
+    numbers = _NUMBER.findall(value)
+    if named is not None:
+        year = next((int(n) for n in numbers if len(n) == 4), None)
+        day = next((int(n) for n in numbers if len(n) <= 2), None)
+        return Parts(day, named, year) if day is None or 1 <= day <= 31 else None
+    numbers = _NUMBER.findall(value.partition(":")[0])[: 3 if value.count("/") != 1 else 2]
+    if len(numbers[0]) == 4:
+        year, month, day = map(int, numbers)
+    else:
+        first, second = int(numbers[0]), int(numbers[1])
+        year = int(numbers[2]) if len(numbers) > 2 and len(numbers[2]) == 4 else None
+        day_first = ("." in value.partition(":")[0] and second <= 12) or first > 12
+        day, month = (first, second) if day_first else (second, first)
+    return Parts(day, month, year) if 1 <= month <= 12 and 1 <= day <= 31 else None
+
+
+def _names(word: str, month: str) -> bool:
+    return len(word) >= 3 and month.startswith(word.lower())
+
+
+def _date(candidate: Candidate) -> bool:
+    before, after = candidate.before[-1:], candidate.after[:2]
+    inside = candidate.joined or before in {"/", "-", "."} or (after[:1] in {"/", "-", "."} and after[1:].isalnum())
+    return not inside and parse(candidate.value) is not None
+
+
+def _named_date(candidate: Candidate) -> bool:
+    # "type 1 may": a verb unless it begins with a capital or a year follows.
+    verb = _LOWER_MAY.search(candidate.value) and not candidate.value[-4:].isdecimal()
+    return _date(candidate) and not verb
+
+
+def _short_date(candidate: Candidate) -> bool:
+    alone = candidate.alone or _SHORT_CONTEXT.search(candidate.before) is not None
+    return alone and _date(candidate)
+
+
+def _born(candidate: Candidate) -> bool:
+    return _named_date(candidate) and _BIRTH.search(candidate.before) is not None
+
+
+def date(profile: str) -> list[Recogniser]:
+    """Every date of a clinical note; elsewhere a date is somebody's only where it is a birthday or a day of death."""
+    if profile == "clinical":
+        return [
+            Recogniser("DATE", _NUMERIC, _date),
+            Recogniser("DATE", _NAMED, _named_date),
+            Recogniser("DATE", _SHORT, _short_date),
+        ]
+    return [Recogniser("DATE", _NUMERIC, _born), Recogniser("DATE", _NAMED, _born)]
+
+
+def year(value: str) -> str | None:
+    """The year a date names in four digits."""
+    parts = parse(value)
+    return str(parts.year) if parts and parts.year else None
+
+
+def shifted(value: str, days: int) -> str | None:
+    """The date moved by `days`, in its own form; None where it does not name a day of a year, or its form says more
+    than we can write (an ordinal day in words, a two-digit year)."""
+    parts = parse(value)
+    if parts is None or parts.year is None or parts.day is None:
+        return None
+    try:
+        new = datetime.date(parts.year, parts.month, parts.day) + datetime.timedelta(days)
+    except (ValueError, OverflowError):
+        return None
+    return _rewrite(value, parts, new)
+
+
+def _rewrite(value: str, old: Parts, new: datetime.date) -> str:
+    written = {"year": False, "month": False, "day": False}
+    pieces, at = [], 0
+    day_first = _day_first(value, old)
+    for match in re2.finditer(r"\d+|[A-Za-z]+", value):
+        token = match.group()
+        replacement = token
+        if token.isdigit():
+            if len(token) == 4 and not written["year"]:
+                replacement, written["year"] = f"{new.year:04d}", True
+            elif len(token) <= 2:
+                named_month = any(_names(w, m) for w in _WORD.findall(value) for m in MONTHS)
+                order = ("day",) if named_month else (("day", "month") if day_first else ("month", "day"))
+                part = next((p for p in order if not written[p]), None)
+                if part is not None:
+                    replacement, written[part] = str(getattr(new, part)).zfill(len(token)), True
+        elif not written["month"] and any(_names(token, m) for m in MONTHS):
+            full = MONTHS[new.month - 1]
+            short = full if token.lower() in MONTHS else full[:3]
+            replacement = short.upper() if token.isupper() else short.capitalize()
+            written["month"] = True
+        elif token.lower() in {"st", "nd", "rd", "th", "d"}:
+            replacement = _ordinal(new.day)
+        pieces += [value[at : match.start()], replacement]
+        at = match.end()
+    return "".join(pieces) + value[at:]
+
+
+def _day_first(value: str, parts: Parts) -> bool:
+    numbers = _NUMBER.findall(value)
+    return len(numbers[0]) <= 2 and int(numbers[0]) == parts.day and ("." in value or int(numbers[0]) > 12)
+
+
+def _ordinal(day: int) -> str:
+    return "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")

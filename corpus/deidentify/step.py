@@ -1,0 +1,205 @@
+"""The step: personal data out of the text, spans and counts into columns.
+
+text ─► scanner ─► policy by type ─► text, deidentify.spans, deidentify.counts, deidentify.density
+"""
+
+from difflib import get_close_matches
+from functools import cached_property, partial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, field_validator
+
+from corpus.deidentify import dates
+from corpus.deidentify.key import Key
+from corpus.deidentify.profiles import DEFAULT_TYPES, TYPES, Policy, Profile, default_policy, scanner
+from corpus.deidentify.recogniser import Scanner, Span, characters
+from corpus.deidentify.replace import deidentify, tag
+from corpus.deidentify.surrogates import surrogate
+from corpus.document import Batch
+from corpus.ledger import entries
+from corpus.rules import Rule, at_most
+from corpus.settings import Settings
+from corpus.step import Step
+
+SPANS = pa.list_(
+    pa.struct([pa.field("type", pa.string()), pa.field("start", pa.int32()), pa.field("length", pa.int32())])
+)
+
+
+class DeidentifySettings(Settings):
+    """Personal data is found by type and replaced by policy: `tag` ([EMAIL]), `surrogate` (keyed, of the same form,
+    nobody's), `year` and `shift` (dates), `keep` (not looked for)."""
+
+    kind: Literal["deidentify"] = "deidentify"
+    profile: Profile = Field("web", description="What the text is: it sets how strictly types are recognised.")
+    types: tuple[str, ...] = Field(DEFAULT_TYPES, description=f"Types to look for, of {', '.join(TYPES)}.")
+    policy: dict[str, Policy] = Field({}, description="Policy by type, where it differs from the profile's.")
+    key_file: str | None = Field(None, description="File that holds the key of the surrogates, 16 bytes or more.")
+    key_env: str | None = Field("PROVENDER_DEID_KEY", description="Environment variable with the key, without a file.")
+    subject: str | None = Field(None, description="Metadata field naming the patient, whose dates shift together.")
+    shift_days: int = Field(365, ge=1, le=3650, description="Dates shift by 1 to this many days, back or forth.")
+    remove_above: float | None = Field(
+        None, gt=0, le=1, description="Drop a document when a larger share of its characters was personal data."
+    )
+
+    @field_validator("types")
+    @classmethod
+    def _known_types(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        for type in types:
+            _require_known(type)
+        return types
+
+    @field_validator("policy")
+    @classmethod
+    def _applicable_policies(cls, policy: dict[str, Policy]) -> dict[str, Policy]:
+        for type, name in policy.items():
+            _require_known(type)
+            if name in {"year", "shift"} and type != "DATE":
+                raise ValueError(f"{type}: the policy {name} is for DATE only")
+            if name == "surrogate" and type == "DATE":
+                raise ValueError("DATE: the policies are tag, year, shift and keep")
+        return policy
+
+    def policies(self) -> dict[str, Policy]:
+        """The policy of each type that is looked for."""
+        chosen = {type: self.policy.get(type) or default_policy(self.profile, type) for type in sorted(self.types)}
+        return {type: name for type, name in chosen.items() if name != "keep"}
+
+    @property
+    def keyed(self) -> bool:
+        return not {"surrogate", "shift"}.isdisjoint(self.policies().values())
+
+    def key(self) -> Key:
+        return Key.load(self.key_file, self.key_env)
+
+    def identity(self) -> dict[str, Any]:
+        """The key counts by its id; `remove_above` does not count, being decided on a column."""
+        own = self.model_dump(mode="json", exclude={"key_file", "key_env", "remove_above", "types", "policy"})
+        return own | {"policies": self.policies(), "key": self.key().id if self.keyed else None}
+
+    def rules(self) -> list[Rule]:
+        if self.remove_above is None:
+            return []
+        return [at_most("deidentify", "too dense in personal data", "deidentify.density", self.remove_above)]
+
+    def build(self) -> "Deidentify":
+        return Deidentify(self)
+
+
+def _require_known(type: str) -> None:
+    if type not in TYPES:
+        near = get_close_matches(type.upper(), TYPES, n=1)
+        raise ValueError(
+            f"unknown type {type}, " + (f'did you mean "{near[0]}"?' if near else f"known: {', '.join(TYPES)}")
+        )
+
+
+class Deidentify(Step):
+    """Replace what the recognisers find. Rows without a finding keep their text as it is.
+
+    deidentify.spans    type, start and length of each removed value, in characters of the text before
+    deidentify.counts   removed values by type
+    deidentify.density  share of the characters that was removed
+    """
+
+    name: ClassVar[str] = "deidentify"
+    edits: ClassVar[tuple[str, ...]] = ("deidentify",)
+    columns: ClassVar[dict[str, pa.DataType]] = {
+        "deidentify.spans": SPANS,
+        "deidentify.counts": entries(pa.int32()),
+        "deidentify.density": pa.float32(),
+    }
+
+    def __init__(self, settings: DeidentifySettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what each worker makes for itself: the automata and the key."""
+        return {name: value for name, value in vars(self).items() if name not in {"_scanner", "_key", "_policies"}}
+
+    @cached_property
+    def _policies(self) -> dict[str, Policy]:
+        return self.settings.policies()
+
+    @cached_property
+    def _scanner(self) -> Scanner:
+        return scanner(self.settings.profile, frozenset(self._policies))
+
+    @cached_property
+    def _key(self) -> Key:
+        return self.settings.key()
+
+    def process(self, batch: Batch) -> Batch:
+        if self.settings.keyed:
+            _ = self._key  # a missing key is an error of the recipe, also where the first batch needs none
+        texts = _utf8(batch.text)
+        edited: dict[int, str] = {}
+        spans: list[list[Span]] = [[] for _ in texts]
+        density = np.zeros(len(batch), np.float32)
+        for row in np.flatnonzero(batch.readable).tolist():
+            data = texts[row]
+            replacement = partial(self._replacement, batch, row)
+            found, result = deidentify(data, self._scanner, replacement, self._recurring)
+            if found:
+                edited[row] = result.decode()
+                spans[row] = characters(data, found)
+                removed = sum(span.end - span.start for span in spans[row])
+                density[row] = removed / len(data.decode())
+        annotated = batch.with_text(_replaced(batch.text, edited), edit="deidentify")
+        return annotated.with_columns(
+            {
+                "deidentify.spans": pa.array(
+                    [[{"type": s.type, "start": s.start, "length": s.end - s.start} for s in row] for row in spans],
+                    SPANS,
+                ),
+                "deidentify.counts": pa.array([_counts(row) for row in spans], entries(pa.int32())),
+                "deidentify.density": pa.array(density),
+            }
+        )
+
+    @property
+    def _recurring(self) -> frozenset[str]:
+        return frozenset(type for type, name in self._policies.items() if name == "shift")
+
+    def _replacement(self, batch: Batch, row: int, type: str, value: str) -> str:
+        policy = self._policies[type]
+        new: str | None = None
+        if policy == "surrogate":
+            new = surrogate(type, value, self._key)
+        elif policy == "year":
+            new = dates.year(value)
+        elif policy == "shift":
+            new = dates.shifted(value, self._offset(batch, row))
+        return new if new is not None else tag(type)
+
+    def _offset(self, batch: Batch, row: int) -> int:
+        """Days by which the dates of the row's patient (or document) move: never 0, the same in every document."""
+        subject = None
+        if self.settings.subject is not None:
+            metadata = batch["metadata"][row].as_py()
+            subject = orjson.loads(metadata).get(self.settings.subject) if metadata else None
+        name = ("subject", str(subject)) if subject is not None else ("document", batch["id"][row].as_py())
+        days = self._key.number("shift", *name) % (2 * self.settings.shift_days)
+        return days - self.settings.shift_days + (days >= self.settings.shift_days)
+
+
+def _utf8(text: pa.StringArray) -> list[bytes]:
+    return text.cast(pa.binary()).to_pylist()
+
+
+def _replaced(text: pa.StringArray, edited: dict[int, str]) -> pa.StringArray:
+    if not edited:
+        return text
+    mask = np.zeros(len(text), dtype=bool)
+    mask[list(edited)] = True
+    return pc.replace_with_mask(text, pa.array(mask), pa.array(list(edited.values()), pa.string()))
+
+
+def _counts(spans: list[Span]) -> list[dict[str, Any]]:
+    types = [span.type for span in spans]
+    return [{"key": type, "value": types.count(type)} for type in sorted(set(types))]
