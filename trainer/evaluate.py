@@ -1,0 +1,154 @@
+"""Nats, tokens and bytes per evaluation set, hence perplexity and bits per byte that can be added up.
+
+Whole documents are cut into consecutive windows of the sequence length: a window's inputs are tokens [i, i+S), its
+labels the tokens after them, so every token but a document's first is predicted exactly once and a document's bytes
+are exactly its own. Windows are packed into rows, next-fit, under the same no-leak rule as in training.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from corpus.errors import TrainingError
+from corpus.tokens import TokenStore
+from mixing.batch import IGNORE
+
+BITS = 1 / math.log(2)  # bits per nat
+
+
+@dataclass(frozen=True)
+class EvaluationRows:
+    """One set, packed: int64 [rows, S] arrays; `documents` is the document of each token, -1 for padding;
+    `document_bytes` int64 [documents]."""
+
+    input_ids: np.ndarray
+    labels: np.ndarray
+    position_ids: np.ndarray
+    documents: np.ndarray
+    document_bytes: np.ndarray
+
+    @property
+    def tokens(self) -> int:
+        return int((self.labels != IGNORE).sum())
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """`nats` float64 [documents]; `tokens` predicted and `bytes` in all."""
+
+    nats: np.ndarray
+    tokens: int
+    bytes: int
+
+    @property
+    def bits_per_byte(self) -> float:
+        return float(self.nats.sum()) * BITS / self.bytes
+
+    @property
+    def perplexity(self) -> float:
+        return math.exp(min(float(self.nats.sum()) / self.tokens, 700.0))
+
+
+def pack_evaluation(name: str, store: TokenStore, budget: int, length: int) -> EvaluationRows:
+    """The store's first whole documents, up to `budget` tokens and at least one, in rows of `length` tokens.
+
+    Documents of one token predict nothing and are left out. Raises TrainingError when none is left.
+    """
+    ends = store.ends
+    starts = np.concatenate([[0], ends[:-1]])
+    take = max(int(np.searchsorted(ends, budget, side="right")), 1)
+    chosen = np.flatnonzero(ends[:take] - starts[:take] > 1)
+    if not len(chosen):
+        raise TrainingError(
+            "an evaluation set has no document to predict",
+            where=store.folder,
+            found=f"{len(ends)} documents in set {name!r}",
+            todo="raise the source's validation share or train.evaluation_tokens",
+        )
+    rows: list[list[np.ndarray]] = []
+    room = 0
+    for document, index in enumerate(chosen):
+        tokens = store.read(int(starts[index]), int(ends[index]))
+        for first in range(0, len(tokens) - 1, length):
+            following = tokens[first + 1 : first + 1 + length]
+            size = len(following)
+            window = np.stack([tokens[first : first + size], following, np.arange(size), np.full(size, document)])
+            if size > room:
+                rows.append([])
+                room = length
+            rows[-1].append(window)
+            room -= size
+    inputs, labels, positions, owners = np.stack([_padded(row, length) for row in rows], axis=1)
+    nbytes = store.documents["bytes"].to_numpy()[chosen]
+    return EvaluationRows(inputs, labels, positions, owners, nbytes)
+
+
+def _padded(windows: list[np.ndarray], length: int) -> np.ndarray:
+    """[4, length]; the padding is a document of its own that predicts nothing."""
+    size = length - sum(window.shape[1] for window in windows)
+    padding = np.stack([np.zeros(size), np.full(size, IGNORE), np.arange(size), np.full(size, -1)]).astype(np.int64)
+    return np.concatenate([*windows, padding], axis=1)
+
+
+def batches(
+    rows: EvaluationRows, size: int, device: torch.device, rank: int = 0, world_size: int = 1
+) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """This rank's rows in batches: where they are, then input_ids, position_ids and labels [rows, S]."""
+    for start in range(rank * size, len(rows.input_ids), size * world_size):
+        where = slice(start, start + size)
+        yield (
+            where,
+            torch.from_numpy(rows.input_ids[where]).to(device),
+            torch.from_numpy(rows.position_ids[where]).to(device),
+            torch.from_numpy(rows.labels[where]).to(device),
+        )
+
+
+@torch.no_grad()
+def score(
+    model: torch.nn.Module,
+    rows: EvaluationRows,
+    *,
+    batch: int,
+    device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
+    add: Callable[[torch.Tensor], torch.Tensor] = lambda sums: sums,
+    on_batch: Callable[[int], None] = lambda tokens: None,
+) -> SetScore:
+    """Nats of each document. `add` sums a tensor over the ranks; `on_batch` hears of the tokens done."""
+    nats = np.zeros(len(rows.document_bytes))
+    for where, input_ids, position_ids, labels in batches(rows, batch, device, rank, world_size):
+        ce = model(input_ids, position_ids, labels, torch.zeros(labels.shape, device=device)).ce
+        documents = rows.documents[where].ravel()
+        known = documents >= 0
+        weights = ce.double().cpu().numpy()[known]
+        nats += np.bincount(documents[known], weights=weights, minlength=len(nats))
+        on_batch(int(known.sum()))
+    summed = add(torch.from_numpy(nats).to(device)).cpu().numpy()
+    return SetScore(summed, rows.tokens, int(rows.document_bytes.sum()))
+
+
+def paired_delta(now: np.ndarray, before: np.ndarray, nbytes: np.ndarray) -> tuple[float, float]:
+    """Change in bits per byte, and its standard error over documents.
+
+    The change is the ratio Σ d / Σ b of documents' bits and bytes; its standard error by linearisation is
+    √(n/(n−1) Σ (d_i − Δ b_i)²) / Σ b (Cochran 1977, §6), 0 for a single document, where it is unknown.
+    """
+    difference = (now - before) * BITS
+    total = float(nbytes.sum())
+    delta = float(difference.sum()) / total
+    count = len(difference)
+    if count < 2:
+        return delta, 0.0
+    spread = float(np.square(difference - delta * nbytes).sum())
+    return delta, math.sqrt(count / (count - 1) * spread) / total
+
+
+def pooled_bits_per_byte(scores: Iterable[SetScore]) -> float:
+    """Bits per byte of several sets together, each weighing by its bytes."""
+    kept = list(scores)
+    return sum(float(each.nats.sum()) for each in kept) * BITS / sum(each.bytes for each in kept)

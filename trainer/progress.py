@@ -1,0 +1,38 @@
+"""What a run tells its caller while it works and when it ends."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Reason = Literal["finished", "signal", "gate"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` of `steps` are optimizer steps while training and tokens in the other phases; `eta` in seconds; `losses`
+    are nats per predicted token by source."""
+
+    phase: Literal["train", "evaluate", "fisher"]
+    step: int
+    steps: int
+    tokens_per_second: float = 0.0
+    eta: float | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+    lr: float | None = None
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended after `step` steps. Stopped by a signal it has no `model_path`, and `resume` is the command to go
+    on with. `best_step` is None when no evaluated step passed the gate; the model is then the last step's."""
+
+    step: int
+    reason: Reason
+    best_step: int | None
+    model_path: Path | None
+    tokens_by_source: Mapping[str, int]
+    resume: str | None = None

@@ -1,0 +1,103 @@
+"""Elastic weight consolidation: the diagonal Fisher information of the base model on general text.
+
+F_i = E_x E_{y∼p(y|x)} [(∂ log p(y|x) / ∂θ_i)²] per token (Kirkpatrick et al. 2017). Labels are drawn from the model,
+independently at every position, and one backward pass of the *summed* loss gives Σ_t g_t; because E[g_s g_t] = 0 for
+independently drawn labels, its square is an unbiased estimate of Σ_t g_t² at any batch size. (The square of the batch
+mean is off by the batch's tokens; the text's own labels give the empirical Fisher, which is another thing.)
+Costs a forward and a backward pass over the tokens, once: the result is an artefact beside the run.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from corpus.artifact import Manifest, RunLock, current, publish
+from corpus.errors import TrainingError
+from mixing.batch import IGNORE
+from trainer.model import PackedModel
+
+KIND = "trainer.fisher"
+
+
+@torch.no_grad()
+def sample_labels(hidden: Tensor, weight: Tensor, generator: torch.Generator, chunk: int) -> Tensor:
+    """One label per token drawn from softmax(hidden weightᵀ): int64 [tokens] for hidden [tokens, D]."""
+    drawn = [
+        torch.multinomial((part.float() @ weight.float().T).softmax(1), 1, generator=generator).squeeze(1)
+        for part in hidden.split(chunk)
+    ]
+    return torch.cat(drawn)
+
+
+def diagonal_fisher(
+    model: nn.Module, losses: Iterable[tuple[Callable[[], Tensor], int]], named: list[tuple[str, nn.Parameter]]
+) -> dict[str, Tensor]:
+    """F by parameter name. Each of `losses` gives the *summed* loss of its tokens under sampled labels, and their
+    count."""
+    fisher = {name: torch.zeros_like(weight) for name, weight in named}
+    total = 0
+    for loss, tokens in losses:
+        model.zero_grad(set_to_none=True)
+        loss().backward()
+        total += tokens
+        for name, weight in named:
+            if weight.grad is not None:
+                fisher[name].addcmul_(weight.grad, weight.grad)
+    model.zero_grad(set_to_none=True)
+    if total == 0:
+        raise TrainingError(
+            "no text to estimate the Fisher information on", todo="give a general evaluation set, or set train.ewc null"
+        )
+    return {name: values / total for name, values in fisher.items()}
+
+
+def fisher_losses(
+    model: PackedModel, batches: Iterable[tuple[Tensor, Tensor, Tensor]], seed: int
+) -> Iterable[tuple[Callable[[], Tensor], int]]:
+    """The losses of `diagonal_fisher` for packed (input_ids, position_ids, labels) [rows, sequence]: labels say where,
+    the model draws what."""
+    for index, (input_ids, position_ids, labels) in enumerate(batches):
+        generator = torch.Generator(device=input_ids.device).manual_seed(seed + index)
+
+        def loss(
+            input_ids: Tensor = input_ids,
+            position_ids: Tensor = position_ids,
+            labels: Tensor = labels,
+            generator: torch.Generator = generator,
+        ) -> Tensor:
+            with torch.no_grad():
+                hidden = model.decode(input_ids, position_ids).flatten(0, 1)
+                drawn = sample_labels(hidden, model.head_weight, generator, model.chunk).view_as(labels)
+            drawn = torch.where(labels == IGNORE, IGNORE, drawn)
+            weights = torch.ones(labels.shape, device=labels.device)
+            return model(input_ids, position_ids, drawn, weights).loss
+
+        yield loss, int((labels != IGNORE).sum())
+
+
+def stored_fisher(
+    folder: Path, function: dict[str, Any], compute: Callable[[], dict[str, Tensor]], lock: RunLock | None
+) -> dict[str, Tensor]:
+    """The Fisher of `folder` if it is that of `function`, else computed and published there."""
+    if current(folder, function) is None:
+        with publish(folder, kind=KIND, function=function, lock=lock) as draft:
+            save_file(compute(), draft.path / "fisher.safetensors")
+    return load_file(folder / "fisher.safetensors")
+
+
+def load_fisher(folder: Path, model_hash: str) -> dict[str, Tensor]:
+    """A Fisher made before. Raises TrainingError when it is another model's, ArtifactError when it is damaged."""
+    manifest = Manifest.read(folder)
+    manifest.verify(folder)
+    if manifest.function.get("model") != model_hash:
+        raise TrainingError(
+            "this Fisher information is of another model",
+            where=folder,
+            found=f"model {str(manifest.function.get('model'))[:12]}, the run starts from {model_hash[:12]}",
+            todo="leave train.ewc.path out to have it made",
+        )
+    return load_file(folder / "fisher.safetensors")
