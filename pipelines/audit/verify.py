@@ -1,0 +1,266 @@
+"""Does it add up? Every claim of a workspace, checked again from the bytes.
+
+    files      every file of every manifest is hashed again
+    ledger     in = kept + dropped + quarantined, bytes out = bytes in + edits, against the text that is there
+    dataset    the rows handed on are the documents the ledger kept
+    tokens     a store's tokens = Σ token_count + documents
+    plan       quotas fill every step and add up to the totals, over the stores that are there
+    training   tokens seen = tokens planned, by source, to the token
+    evaluation bits per byte = nats / (bytes · ln 2)
+
+Cost: one pass over all bytes of the workspace for the hashes and one over the text for the ledger.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from corpus.artifact import Manifest, read_parquet, scan_parquet
+from corpus.errors import ArtifactError
+from corpus.ledger import Ledger
+from corpus.tokens import TokenStore
+from pipelines.audit import training_questions
+from pipelines.audit.workspace import (
+    Plan,
+    annotated_files,
+    artefacts,
+    dataset_files,
+    ledger,
+    ledger_files,
+    plan_of,
+    plans,
+    runs,
+    token_stores,
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim: its name, whether it holds, and the figures that show it."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def verify(workspace: Path) -> list[Check]:
+    """Check every claim that can be checked with what the workspace holds. Never raises on damage: that is a failed
+    check, and the others go on."""
+    checks: list[Check] = []
+    for part in (_files, _ledgers, _datasets, _stores, _plans, _runs, _evaluations):
+        try:
+            checks += part(workspace)
+        except ArtifactError as error:
+            checks.append(Check(part.__name__.strip("_"), False, str(error)))
+    return checks
+
+
+def _checked(name: str, claim: Callable[[], str]) -> Check:
+    """Run `claim`, which returns the figures or raises ArtifactError."""
+    try:
+        return Check(name, True, claim())
+    except ArtifactError as error:
+        found = f": {error.found}" if error.found is not None else ""
+        return Check(name, False, f"{error.where}: {error.what}{found}")
+
+
+def _require(holds: bool, what: str, where: object, found: object) -> None:
+    if not holds:
+        raise ArtifactError(what, where=where, found=found)
+
+
+def _files(workspace: Path) -> Iterator[Check]:
+    """One check per top-level folder: thousands of units are one line unless one fails."""
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for folder in artefacts(workspace):
+        groups[folder.parts[0]].append(folder)
+    for group, folders in groups.items():
+
+        def claim(folders: list[Path] = folders) -> str:
+            files = size = 0
+            for folder in folders:
+                manifest = Manifest.read(workspace / folder)
+                manifest.verify(workspace / folder)
+                files += len(manifest.files)
+                size += sum(entry.bytes for entry in manifest.files)
+            return f"{files:,} files of {len(folders):,} artefacts hashed again, {size:,} bytes"
+
+        yield _checked(f"files of {group}/", claim)
+
+
+def _ledgers(workspace: Path) -> Iterator[Check]:
+    for source, paths in ledger_files(workspace).items():
+
+        def claim(source: str = source, paths: list[Path] = paths) -> str:
+            book = Ledger.read(*paths)
+            units = annotated_files(workspace, source)
+            records = sum(pq.read_metadata(path).num_rows for path in units) if units else book.frame.height
+            nbytes, ntokens = _text_sums(workspace, source)
+            book.check(where=source, records=records, text_bytes=nbytes, text_tokens=ntokens)
+            totals = book.totals()
+            against = "the reader's records" if units else "its own rows (annotate/ is gone)"
+            return (
+                f"{totals['documents_in']:,} in = {totals['kept']['documents']:,} kept + "
+                f"{totals['dropped']['documents']:,} dropped + {totals['quarantined']['documents']:,} quarantined, "
+                f"against {against}; {nbytes:,} bytes and {ntokens:,} tokens in the text"
+            )
+
+        yield _checked(f"ledger of {source}", claim)
+
+
+def _text_sums(workspace: Path, source: str) -> tuple[int, int]:
+    """UTF-8 bytes and tokens of the kept text, measured on the text column of the dataset."""
+    nbytes = ntokens = 0
+    for paths in dataset_files(workspace, source).values():
+        for path in paths:
+            for batch in scan_parquet(path, ["text", "token_count"]):
+                nbytes += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+                ntokens += pc.sum(batch.column("token_count")).as_py() or 0
+    return nbytes, ntokens
+
+
+def _datasets(workspace: Path) -> Iterator[Check]:
+    for source, paths in ledger_files(workspace).items():
+
+        def claim(source: str = source, paths: list[Path] = paths) -> str:
+            columns = ["id", "fate", "split"]
+            rows = pl.concat([pl.DataFrame(pl.from_arrow(read_parquet(path, columns))) for path in paths])
+            counts = []
+            for split, shards in dataset_files(workspace, source).items():
+                kept = rows.filter((pl.col("fate") == "kept") & (pl.col("split") == split))["id"]
+                there = pl.concat(
+                    [pl.Series("id", [], pl.String)]
+                    + [pl.Series("id", read_parquet(shard, ["id"])["id"].to_pylist(), pl.String) for shard in shards]
+                )
+                _require(
+                    there.len() == kept.len() and there.sort().equals(kept.sort(), check_names=False),
+                    f"the {split} rows are not the documents the ledger kept",
+                    source,
+                    f"{there.len():,} rows, {kept.len():,} kept",
+                )
+                counts.append(f"{there.len():,} {split}")
+            return f"{' + '.join(counts)} rows, the same ids as the ledger's"
+
+        yield _checked(f"dataset of {source}", claim)
+
+
+def _stores(workspace: Path) -> Iterator[Check]:
+    stores = token_stores(workspace)
+    kept = (
+        ledger(workspace, "source", "split", "fate", "tokens_out")
+        .filter(pl.col("fate") == "kept")
+        .group_by("source", "split")
+        .agg(pl.len().alias("documents"), pl.col("tokens_out").sum().alias("tokens"))
+    )
+    counted = {(source, split): (documents, tokens) for source, split, documents, tokens in kept.iter_rows()}
+    for (source, split), folder in stores.items():
+
+        def claim(source: str = source, split: str = split, folder: Path = folder) -> str:
+            store = TokenStore.open(folder)
+            documents, tokens = counted.get((source, split), (0, 0))
+            flat = sum(len(shard) for shard in store.shards)
+            listed = pc.sum(store.documents["tokens"]).as_py() or 0
+            _require(
+                flat == listed == store.tokens == tokens + documents,
+                "the store's tokens are not the ledger's plus one EOS per document",
+                folder.relative_to(workspace),
+                f"{flat:,} in shards, {listed:,} in documents.parquet, {store.tokens:,} in the manifest, "
+                f"{tokens:,} + {documents:,} in the ledger",
+            )
+            return f"{flat:,} = {tokens:,} tokens + {documents:,} EOS"
+
+        yield _checked(f"token store {source}/{split}", claim)
+
+
+def _plans(workspace: Path) -> Iterator[Check]:
+    for plan in plans(workspace):
+        name = plan.folder.relative_to(workspace).as_posix()
+        yield _checked(f"quotas of {name}/", lambda plan=plan: _quotas_add_up(plan))
+        yield _checked(f"stores of {name}/", lambda plan=plan: _stores_are_those_planned(workspace, plan))
+
+
+def _quotas_add_up(plan: Plan) -> str:
+    quotas = plan.quotas.with_columns(pl.col("sequences", "cumulative").cast(pl.Int64)).sort("source", "step")
+    per_step = quotas.group_by("step").agg(pl.col("sequences").sum()).sort("step")
+    batch, steps = int(plan.settings["global_batch"]), int(plan.settings["steps"])
+    _require(per_step["step"].to_list() == list(range(steps)), "steps are missing", plan.folder, f"{per_step.height}")
+    uneven = per_step.filter(pl.col("sequences") != batch)
+    _require(not uneven.height, f"steps do not hold {batch} sequences", plan.folder, f"{uneven.height:,} steps")
+    inclusive = pl.col("sequences").cum_sum().over("source")
+    first = quotas.select((pl.col("cumulative") == inclusive).all()).item()
+    before = quotas.select((pl.col("cumulative") == inclusive - pl.col("sequences")).all()).item()
+    _require(first or before, "`cumulative` is not the running sum of `sequences`", plan.folder, "another value")
+    totals = dict(quotas.group_by("source").agg(pl.col("sequences").sum()).iter_rows())
+    said = {source: int(entry["sequences"]) for source, entry in plan.sources.items()}
+    _require(
+        all(totals.get(source, 0) == count for source, count in said.items()),
+        "quotas and totals differ",
+        plan.folder,
+        f"quotas {totals}, totals {said}",
+    )
+    tokens = sum(totals.values()) * plan.sequence_length
+    return f"{steps:,} steps of {batch:,} sequences, {tokens:,} tokens"
+
+
+def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
+    stores = token_stores(workspace)
+    compared = 0
+    for source, entry in plan.sources.items():
+        asked = entry.get("fingerprint") or entry.get("store")
+        if not isinstance(asked, str) or (source, "train") not in stores:
+            continue
+        there = Manifest.read(stores[source, "train"]).fingerprint
+        _require(there == asked, "the plan was made for another token store", source, f"{there[:12]}, not {asked[:12]}")
+        compared += 1
+    _require(
+        compared == len(plan.sources), "token stores of the plan are not here", plan.folder.name,
+        f"{compared} of {len(plan.sources)} sources could be compared",
+    )  # fmt: skip
+    return f"{compared} fingerprints are those of the stores in tokens/"
+
+
+def _runs(workspace: Path) -> Iterator[Check]:
+    known = plans(workspace)
+    mixture = training_questions.mixture(workspace)
+    for run in runs(workspace):
+
+        def claim(run=run) -> str:
+            plan = plan_of(run, known)
+            _require(
+                plan is not None, "the plan it followed is not here", run.name, f"plan {run.start.get('plan')}"
+            )
+            rows = mixture.filter(pl.col("run") == run.name)
+            off = rows.filter(pl.col("difference") != 0)
+            _require(
+                not off.height, "tokens seen are not those planned", run.name,
+                "; ".join(f"{source} {difference:+,}" for source, difference in off.select("source", "difference").rows()),
+            )  # fmt: skip
+            seen = dict(rows.select("source", "realised_tokens").iter_rows())
+            said = sum(event["tokens"] for event in run.of("step"))
+            _require(sum(seen.values()) == said, "tokens by source and in all differ", run.name, f"{seen}, {said:,}")
+            for end in run.of("end")[-1:]:
+                total = {source: count for source, count in end["source_tokens"].items() if count}
+                _require(total == seen, "the run's totals are not the sum of its steps", run.name, f"{total}, {seen}")
+            listed = ", ".join(f"{source} {count:,}" for source, count in seen.items())
+            return f"{said:,} tokens seen = planned, by source: {listed}"
+
+        yield _checked(f"tokens of run {run.name}", claim)
+
+
+def _evaluations(workspace: Path) -> Iterator[Check]:
+    frame = training_questions.evaluations(workspace).drop_nulls(["nats", "bytes", "bits_per_byte"])
+    for (run,), rows in frame.group_by("run", maintain_order=True):
+
+        def claim(run: object = run, rows: pl.DataFrame = rows) -> str:
+            bits = pl.col("nats") / (pl.col("bytes") * math.log(2))
+            off = rows.filter((bits - pl.col("bits_per_byte")).abs() > 1e-9 * bits.abs() + 1e-9)
+            _require(not off.height, "bits per byte are not nats over bytes", run, f"{off.height} figures differ")
+            return f"{rows.height:,} figures of bits per byte recomputed from nats and bytes"
+
+        yield _checked(f"evaluations of run {run}", claim)
