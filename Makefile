@@ -1,0 +1,57 @@
+# Every target is one line that calls `provender` (see `provender --help`); `make` alone lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo setup corpus mix train audit test check bench clean
+
+RECIPE ?= pipelines/recipes/demo.yaml
+FAST ?=
+TORCH ?= $(shell sed -n 's/^ *"\(torch==[^"]*\)",$$/\1/p' pyproject.toml)
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PROVENDER := $(VENV)/bin/provender
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: setup ## the whole line on real text and a real model (FAST=1: a small slice in under three minutes)
+	@$(PROVENDER) demo $(if $(filter-out 0,$(FAST)),--fast)
+
+setup: $(VENV)/.packages $(VENV)/.kenlm ## .venv with every package, and KenLM's lmplz; done once
+
+corpus: setup ## raw files to clean shards, ledger and token shards (RECIPE=my.yaml)
+	@$(PROVENDER) corpus $(RECIPE)
+
+mix: setup ## token shards to a compiled mixture plan
+	@$(PROVENDER) mix $(RECIPE)
+
+train: setup ## continue the pre-training on the plan
+	@$(PROVENDER) train $(RECIPE)
+
+audit: setup ## the report over all of it
+	@$(PROVENDER) audit $(RECIPE)
+
+test: setup ## run all tests (browser tests are skipped without chromium)
+	@$(PYTHON) -m pytest -q
+
+check: setup ## formatting, lint, types, import rules, and that README and --help tell the truth
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(PYTHON) -m pytest -q tests/pipelines/test_readme.py tests/pipelines/test_help.py
+
+bench: setup ## measure speed, as ratios within one run
+	@$(PYTHON) -m benchmarks
+
+clean: ## remove work/ and caches; .venv stays (rm -r .venv undoes the set-up)
+	@rm -rf work .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@echo "removed work/ and caches; $(VENV) stays (rm -r $(VENV) undoes the set-up)"
+
+$(VENV)/.packages: pyproject.toml pipelines/setup/python.sh
+	@TORCH='$(TORCH)' pipelines/setup/python.sh
+
+$(VENV)/.kenlm: pyproject.toml pipelines/setup/kenlm.sh | $(VENV)/.packages
+	@pipelines/setup/kenlm.sh
