@@ -1,0 +1,115 @@
+"""Curricula: the share of the domain in the batch as a curve over the run, and its exact integral.
+
+A curve gives the domain's share at x, the finished fraction of the run (0 at the first step, 1 after the last); replay
+has the rest. A plan needs what has been used up to each step, so a curve is defined by its integral from 0 to x in closed
+form: nothing is summed and no error accumulates.
+"""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from corpus.settings import Settings
+
+UNIT_BITS = 20
+UNIT = 1 << UNIT_BITS  # cumulative targets are whole numbers of 2^-20 sequences, so all later arithmetic is exact
+MAX_SEQUENCES = 1 << 42  # of one segment: (sequences × UNIT) fits an int64
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Constant(Settings):
+    """The same share from the first step to the last."""
+
+    kind: Literal["constant"] = "constant"
+    share: Share = Field(0.9, description="share of the domain in every batch")
+
+    def integral(self, x: np.ndarray) -> np.ndarray:
+        return self.share * x
+
+
+class Linear(Settings):
+    """A straight line from `start` to `end`."""
+
+    kind: Literal["linear"] = "linear"
+    start: Share = Field(0.5, description="share of the domain at the first step")
+    end: Share = Field(0.9, description="share of the domain at the last step")
+
+    def integral(self, x: np.ndarray) -> np.ndarray:
+        return self.start * x + (self.end - self.start) * x * x / 2
+
+
+class Cosine(Settings):
+    """Half a cosine wave from `start` to `end`: flat at both ends, steepest in the middle."""
+
+    kind: Literal["cosine"] = "cosine"
+    start: Share = Field(0.5, description="share of the domain at the first step")
+    end: Share = Field(0.9, description="share of the domain at the last step")
+
+    def integral(self, x: np.ndarray) -> np.ndarray:
+        return self.end * x + (self.start - self.end) / 2 * (x + np.sin(np.pi * x) / np.pi)
+
+
+class Point(Settings):
+    """A share and the fraction of the run at which it holds."""
+
+    at: float = Field(ge=0, le=1, description="fraction of the run")
+    share: Share = Field(description="share of the domain")
+
+
+class _Points(Settings):
+    points: tuple[Point, ...] = Field(min_length=1, description="in the order of the run")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        ats = [point.at for point in self.points]
+        if any(later <= earlier for earlier, later in zip(ats, ats[1:], strict=False)):
+            raise ValueError(f"points must come in the order of the run, each once: found at = {ats}")
+        return self
+
+
+class Stepwise(_Points):
+    """Each share holds from its point to the next one; the first holds from the start (a late switch is two points)."""
+
+    kind: Literal["stepwise"] = "stepwise"
+
+    def integral(self, x: np.ndarray) -> np.ndarray:
+        edges = np.array([0.0, *(point.at for point in self.points[1:]), 1.0])
+        shares = np.array([point.share for point in self.points])
+        area = np.concatenate([[0.0], np.cumsum(shares * np.diff(edges))])
+        piece = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(shares) - 1)
+        return area[piece] + shares[piece] * (x - edges[piece])
+
+
+class Knots(_Points):
+    """Straight lines between the points; before the first and after the last the share stays."""
+
+    kind: Literal["knots"] = "knots"
+
+    def integral(self, x: np.ndarray) -> np.ndarray:
+        ats = np.array([point.at for point in self.points])
+        shares = np.array([point.share for point in self.points])
+        ats = np.concatenate([[min(0.0, ats[0])], ats, [max(1.0, ats[-1])]])
+        shares = np.concatenate([shares[:1], shares, shares[-1:]])
+        widths = np.diff(ats)
+        slopes = np.divide(np.diff(shares), widths, out=np.zeros_like(widths), where=widths > 0)
+        area = np.concatenate([[0.0], np.cumsum(widths * (shares[1:] + shares[:-1]) / 2)])
+        piece = np.clip(np.searchsorted(ats, x, side="right") - 1, 0, len(widths) - 1)
+        inside = x - ats[piece]
+        return area[piece] + shares[piece] * inside + slopes[piece] * inside * inside / 2
+
+
+Schedule = Annotated[Constant | Linear | Cosine | Stepwise | Knots, Field(discriminator="kind")]
+
+
+def domain_units(schedule: Schedule, steps: int, global_batch: int, replay_floor: float) -> np.ndarray:
+    """int64[steps + 1]: what the domain should have had before each step, in units of 2^-20 sequences.
+
+    The share of a step is the mean of the curve over it, at most 1 − `replay_floor`. Non-decreasing, starts at 0, and
+    grows by at most `global_batch` sequences a step.
+    """
+    asked = np.rint(schedule.integral(np.arange(steps + 1) / steps) * (steps * global_batch * float(UNIT)))
+    most = round((1 - replay_floor) * global_batch * UNIT)
+    per_step = np.clip(np.diff(asked.astype(np.int64)), 0, most)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(per_step)])
