@@ -76,9 +76,7 @@ def write_corpus(
                 table = pa.Table.from_pylist([_dataset_row(row, texts) for row in kept], DATASET)
                 write_parquet(draft.path / "data" / source / f"{split}-00000-of-00001.parquet", table)
             gone = [_dataset_row(row, texts) for row in rows if row["fate"] == "dropped"]
-            write_parquet(
-                draft.path / "dropped" / source / "00000.parquet", pa.Table.from_pylist(gone, DATASET)
-            )
+            write_parquet(draft.path / "dropped" / source / "00000.parquet", pa.Table.from_pylist(gone, DATASET))
     return written
 
 
@@ -91,7 +89,11 @@ def _source_rows(
         words = [f"w{draw.randrange(1, 900)}" for _ in range(max(3, int(draw.lognormvariate(3.4, 0.7))))]
         text = " ".join(words)
         identity = document_id(source, "part-0.jsonl", position)
-        edits = {"extract": -draw.randrange(0, 40), "repair": draw.randrange(-3, 3), "deidentify": draw.randrange(-9, 9)}
+        edits = {
+            "extract": -draw.randrange(0, 40),
+            "repair": draw.randrange(-3, 3),
+            "deidentify": draw.randrange(-9, 9),
+        }
         kept = [row for row in rows if row["fate"] == "kept"]
         step, reason, fate = draw.choice(REASONS) if draw.random() < 0.3 else (None, None, "kept")
         if step == "duplicates" and not kept:
@@ -165,7 +167,12 @@ def _write_store(folder: Path, source: str, split: str, rows: list[dict]) -> Non
 
 
 def write_plan(
-    folder: Path, shares: dict[str, float], *, steps: int = 40, name: str = "plan", replay: tuple[str, ...] = ("general",)
+    folder: Path,
+    shares: dict[str, float],
+    *,
+    steps: int = 40,
+    name: str = "plan",
+    replay: tuple[str, ...] = ("general",),
 ) -> str:
     """A plan over the stores of `folder`; returns its fingerprint."""
     plan_rows, done = [], dict.fromkeys(shares, 0)
@@ -196,7 +203,13 @@ def write_plan(
 
 
 def write_run(
-    folder: Path, name: str, plan: str = "plan", *, sets: tuple[str, ...] | None = None, rise: float = 0.02, seed: int = 3
+    folder: Path,
+    name: str,
+    plan: str = "plan",
+    *,
+    sets: tuple[str, ...] | None = None,
+    rise: float = 0.02,
+    seed: int = 3,
 ) -> None:
     """metrics.jsonl of a finished run that follows `plan`; the replay sets rise by `rise` bits per byte at the end."""
     draw = random.Random(seed)
@@ -204,9 +217,9 @@ def write_run(
     by_step: dict[int, dict[str, int]] = {}
     for row in pq.read_table(folder / plan / "plan.parquet").to_pylist():
         by_step.setdefault(row["step"], {})[row["source"]] = row["sequences"]
-    roles = {entry["name"]: entry["role"] for entry in settings["sources"]}
+    roles = {entry["name"]: entry["role"] for entry in settings["sources"]} | {"general": "replay"}
     steps = settings["steps"]
-    sets = sets or tuple(roles)
+    sets = sets or tuple(entry["name"] for entry in settings["sources"])
     events: list[dict] = [
         {
             "event": "start", "step": 0, "plan": Manifest.read(folder / plan).fingerprint, "model": "tiny",
@@ -222,8 +235,7 @@ def write_run(
         for source, count in seen.items():
             total[source] = total.get(source, 0) + count
         loss = {
-            source: (3.1 if roles[source] == "replay" else 3.4 - 0.9 * (1 - math.exp(-step / 12)))
-            + draw.gauss(0, 0.06)
+            source: (3.1 if roles[source] == "replay" else 3.4 - 0.9 * (1 - math.exp(-step / 12))) + draw.gauss(0, 0.06)
             for source in quota
         }
         mean = sum(loss.values()) / len(loss)
