@@ -20,9 +20,7 @@ def funnel(workspace: Path) -> pl.DataFrame:
 
     The rows of a source add up to its input. Kept first, then drops, the largest first.
     """
-    frame = ledger(
-        workspace, "source", "fate", "step", "reason", "bytes_in", "tokens_in", "bytes_out", "tokens_out"
-    )
+    frame = ledger(workspace, "source", "fate", "step", "reason", "bytes_in", "tokens_in", "bytes_out", "tokens_out")
     order = pl.col("fate").replace_strict({fate: rank for rank, fate in enumerate(FATES)}, return_dtype=pl.Int8)
     return (
         frame.group_by("source", "fate", "step", "reason")
@@ -33,18 +31,14 @@ def funnel(workspace: Path) -> pl.DataFrame:
             pl.col("bytes_out").sum(),
             pl.col("tokens_out").sum(),
         )
-        .sort(
-            "source", order, "documents", "step", "reason", descending=[False, False, True, False, False]
-        )
+        .sort("source", order, "documents", "step", "reason", descending=[False, False, True, False, False])
     )
 
 
 def totals(workspace: Path) -> pl.DataFrame:
     """source → documents, bytes and tokens in; documents by fate; bytes and tokens out."""
     rows = funnel(workspace)
-    by_fate = [
-        pl.col("documents").filter(pl.col("fate") == fate).sum().alias(f"documents_{fate}") for fate in FATES
-    ]
+    by_fate = [pl.col("documents").filter(pl.col("fate") == fate).sum().alias(f"documents_{fate}") for fate in FATES]
     return (
         rows.group_by("source")
         .agg(

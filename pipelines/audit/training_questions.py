@@ -77,15 +77,10 @@ def mixture_steps(workspace: Path) -> pl.DataFrame:
                 (pl.col("sequences").cast(pl.Int64) * plan.sequence_length).alias("planned_tokens"),
             )
         joined = wanted.join(realised, on=["run", "step", "source"], how="full", coalesce=True)
-        absent = 0 if plan is not None else None
-        frames.append(
-            joined.with_columns(
-                pl.col("planned_sequences", "planned_tokens").fill_null(absent)
-                if absent is not None
-                else pl.col("planned_sequences", "planned_tokens"),
-                pl.col("realised_sequences", "realised_tokens").fill_null(0),
-            ).sort("step", "source")
-        )
+        known_zero = ["realised_sequences", "realised_tokens"]
+        if plan is not None:  # without its plan, what was planned is unknown, not zero
+            known_zero += ["planned_sequences", "planned_tokens"]
+        frames.append(joined.with_columns(pl.col(known_zero).fill_null(0)).sort("step", "source"))
     schema = {"run": pl.String, "step": pl.Int64, "source": pl.String}
     schema |= {f"{when}_{what}": pl.Int64 for when in ("planned", "realised") for what in ("sequences", "tokens")}
     return pl.concat([pl.DataFrame(schema=schema), *frames])
@@ -130,9 +125,7 @@ def losses(workspace: Path) -> pl.DataFrame:
 
 def steps(workspace: Path) -> pl.DataFrame:
     """run, step → learning rate, loss, KL, penalty, gradient norm, tokens, seconds, tokens per second."""
-    rows = [
-        (run.name, event["step"], *_numbers(event, STEP)) for run in runs(workspace) for event in run.of("step")
-    ]
+    rows = [(run.name, event["step"], *_numbers(event, STEP)) for run in runs(workspace) for event in run.of("step")]
     return pl.DataFrame(rows, {"run": pl.String, "step": pl.Int64} | STEP, orient="row")
 
 
@@ -194,12 +187,15 @@ def _realised(run: Run) -> pl.DataFrame:
 
 
 def _roles(workspace: Path) -> pl.DataFrame:
-    """run, source, role as the run's plan has them."""
+    """run, source, role: as the run's own plan has it, else as any plan of the workspace has (a run without replay is
+    still evaluated on the replay sources)."""
     known = plans(workspace)
     rows = []
     for run in runs(workspace):
-        plan = plan_of(run, known) or (known[0] if known else None)
-        rows += [(run.name, name, entry.get("role")) for name, entry in (plan.sources if plan else {}).items()]
+        own = plan_of(run, known)
+        roles = {name: entry.get("role") for plan in known for name, entry in plan.sources.items()}
+        roles |= {name: entry.get("role") for name, entry in (own.sources if own else {}).items()}
+        rows += [(run.name, name, role) for name, role in roles.items()]
     return pl.DataFrame(rows, {"run": pl.String, "source": pl.String, "role": pl.String}, orient="row")
 
 

@@ -232,9 +232,7 @@ def _runs(workspace: Path) -> Iterator[Check]:
 
         def claim(run=run) -> str:
             plan = plan_of(run, known)
-            _require(
-                plan is not None, "the plan it followed is not here", run.name, f"plan {run.start.get('plan')}"
-            )
+            _require(plan is not None, "the plan it followed is not here", run.name, f"plan {run.start.get('plan')}")
             rows = mixture.filter(pl.col("run") == run.name)
             off = rows.filter(pl.col("difference") != 0)
             _require(

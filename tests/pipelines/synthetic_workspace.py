@@ -217,9 +217,9 @@ def write_run(
     by_step: dict[int, dict[str, int]] = {}
     for row in pq.read_table(folder / plan / "plan.parquet").to_pylist():
         by_step.setdefault(row["step"], {})[row["source"]] = row["sequences"]
-    roles = {entry["name"]: entry["role"] for entry in settings["sources"]}
+    roles = {entry["name"]: entry["role"] for entry in settings["sources"]} | {"general": "replay"}
     steps = settings["steps"]
-    sets = sets or tuple(roles)
+    sets = sets or tuple(entry["name"] for entry in settings["sources"])
     events: list[dict] = [
         {
             "event": "start", "step": 0, "plan": Manifest.read(folder / plan).fingerprint, "model": "tiny",
