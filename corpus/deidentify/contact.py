@@ -227,6 +227,8 @@ def _phone(candidate: Candidate) -> bool:
         return len(digits) >= 11 and digits[2] != "0"
     if value.startswith("0"):
         groups = re2.split(r"[ -]", value)
+        if [len(group) for group in groups] == [3, 2, 4]:  # the shape of a social security number
+            return False
         return digits[1] != "0" and (len(groups) >= 3 or len(digits) >= 10) and 9 <= len(digits) <= 11
     if value.startswith("("):
         return True

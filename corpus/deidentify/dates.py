@@ -62,6 +62,7 @@ class Parts:
 
 _NUMBER = re2.compile(r"\d+")
 _WORD = re2.compile(r"[A-Za-z]+")
+_TOKEN = re2.compile(r"\d+|[A-Za-z]+")
 
 
 def parse(value: str) -> Parts | None:
@@ -140,36 +141,45 @@ def shifted(value: str, days: int) -> str | None:
 
 
 def _rewrite(value: str, old: Parts, new: datetime.date) -> str:
-    written = {"year": False, "month": False, "day": False}
-    pieces, at = [], 0
-    day_first = _day_first(value, old)
-    for match in re2.finditer(r"\d+|[A-Za-z]+", value):
-        token = match.group()
-        replacement = token
+    """`value` with its day, month and year replaced in their order and writing."""
+    tokens = [match.group() for match in _TOKEN.finditer(value)]
+    padded = len(tokens[0]) == 4 or any(token[0] == "0" for token in tokens)
+    named = any(_names(token, month) for token in tokens for month in MONTHS)
+    numbers = iter(_number_order(value, old, named))
+    year_written = False
+
+    def rewritten(token: str) -> str:
+        nonlocal year_written
         if token.isdigit():
-            if len(token) == 4 and not written["year"]:
-                replacement, written["year"] = f"{new.year:04d}", True
-            elif len(token) <= 2:
-                named_month = any(_names(w, m) for w in _WORD.findall(value) for m in MONTHS)
-                order = ("day",) if named_month else (("day", "month") if day_first else ("month", "day"))
-                part = next((p for p in order if not written[p]), None)
-                if part is not None:
-                    replacement, written[part] = str(getattr(new, part)).zfill(len(token)), True
-        elif not written["month"] and any(_names(token, m) for m in MONTHS):
-            full = MONTHS[new.month - 1]
-            short = full if token.lower() in MONTHS else full[:3]
-            replacement = short.upper() if token.isupper() else short.capitalize()
-            written["month"] = True
-        elif token.lower() in {"st", "nd", "rd", "th", "d"}:
-            replacement = _ordinal(new.day)
-        pieces += [value[at : match.start()], replacement]
+            if len(token) == 4 and not year_written:
+                year_written = True
+                return f"{new.year:04d}"
+            part = next(numbers, None) if len(token) <= 2 else None
+            return token if part is None else str(getattr(new, part)).zfill(2 if padded else 1)
+        if any(_names(token, month) for month in MONTHS):
+            return _named_like(token, new.month)
+        return _ordinal(new.day) if token.lower() in {"st", "nd", "rd", "th"} else token
+
+    pieces, at = [], 0
+    for match in _TOKEN.finditer(value):
+        pieces += [value[at : match.start()], rewritten(match.group())]
         at = match.end()
     return "".join(pieces) + value[at:]
 
 
-def _day_first(value: str, parts: Parts) -> bool:
-    numbers = _NUMBER.findall(value)
-    return len(numbers[0]) <= 2 and int(numbers[0]) == parts.day and ("." in value or int(numbers[0]) > 12)
+def _number_order(value: str, parts: Parts, named: bool) -> tuple[str, ...]:
+    """What the numbers of one or two digits say, first to last; those of a clock come after and stay."""
+    if named:
+        return ("day",)
+    first = _NUMBER.findall(value)[0]
+    day_first = len(first) <= 2 and int(first) == parts.day and ("." in value or int(first) > 12)
+    return ("day", "month") if day_first else ("month", "day")
+
+
+def _named_like(written: str, month: int) -> str:
+    full = MONTHS[month - 1]
+    name = full if written.lower() in MONTHS and len(written) > 3 else full[:3]
+    return name.upper() if written.isupper() else name.capitalize()
 
 
 def _ordinal(day: int) -> str:

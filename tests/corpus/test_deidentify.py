@@ -2,6 +2,7 @@
 
 import datetime
 import pickle
+from itertools import pairwise
 
 import hypothesis.strategies as st
 import pytest
@@ -142,7 +143,7 @@ def test_a_second_pass_finds_nothing(values, glue, profile, policy):
         assert twice.text.equals(once.text)
         assert once.unbalanced().size == 0
         ends = [(s["start"], s["start"] + s["length"]) for s in once["deidentify.spans"].to_pylist()[0]]
-        assert all(a < b for a, b in ends) and all(b <= c for (_, b), (c, _) in zip(ends, ends[1:], strict=False))
+        assert all(a < b for a, b in ends) and all(b <= c for (_, b), (c, _) in pairwise(ends))
 
 
 def test_a_removed_value_is_in_no_column_and_no_error():
@@ -231,7 +232,7 @@ def test_dates_of_one_patient_shift_together_and_keep_their_intervals():
         ("2023-12-31T10:00:00Z", 1, "2024-01-01T10:00:00Z"),
         ("March 31st, 2019", 2, "April 2nd, 2019"),
         ("15-Mar-2020", -15, "29-Feb-2020"),
-        ("14 DEC 2020", 20, "03 JAN 2021"),
+        ("14 DEC 2020", 20, "3 JAN 2021"),
         ("9/3", 1, None),
         ("02/30/2024", 1, None),
     ],
