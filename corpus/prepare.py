@@ -92,7 +92,9 @@ class Preparation:
         perplexity = self._perplexity(models)
         files = {
             name: [
-                UnitFiles((unit.folder / DOCUMENTS, *(measured.folder / COLUMNS for measured in perplexity[name][i : i + 1])))
+                UnitFiles(
+                    (unit.folder / DOCUMENTS, *(measured.folder / COLUMNS for measured in perplexity[name][i : i + 1]))
+                )
                 for i, unit in enumerate(units)
             ]
             for name, units in self.annotated.items()
@@ -133,7 +135,9 @@ class Preparation:
             meter.close(_said(outcome))
 
     def _rules(self, source: SourceSettings) -> list[Rule]:
-        return [rule for settings in self.settings.rules_of(source) for rule in settings.rules()]
+        """The rules of a source: those of its steps (a density of personal data), then those under `decide`."""
+        stated = (*self.settings.steps_of(source), *self.settings.rules_of(source))
+        return [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
 
     def _learn(self, name: str, lm: TrainedLm) -> Path:
         """Train KenLM on a seeded share of the documents of the named sources that pass every other rule."""

@@ -91,13 +91,13 @@ def step_table(recipe: Recipe, step: int) -> RenderableType:
     """Rows of the step's global batch: source, sequence, epoch, and the documents in it."""
     from mixing.plan import MixturePlan
 
-    from pipelines.stages import open_stores, plan_folder
+    from pipelines.stages import plan_folder, training_stores
 
     plan = MixturePlan.load(plan_folder(recipe))
     table = Table(title=f"Step {step} of {plan.steps}", title_justify="left")
     for column in ("row", "source", "epoch", "sequence", "documents"):
         table.add_column(column)
-    for entry in plan.show(step, open_stores(recipe, "train")):
+    for entry in plan.show(step, training_stores(recipe)):
         documents = ", ".join(entry.documents[:4]) + (" …" if len(entry.documents) > 4 else "")
         table.add_row(str(entry.row), entry.source, str(entry.epoch), str(entry.sequence), documents)
     return table
@@ -107,10 +107,10 @@ def where_table(recipe: Recipe, document: str) -> RenderableType:
     """Every step, row and token range in which a document is trained."""
     from mixing.plan import MixturePlan
 
-    from pipelines.stages import open_stores, plan_folder
+    from pipelines.stages import plan_folder, training_stores
 
     plan = MixturePlan.load(plan_folder(recipe))
-    found = plan.where(document, open_stores(recipe, "train"))
+    found = plan.where(document, training_stores(recipe))
     if not found:
         return Group(f"{document} is in no step of the plan.")
     table = Table(title=document, title_justify="left")
@@ -130,8 +130,9 @@ def deidentification_scores(cases: Path, profile: str) -> RenderableType:
         raise DataError("no such file", where=cases, todo="give JSON lines of {text, spans: [[start, end, type]]}")
     settings = DeidentifySettings.model_validate({"kind": "deidentify", "profile": profile})
     table = Table(title=f"{cases.name}, profile {profile}", title_justify="left")
-    for column in ("type", "cases", "precision", "recall", "leak-free recall"):
+    for column in ("type", "labelled", "precision", "recall", "leak-free recall"):
         table.add_column(column, justify="left" if column == "type" else "right")
-    for row in score(cases, settings):
-        table.add_row(*(str(cell) for cell in row))
+    for kind, scored in score(cases, settings).items():
+        shares = (scored.precision, scored.recall, scored.leak_free)
+        table.add_row(kind, f"{scored.recall.total:,}", *(str(share) for share in shares))
     return table

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corpus.artifact import Manifest, RunLock
+from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
 from pipelines import progress
@@ -23,6 +23,7 @@ def workspace(recipe: Recipe) -> Iterator[RunLock]:
     if recipe.phi:
         os.umask(0o077)  # what is written may hold health information: for its owner only
     with RunLock(recipe.folder) as lock:
+        write_atomic(recipe.folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
         yield lock
 
 
@@ -51,34 +52,44 @@ def prepare_corpus(recipe: Recipe) -> Manifest:
         return preparation.run(dataset_card, description)
 
 
-def open_stores(recipe: Recipe, split: str) -> dict[str, TokenStore]:
-    """The token stores of the mixed sources. Raises ArtifactError naming the first that is missing."""
-    stores = {}
-    for name in recipe.need("mix").sources:
-        folder = recipe.folder / "tokens" / name / split
-        if split == "validation" and not (folder / "manifest.json").exists():
-            continue  # a small source may have no document held out
-        try:
-            stores[name] = TokenStore.open(folder)
-        except ArtifactError as error:
-            raise ArtifactError(
-                f'the {split} tokens of source "{name}" cannot be used',
-                where=folder,
-                found=error.what,
-                todo="run `provender corpus` with this recipe first",
-            ) from None
-    return stores
+def training_stores(recipe: Recipe) -> dict[str, TokenStore]:
+    """The training tokens of the mixed sources. Raises ArtifactError naming the first that cannot be used."""
+    return {name: _open_store(recipe.folder / "tokens" / name / "train", name) for name in recipe.need("mix").sources}
+
+
+def validation_stores(recipe: Recipe) -> dict[str, TokenStore]:
+    """The held-out tokens of every source of the corpus, mixed or not; a small source may hold none out."""
+    folders = {source.name: recipe.folder / "tokens" / source.name / "validation" for source in recipe.corpus.sources}
+    return {name: _open_store(folder, name) for name, folder in folders.items() if (folder / MANIFEST).exists()}
+
+
+def _open_store(folder: Path, source: str) -> TokenStore:
+    try:
+        return TokenStore.open(folder)
+    except ArtifactError as error:
+        raise ArtifactError(
+            f'the tokens of source "{source}" cannot be used',
+            where=folder,
+            found=error.what,
+            todo="run `provender corpus` with this recipe first",
+        ) from None
 
 
 def compile_mixture(recipe: Recipe) -> "MixturePlan":
     """Token stores → the plan of the recipe's run."""
-    from mixing.plan import compile_plan
+    from mixing.plan import MixturePlan, compile_plan, plan_function
 
-    settings = recipe.need("mix")
-    with workspace(recipe) as lock, progress.stage("plan") as meter:
-        plan = compile_plan(open_stores(recipe, "train"), settings)
-        plan.save(plan_folder(recipe), lock=lock)
-        meter.close(f"{plan.steps:,} steps of {settings.global_batch} sequences of {settings.sequence_length} tokens")
+    settings, folder = recipe.need("mix"), plan_folder(recipe)
+    with workspace(recipe) as lock, progress.stage(f"plan {recipe.run}") as meter:
+        stores = training_stores(recipe)
+        function = plan_function(stores, settings)
+        if current(folder, function) is not None:
+            plan = MixturePlan.load(folder)
+            meter.close("unchanged, skipped")
+        else:
+            plan = compile_plan(stores, settings)
+            plan.save(folder, lock=lock, function=function)
+            meter.close(f"{plan.steps:,} steps, {settings.global_batch} × {settings.sequence_length} tokens a step")
     return plan
 
 
@@ -93,12 +104,12 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
     from trainer.loop import train
 
     settings = recipe.need("train")
-    roles = {name: source.role for name, source in recipe.need("mix").sources.items()}
-    with workspace(recipe) as lock, progress.stage("train", "tokens", 1) as meter:
+    domain = {name for name, source in recipe.need("mix").sources.items() if source.role == "domain"}
+    with workspace(recipe) as lock, progress.stage(f"train {recipe.run}", "tokens", 1) as meter:
         plan = MixturePlan.load(plan_folder(recipe))
-        loader = Loader(plan, open_stores(recipe, "train"), **_world())
-        evaluation = open_stores(recipe, "validation")
-        general = {name for name in evaluation if roles[name] == "replay"}
+        loader = Loader(plan, training_stores(recipe), **_world())
+        evaluation = validation_stores(recipe)
+        general = set(evaluation) - domain
         result = train(
             settings,
             plan,
@@ -112,6 +123,26 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
         )
         meter.close(f"{result.reason} at step {result.step:,}, {sum(result.tokens_by_source.values()):,} tokens")
     return result
+
+
+def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
+    """Check everything, print the tables, write the report; its path, and whether every check passed."""
+    from rich.console import Console
+
+    from pipelines.audit import ask
+    from pipelines.report import render_text, write_report
+
+    with workspace(recipe) as lock:
+        with progress.stage("audit") as meter:
+            audit = ask(recipe.folder)
+            folder = write_report(recipe.folder, audit, lock)
+            meter.close(f"{len(audit.checks)} checks")
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = 160
+        for part in render_text(audit):
+            console.print(part)
+    return folder / "report.html", audit.passed
 
 
 def _world() -> dict[str, int]:
