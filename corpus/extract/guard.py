@@ -1,0 +1,130 @@
+"""The parent's side of guarded extraction: a child that may hang, crash or eat memory, one page's fault at a time.
+
+A batch goes to the child in one message and its results stream back page by page, so when the child dies the culprit is
+the first page without an answer: it gets a verdict, and a new child goes on with the page after it. Popen is used
+instead of multiprocessing because datatrove's workers may be daemons, which may not have multiprocessing children.
+"""
+
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+WORKER = Path(__file__).with_name("worker.py")
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 120.0
+# A page may wait for the processor much longer than it uses it; this factor only catches a child that sleeps.
+PATIENCE = 20.0
+
+
+class Failure(Enum):
+    """Why a page has no text; the value is the reason in the ledger."""
+
+    TIMED_OUT = "timed out"
+    CRASHED = "parser crashed"
+    RAISED = "parser error"
+
+
+class Guard:
+    """Maps an engine of corpus/extract/worker.py over texts in a child process, which is started at the first use.
+
+    Pickles without its child. `close` ends the child; so does the end of this process, by closing the pipe.
+    """
+
+    def __init__(self, engine: str, seconds: float) -> None:
+        self.engine, self.seconds = engine, seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        self._buffer = bytearray()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_child": None, "_buffer": bytearray()}
+
+    def map(self, texts: list[str]) -> list[str | Failure]:
+        """The engine's result for each text, in order, or how it failed."""
+        pages = [text.encode() for text in texts]
+        results: list[str | Failure] = []
+        while len(results) < len(pages):
+            try:
+                self._ask(pages[len(results) :])
+                while len(results) < len(pages):
+                    results.append(self._answer())
+            except _DeadError as death:
+                results.append(death.args[0])
+        return results
+
+    def close(self) -> None:
+        """End the child."""
+        child, self._child = self._child, None
+        self._buffer.clear()
+        if child is not None:
+            child.kill()
+            child.communicate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._child = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER), self.engine, str(self.seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=os.environ
+            | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])},
+        )
+        try:
+            self._take(1, START_SECONDS)
+        except _DeadError:
+            raise RuntimeError(
+                f"the extraction engine {self.engine!r} cannot be loaded; see the message above"
+            ) from None
+        return self._child
+
+    def _ask(self, pages: list[bytes]) -> None:
+        child = self._child or self._start()
+        parts = [struct.pack("<Q", len(pages))]
+        for page in pages:
+            parts += [struct.pack("<Q", len(page)), page]
+        assert child.stdin is not None
+        message = memoryview(b"".join(parts))
+        try:
+            while message:
+                message = message[child.stdin.write(message) :]
+        except BrokenPipeError:
+            raise self._dead() from None
+
+    def _answer(self) -> str | Failure:
+        patience = PATIENCE * self.seconds
+        (length,) = struct.unpack("<q", self._take(8, patience))
+        return Failure.RAISED if length < 0 else self._take(length, patience).decode()
+
+    def _take(self, size: int, seconds: float) -> bytes:
+        """The next `size` bytes of the child's output. Raises _DeadError when it ends or is late."""
+        assert self._child is not None and self._child.stdout is not None
+        output = self._child.stdout.fileno()
+        deadline = time.monotonic() + seconds
+        while len(self._buffer) < size:
+            ready, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                self.close()
+                raise _DeadError(Failure.TIMED_OUT)
+            data = os.read(output, 1 << 20)
+            if not data:
+                raise self._dead()
+            self._buffer += data
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
+
+    def _dead(self) -> "_DeadError":
+        assert self._child is not None
+        code = self._child.wait()
+        self.close()
+        return _DeadError(Failure.TIMED_OUT if code == -signal.SIGPROF else Failure.CRASHED)
+
+
+class _DeadError(Exception):
+    """The child ended while it worked on a page; carries the page's Failure."""

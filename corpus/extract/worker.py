@@ -1,0 +1,62 @@
+"""The child process that parses pages for corpus.extract.guard; run as a script, imports nothing of ours.
+
+    argv      engine, seconds of processor time one page may take
+    out       one byte once the engine is loaded
+    in        uint64 count, then for each page uint64 length and its UTF-8
+    out       for each page, as soon as it is done, int64 length and the text's UTF-8; length -1 if the engine raised
+
+The limit is on the processor time of the page, so a busy machine does not change what is dropped. The kernel ends the
+process (SIGPROF, default action), which works inside C code too; the parent then knows which page it was.
+"""
+
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import BinaryIO
+
+Engine = Callable[[str], str]
+# Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
+MARKS = ["a.headerlink", "a.anchor-link", "a.heading-anchor", "a.hash-link"]
+
+
+def resiliparse(main_content: bool) -> Engine:
+    """Resiliparse's text extraction (Bevendorff et al. 2018), with or without its main-content rules."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    def extract(page: str) -> str:
+        return extract_plain_text(page, preserve_formatting=True, main_content=main_content, skip_elements=MARKS)
+
+    return extract
+
+
+def load(name: str) -> Engine:
+    """The engine called `name`, or the function "module:function"."""
+    if ":" in name:
+        module, _, function = name.partition(":")
+        return getattr(import_module(module), function)
+    return resiliparse(main_content={"resiliparse": True, "plain": False}[name])
+
+
+def serve(engine: Engine, seconds: float, source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer requests until the parent closes the pipe."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    sink.write(b"\x01")
+    sink.flush()
+    while header := source.read(8):
+        pages = [source.read(*struct.unpack("<Q", source.read(8))) for _ in range(*struct.unpack("<Q", header))]
+        for page in pages:
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            try:
+                text = engine(page.decode()).encode("utf-8", "replace")
+            except Exception:
+                sink.write(struct.pack("<q", -1))
+            else:
+                sink.write(struct.pack("<q", len(text)) + text)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            sink.flush()
+
+
+if __name__ == "__main__":
+    serve(load(sys.argv[1]), float(sys.argv[2]), sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,244 @@
+"""Input files: finding them, opening them through any compression, cutting them into lines with bounded memory.
+
+Everything goes through fsspec, so a path may be local or any URL fsspec knows (s3://, hf://, memory://, …).
+"""
+
+import io
+import lzma
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import IO, Protocol
+
+import fsspec
+import pyarrow as pa
+from fsspec.utils import glob_translate
+
+from corpus.errors import DataError
+
+ARROW_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+COMPRESSIONS = (*ARROW_CODECS, ".xz")
+BLOCK = 1 << 20
+PIECE = 1 << 14  # decompressed at a time: what damage can take with it of the sound bytes before
+MAGIC = re.compile(r"[*?\[]")
+
+
+class ByteStream(Protocol):
+    """What readers need of an open file."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+@dataclass(frozen=True, order=True)
+class InputFile:
+    """One input file: its path relative to the source's root (posix form) and its size in bytes as it lies there."""
+
+    path: str
+    bytes: int
+
+
+class DamagedError(Exception):
+    """The rest of a file cannot be decoded; `pending` raw bytes of an unfinished record were read before that."""
+
+    def __init__(self, pending: int = 0) -> None:
+        super().__init__(pending)
+        self.pending = pending
+
+
+class Root:
+    """Where a source lies: a folder, one file, or a glob, on any fsspec file system."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.filesystem, location = fsspec.core.url_to_fs(path)
+        self.pattern: str | None = None
+        magic = MAGIC.search(location)
+        if magic and not self.filesystem.exists(location):
+            self.pattern = location
+            location = location[: magic.start()].rpartition("/")[0] or "/"
+        elif self.filesystem.isfile(location):
+            self.pattern = location
+            location = posixpath.dirname(location)
+        self.folder: str = location.rstrip("/")
+
+    def find(self, matches: Callable[[str], bool]) -> list[InputFile]:
+        """Files under the root, sorted by path. In a folder those for which `matches(relative path)` is true and no
+        part of the path starts with a dot; for a file or a glob exactly what was asked. Raises DataError for none."""
+        if self.pattern is None:
+            found = self.filesystem.find(self.folder, detail=True) if self.filesystem.isdir(self.folder) else {}
+        elif MAGIC.search(self.pattern) and not self.filesystem.exists(self.pattern):
+            found = self.filesystem.glob(self.pattern, detail=True)
+        else:
+            found = {self.pattern: self.filesystem.info(self.pattern)}
+        files = []
+        for full, info in found.items():
+            path = full[len(self.folder) :].lstrip("/")
+            wanted = self.pattern is not None or (not re.search(r"(^|/)\.", path) and matches(path))
+            if info["type"] == "file" and wanted:
+                files.append(InputFile(path, int(info["size"])))
+        if not files:
+            raise DataError(
+                "no input file matches",
+                where=self.path,
+                found=self._nearby(sorted(full[len(self.folder) :].lstrip("/") for full in found)),
+                todo="correct `path` or `glob` of the source",
+            )
+        return sorted(files)
+
+    def _nearby(self, unmatched: list[str]) -> str:
+        """What does exist: other files of the folder, or the closest name in the deepest folder that exists."""
+        if unmatched:
+            return f"{len(unmatched)} files of other kinds, such as {', '.join(unmatched[:3])}"
+        folder, missing = self.folder, ""
+        while folder and not self.filesystem.isdir(folder):
+            folder, _, missing = folder.rpartition("/")
+        entries = self.filesystem.ls(folder or "/", detail=False)
+        names = sorted(name for entry in entries if not (name := posixpath.basename(entry.rstrip("/"))).startswith("."))
+        if not names:
+            return f"{folder or '/'} is empty"
+        close = (
+            get_close_matches(missing or posixpath.basename(self.pattern or ""), names, n=3, cutoff=0.5) or names[:3]
+        )
+        return f"in {folder or '/'}: {', '.join(close)}" + (" …" if len(names) > len(close) else "")
+
+    @contextmanager
+    def open(self, file: InputFile) -> Iterator[ByteStream]:
+        """The decompressed bytes of `file`; its `read` raises DamagedError where they cannot be decompressed, DataError
+        where the storage fails (which must stop the run: a flaky network must not decide what is in a corpus)."""
+        where = f"{self.folder}/{file.path}"
+        try:
+            handle = self.filesystem.open(where, "rb")
+        except OSError as error:
+            raise _unreadable(where, error) from None
+        with handle:
+            stored = Stored(handle, where)
+            extension = posixpath.splitext(file.path)[1]
+            if extension == ".xz":
+                yield Decompressed(lzma.LZMAFile(stored))  # type: ignore[arg-type]
+            elif extension in ARROW_CODECS:
+                # Arrow's streams read all members of a file and notice a truncated one; zstandard's do neither.
+                yield Decompressed(pa.CompressedInputStream(pa.PythonFile(stored, mode="r"), ARROW_CODECS[extension]))
+            else:
+                yield stored
+
+
+def without_compression(path: str) -> str:
+    """The path without .gz, .bz2, .zst or .xz."""
+    stem, extension = posixpath.splitext(path)
+    return stem if extension in COMPRESSIONS else path
+
+
+def glob_matcher(pattern: str) -> Callable[[str], bool]:
+    """A predicate on relative paths; `*` stays within a folder, `**` crosses folders. A pattern without "/" is
+    matched against the file's name."""
+    expression = re.compile(glob_translate(pattern))
+    if "/" in pattern:
+        return lambda path: expression.match(path) is not None
+    return lambda path: expression.match(posixpath.basename(path)) is not None
+
+
+def _unreadable(where: str, error: OSError) -> DataError:
+    return DataError(
+        "the file cannot be read",
+        where=where,
+        found=error.strerror or type(error).__name__,
+        todo="check that it exists, that you may read it and that its storage answers, then run again",
+    )
+
+
+class Stored(io.RawIOBase):
+    """The bytes of a file as they lie in storage, a failure of the storage turned into DataError."""
+
+    def __init__(self, handle: IO[bytes], where: str) -> None:
+        self._handle, self._where = handle, where
+
+    def read(self, size: int = -1) -> bytes:  # type: ignore[override]
+        try:
+            return self._handle.read(size)
+        except OSError as error:
+            raise _unreadable(self._where, error) from None
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._handle.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._handle.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+class Decompressed:
+    """A decompressing stream that gives the sound bytes first, then raises DamagedError."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._damaged = False
+
+    def read(self, size: int = -1, /) -> bytes:
+        pieces: list[bytes] = []
+        missing = size
+        while missing and not self._damaged:
+            try:
+                piece = self._stream.read(PIECE if size < 0 else min(PIECE, missing))
+            except (OSError, EOFError, pa.ArrowException, lzma.LZMAError):
+                self._damaged = True
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+            missing -= len(piece)
+        if self._damaged and not pieces:
+            raise DamagedError
+        return b"".join(pieces)
+
+
+def lines(handle: ByteStream, max_bytes: int) -> Iterator[bytes | int]:
+    """The lines of a file without their "\\n"; a line longer than `max_bytes` comes as its length instead.
+
+    Memory is bounded by `max_bytes` plus one block, however long a line is. A byte order mark at the start is not part
+    of the first line. Raises DamagedError, with the length of the unfinished line, when the file ends in damage.
+    """
+    held: list[bytes] = []  # the unfinished line, empty once it is over the limit
+    length = 0
+    first = True
+    while True:
+        try:
+            block = handle.read(BLOCK)
+        except DamagedError:
+            raise DamagedError(length) from None
+        if not block:
+            break
+        if first:
+            block, first = block.removeprefix(b"\xef\xbb\xbf"), False
+        head, *rest = block.split(b"\n")
+        held.append(head)
+        length += len(head)
+        if length > max_bytes:
+            held = []
+        if not rest:
+            continue
+        yield length if length > max_bytes else b"".join(held)
+        for line in rest[:-1]:
+            yield line if len(line) <= max_bytes else len(line)
+        held, length = [rest[-1]], len(rest[-1])
+    if length:
+        yield length if length > max_bytes else b"".join(held)
+
+
+def read_at_most(handle: ByteStream, max_bytes: int) -> bytes | int:
+    """The whole content, or its length where that is more than `max_bytes` (read in blocks and let go)."""
+    blocks, length = [], 0
+    while block := handle.read(BLOCK):
+        length += len(block)
+        if length <= max_bytes:
+            blocks.append(block)
+        else:
+            blocks = []
+    return length if length > max_bytes else b"".join(blocks)

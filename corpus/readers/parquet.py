@@ -1,0 +1,89 @@
+"""Parquet: one row a record."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from corpus.errors import DataError
+from corpus.readers.base import Reader, Reading, RecordSettings, Tally, from_fields, quarantined, too_large
+from corpus.readers.files import DamagedError, InputFile
+
+ROWS = 256  # rows decoded at a time: the memory is that of one row group's pages plus these
+
+
+class ParquetSettings(RecordSettings):
+    """Parquet files; the fields are columns."""
+
+    kind: Literal["parquet"] = "parquet"
+
+
+class ParquetReader(Reader):
+    """Records are rows; only the columns asked for are read, and page checksums are verified where a file has them."""
+
+    suffixes = (".parquet",)
+    settings: ParquetSettings
+
+    def readings(self, file: InputFile, tally: Tally) -> Iterator[Reading]:
+        rows = 0
+        with self.root.open(file) as handle:
+            try:
+                parquet = pq.ParquetFile(pa.PythonFile(handle, mode="r"), page_checksum_verification=True)
+                columns = self._columns(parquet.schema_arrow, file)
+                for batch in parquet.iter_batches(batch_size=ROWS, columns=columns):
+                    batch = batch.rename_columns(batch.schema.names)
+                    for reading in self._batch(batch, tally):
+                        rows += 1
+                        yield reading
+            except (OSError, pa.ArrowException):
+                raise DamagedError(0 if rows else file.bytes) from None
+
+    def _columns(self, schema: pa.Schema, file: InputFile) -> list[str]:
+        settings = self.settings
+        needed = [settings.text_field, *([settings.id_field] if settings.id_field else []), *settings.metadata]
+        for name in needed:
+            if name not in schema.names:
+                close = get_close_matches(name, schema.names, n=1)
+                raise DataError(
+                    f"no column {name!r}" + (f", did you mean {close[0]!r}?" if close else ""),
+                    where=f"{self.root.folder}/{file.path}",
+                    found=f"columns {', '.join(schema.names)}",
+                    todo="correct `text_field`, `id_field` or `metadata` of the source",
+                )
+        return list(dict.fromkeys(needed))
+
+    def _batch(self, batch: pa.RecordBatch, tally: Tally) -> Iterator[Reading]:
+        name = self.settings.text_field
+        text = batch.column(name)
+        if pa.types.is_dictionary(text.type):
+            text = text.dictionary_decode()
+        if not is_text(text.type):
+            lengths = [0] * len(text)
+        else:
+            text = text.cast(pa.large_string())
+            lengths = pc.fill_null(pc.binary_length(text), 0).to_pylist()
+        raw = text.view(pa.large_binary()) if is_text(text.type) else None
+        others = batch.drop_columns([name]).to_pylist() if batch.num_columns > 1 else [{}] * len(text)
+        for row, length in enumerate(lengths):
+            tally.count(length)
+            if length > self.settings.max_bytes:
+                yield too_large(self.settings.max_bytes, length)
+                continue
+            try:
+                value = text[row].as_py() if raw is None else decoded(raw[row])
+            except UnicodeDecodeError:
+                yield quarantined("not UTF-8", length)
+                continue
+            yield from_fields({**others[row], name: value}, self.settings, length)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def decoded(value: pa.Scalar) -> str | None:
+    """Arrow does not check that a string column holds UTF-8, so it is decoded here."""
+    return None if not value.is_valid else value.as_buffer().to_pybytes().decode()
