@@ -23,16 +23,17 @@ class Rule:
 def at_least(step: str, reason: str, column: str, bound: float) -> Rule:
     """Drop where `column` < `bound`."""
     value = pl.col(column)
-    return Rule(step, reason, value < bound, pl.format("{} < {}", _shown(value), pl.lit(_number(bound))))
+    return Rule(step, reason, value < bound, pl.format("{} < {}", shown(value), pl.lit(_number(bound))))
 
 
 def at_most(step: str, reason: str, column: str, bound: float) -> Rule:
     """Drop where `column` > `bound`."""
     value = pl.col(column)
-    return Rule(step, reason, value > bound, pl.format("{} > {}", _shown(value), pl.lit(_number(bound))))
+    return Rule(step, reason, value > bound, pl.format("{} > {}", shown(value), pl.lit(_number(bound))))
 
 
-def _shown(value: pl.Expr) -> pl.Expr:
+def shown(value: pl.Expr) -> pl.Expr:
+    """A measured number as text, six figures at most."""
     return value.cast(pl.Float64).round_sig_figs(6).cast(pl.String).str.strip_suffix(".0")
 
 

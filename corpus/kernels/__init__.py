@@ -1,0 +1,1 @@
+"""Compiled loops over Arrow's UTF-8 buffers."""
