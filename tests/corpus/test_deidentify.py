@@ -120,7 +120,7 @@ def test_surrogates_keep_the_form_and_live_in_reserved_ranges():
     assert record.startswith("MRN: ZZ") and len(record) == len("MRN: H22829649") and record[7:].isdigit()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.sampled_from(VALUES), min_size=1, max_size=8),
     st.lists(
@@ -144,6 +144,29 @@ def test_a_second_pass_finds_nothing(values, glue, profile, policy):
         assert once.unbalanced().size == 0
         ends = [(s["start"], s["start"] + s["length"]) for s in once["deidentify.spans"].to_pylist()[0]]
         assert all(a < b for a, b in ends) and all(b <= c for (_, b), (c, _) in pairwise(ends))
+
+
+PIECES = (
+    *("0123456789" * 2),
+    *" .-:/@()[]%+xK\n\u212aſé患😀²",
+    *("12", "555", "2024", "MRN ", "tel ", "SSN ", "DOB ", "May ", "GB82", "::", "http://", "www.", ".com", "ZZ"),
+    *("card ", "serial ", "member id "),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=60).map("".join),
+    st.sampled_from(["clinical", "web", "code"]),
+)
+def test_any_text_passes_and_is_settled_after_one_pass(text, profile):
+    policies = {"DATE": "year", "URL": "surrogate"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROVENDER_DEID_KEY", KEY)
+        step = DeidentifySettings(profile=profile, types=TYPES, policy=policies).build()
+        once = step.process(batch(text))
+        assert step.process(once).text.equals(once.text)
+        assert once.unbalanced().size == 0
 
 
 def test_a_removed_value_is_in_no_column_and_no_error():
