@@ -269,13 +269,17 @@ def email() -> list[Recogniser]:
     ]
 
 
-def url(every: bool, keep: bool) -> list[Recogniser]:
-    """`every`: each URL is a finding, else those that point at one person. The others shield their text."""
-    gate = r"(?i)://|www\."
-    shield = Recogniser("URL", _URL, lambda _: True, gate=gate, trim=_URL_END, shield=True)
-    if keep:
-        return [shield]
-    return [Recogniser("URL", _URL, _url if every else _personal_url, gate=gate, trim=_URL_END), shield]
+_URL_GATE = r"(?i)://|www\."
+
+
+def url(every: bool) -> list[Recogniser]:
+    """`every`: each URL is a finding, else those that point at one person."""
+    return [Recogniser("URL", _URL, _url if every else _personal_url, gate=_URL_GATE, trim=_URL_END)]
+
+
+def url_shield() -> Recogniser:
+    """Every URL, to protect the digits in it."""
+    return Recogniser("URL", _URL, lambda _: True, gate=_URL_GATE, trim=_URL_END, shield=True)
 
 
 def ip(profile: str) -> list[Recogniser]:

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from corpus.deidentify import Deidentify, DeidentifySettings
 from corpus.deidentify.dates import shifted, year
 from corpus.deidentify.profiles import TYPES
+from corpus.deidentify.recogniser import Recogniser, Scanner, Span
+from corpus.deidentify.replace import deidentify
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError
 
@@ -169,6 +171,18 @@ def test_any_text_passes_and_is_settled_after_one_pass(text, profile):
         assert once.unbalanced().size == 0
 
 
+def test_a_surrogate_that_is_found_again_becomes_a_tag():
+    three_digits = Scanner([Recogniser("N", r"\d{3}", lambda _: True)])
+    assert deidentify(b"a 123 b", three_digits, lambda type, value: "999") == ([Span(2, 5, "N")], b"a [N] b")
+    assert deidentify(b"a 123 b", three_digits, lambda type, value: "999", frozenset({"N"}))[1] == b"a 999 b"
+
+
+def test_what_only_a_replacement_brings_to_light_is_replaced_too():
+    # "N]y" appears only with the tag; its span in the original covers the tagged value.
+    scan = Scanner([Recogniser("N", r"\d+", lambda _: True), Recogniser("M", r"N\]y", lambda _: True)])
+    assert deidentify(b"a 12y b", scan, lambda type, value: "[N]") == ([Span(2, 5, "M")], b"a [M] b")
+
+
 def test_a_removed_value_is_in_no_column_and_no_error():
     text = "; ".join(VALUES)
     out = DeidentifySettings(profile="clinical", types=TYPES).build().process(batch(text))
@@ -276,7 +290,14 @@ def test_density_becomes_a_rule_that_does_not_re_measure():
 
 
 @pytest.mark.parametrize(
-    "options", [{"types": ("E-MAIL",)}, {"policy": {"EMAIL": "year"}}, {"policy": {"DATE": "surrogate"}}, {"polcy": {}}]
+    "options",
+    [
+        {"types": ("E-MAIL",)},
+        {"policy": {"EMAIL": "year"}},
+        {"policy": {"DATE": "surrogate"}},
+        {"polcy": {}},
+        {"policy": {"MBI": "tag"}},
+    ],
 )
 def test_a_wrong_setting_is_refused(options):
     with pytest.raises(ValidationError):
