@@ -191,14 +191,19 @@ _PHONE = (
     r"\b0\d{9,10})"
 )
 _PHONE_GATE = r"\+\d|\b00[ -]?\d|\(\d{2,5}\)|\d{3}[-. ]\d{3}[-. ]\d{4}|\b0\d{0,4}[ -]\d{2}|\b0\d{9}"
-_ANY_PHONE = r"(\(?\b\d{1,5}\)?(?:[ .-]?\d{1,5}){1,5})" + _EXTENSION
+_ANY_PHONE = r"(\(?\b\d{1,5}\)?(?:[ .-]?\d{1,5}){1,5}" + _EXTENSION + ")"
 _PHONE_WORD = (
     r"(?:tele)?phones?|ph|tel|telefon|telefone|call(?:ed|ing)?|call me (?:on|at)|mobile|cell(?:ular)?|fax|pager|dial"
     r"|whatsapp|sms|text(?:ing)? (?:me|us|him|her)|reach(?:ed)?|ring|hotline|callback|contact(?: number)?|answering at"
     r"|voicemail|messages? (?:to|on)|registered"
 )
-_PHONE_BEFORE = re2.compile(rf"(?i)\b(?:{_PHONE_WORD})\b[^0-9;]{{0,24}}$")
-_PHONE_AFTER = re2.compile(r"(?i)^\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b")
+_PHONE_USE = r"\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b"
+_BEFORE_PHONE = rf"\b(?:{_PHONE_WORD})\b[^0-9;]{{0,24}}"
+_LABELLED_PHONE = rf"(?i){_BEFORE_PHONE}{_ANY_PHONE}"
+_PHONE_WITH_USE = rf"(?i){_ANY_PHONE}{_PHONE_USE}"
+_PHONE_BEFORE = re2.compile(rf"(?i){_BEFORE_PHONE}$")
+_PHONE_AFTER = re2.compile(rf"(?i)^{_PHONE_USE}")
+_COUNTRY_CODE = re2.compile(r"\+\d{1,3}[ .-]?$")
 _MEASURED_BEFORE = re2.compile(r"[\w.+/@#$€£%*=^-]$|\d[,:]$")
 
 
@@ -242,7 +247,9 @@ def _phone_context(candidate: Candidate) -> bool:
 
 def _phone_in_context(candidate: Candidate) -> bool:
     digits = _phone_digits(candidate.value)
-    return _loose(candidate) and 7 <= len(digits) <= 14 and not is_fiction_phone(digits) and _phone_context(candidate)
+    if not _loose(candidate) or _COUNTRY_CODE.search(candidate.before):
+        return False
+    return 7 <= len(digits) <= 14 and not is_fiction_phone(digits) and _phone_context(candidate)
 
 
 def _code_phone(candidate: Candidate) -> bool:
@@ -262,13 +269,17 @@ def email() -> list[Recogniser]:
     ]
 
 
-def url(every: bool, keep: bool) -> list[Recogniser]:
-    """`every`: each URL is a finding, else those that point at one person. The others shield their text."""
-    gate = r"(?i)://|www\."
-    shield = Recogniser("URL", _URL, lambda _: True, gate=gate, trim=_URL_END, shield=True)
-    if keep:
-        return [shield]
-    return [Recogniser("URL", _URL, _url if every else _personal_url, gate=gate, trim=_URL_END), shield]
+_URL_GATE = r"(?i)://|www\."
+
+
+def url(every: bool) -> list[Recogniser]:
+    """`every`: each URL is a finding, else those that point at one person."""
+    return [Recogniser("URL", _URL, _url if every else _personal_url, gate=_URL_GATE, trim=_URL_END)]
+
+
+def url_shield() -> Recogniser:
+    """Every URL, to protect the digits in it."""
+    return Recogniser("URL", _URL, lambda _: True, gate=_URL_GATE, trim=_URL_END, shield=True)
 
 
 def ip(profile: str) -> list[Recogniser]:
@@ -288,8 +299,8 @@ def mac() -> list[Recogniser]:
 def phone(profile: str) -> list[Recogniser]:
     if profile == "code":
         return [Recogniser("PHONE", _PHONE, _code_phone, gate=_PHONE_GATE)]
-    word_gate = rf"(?i)\b(?:{_PHONE_WORD})\b[^0-9;]{{0,24}}\d|\d\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work)\b"
     return [
-        Recogniser("PHONE", _ANY_PHONE, _phone_in_context, gate=word_gate),
+        Recogniser("PHONE", _LABELLED_PHONE, _phone_in_context, gate=rf"(?i){_BEFORE_PHONE}\(?\d"),
+        Recogniser("PHONE", _PHONE_WITH_USE, _phone_in_context, gate=rf"(?i)\d{_PHONE_USE}"),
         Recogniser("PHONE", _PHONE, _phone, gate=_PHONE_GATE),
     ]

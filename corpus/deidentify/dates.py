@@ -14,6 +14,7 @@ MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
+_MONTH_OF = {name[:3]: number for number, name in enumerate(MONTHS, 1)}
 _MONTH = (
     r"(?:[Jj]an(?:uary)?|[Ff]eb(?:ruary)?|[Mm]ar(?:ch)?|[Aa]pr(?:il)?|[Mm]ay|[Jj]une?|[Jj]uly?|[Aa]ug(?:ust)?|[Ss]ept?(?:ember)?"
     r"|[Oo]ct(?:ober)?|[Nn]ov(?:ember)?|[Dd]ec(?:ember)?|JAN(?:UARY)?|FEB(?:RUARY)?|MAR(?:CH)?|APR(?:IL)?|MAY|JUNE?|JULY?"
@@ -45,6 +46,7 @@ _SHORT_CONTEXT = re2.compile(
     r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next|week of|as of|follow-?up|f/u|d/c)"
     r"(?: (?:is|was|date))?[\s:,(]*$"
 )
+_BIRTH_GATE = r"(?i)\b(?:d\.?o\.?[bd]|birth|born|date of death)"
 _BIRTH = re2.compile(
     r"(?i)\b(?:d\.?o\.?[bd]\b\.?|birth(?:day|date)|birth date|date of (?:birth|death)|born(?: on)?)[^0-9\n]{0,24}$"
 )
@@ -68,7 +70,7 @@ _TOKEN = re2.compile(r"\d+|[A-Za-z]+")
 def parse(value: str) -> Parts | None:
     """What the date says, or None where no calendar has it. Between 5/6 and 6/5 the month is taken to come first,
     as in American notes, unless the separator is a point."""
-    named = next((MONTHS.index(m) + 1 for w in _WORD.findall(value) for m in MONTHS if _names(w, m)), None)
+    named = next((month for word in _WORD.findall(value) if (month := _month(word))), None)
     numbers = _NUMBER.findall(value)
     if named is not None:
         year = next((int(n) for n in numbers if len(n) == 4), None)
@@ -85,8 +87,10 @@ def parse(value: str) -> Parts | None:
     return Parts(day, month, year) if 1 <= month <= 12 and 1 <= day <= 31 else None
 
 
-def _names(word: str, month: str) -> bool:
-    return len(word) >= 3 and month.startswith(word.lower())
+def _month(word: str) -> int | None:
+    """The month that `word` names, in full or cut to three letters or more."""
+    number = _MONTH_OF.get(word[:3].lower())
+    return number if number and MONTHS[number - 1].startswith(word.lower()) else None
 
 
 def _date(candidate: Candidate) -> bool:
@@ -118,7 +122,7 @@ def date(profile: str) -> list[Recogniser]:
             Recogniser("DATE", _NAMED, _named_date),
             Recogniser("DATE", _SHORT, _short_date),
         ]
-    return [Recogniser("DATE", _NUMERIC, _born), Recogniser("DATE", _NAMED, _born)]
+    return [Recogniser("DATE", pattern, _born, gate=_BIRTH_GATE) for pattern in (_NUMERIC, _NAMED)]
 
 
 def year(value: str) -> str | None:
@@ -144,7 +148,7 @@ def _rewrite(value: str, old: Parts, new: datetime.date) -> str:
     """`value` with its day, month and year replaced in their order and writing."""
     tokens = [match.group() for match in _TOKEN.finditer(value)]
     padded = len(tokens[0]) == 4 or any(token[0] == "0" for token in tokens)
-    named = any(_names(token, month) for token in tokens for month in MONTHS)
+    named = any(map(_month, tokens))
     numbers = iter(_number_order(value, old, named))
     year_written = False
 
@@ -156,7 +160,7 @@ def _rewrite(value: str, old: Parts, new: datetime.date) -> str:
                 return f"{new.year:04d}"
             part = next(numbers, None) if len(token) <= 2 else None
             return token if part is None else str(getattr(new, part)).zfill(2 if padded else 1)
-        if any(_names(token, month) for month in MONTHS):
+        if _month(token):
             return _named_like(token, new.month)
         return _ordinal(new.day) if token.lower() in {"st", "nd", "rd", "th"} else token
 

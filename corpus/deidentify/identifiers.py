@@ -135,7 +135,8 @@ _IBAN_LENGTHS = dict(
 
 def _iban(candidate: Candidate) -> bool:
     compact = "".join(c for c in candidate.value.upper() if c.isalnum())
-    if _IBAN_LENGTHS.get(compact[:2]) != str(len(compact)) or not _apart(candidate):
+    # (?i) lets the Kelvin sign pass for a K
+    if not compact.isascii() or _IBAN_LENGTHS.get(compact[:2]) != str(len(compact)) or not _apart(candidate):
         return False
     return int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1
 

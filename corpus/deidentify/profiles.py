@@ -17,12 +17,14 @@ Policy = Literal["tag", "surrogate", "shift", "year", "keep"]
 DEFAULT_TYPES = ("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IP", "URL", "DATE", "RECORD_NUMBER")
 
 # In order of rank: where two findings overlap, the first type's stands.
-_BY_RANK: dict[str, Callable[[str], list[Recogniser]]] = {
-    "URL": lambda profile: contact.url(every=profile == "clinical", keep=False),
+_ADDRESSES: dict[str, Callable[[Profile], list[Recogniser]]] = {
+    "URL": lambda profile: contact.url(every=profile == "clinical"),
     "EMAIL": lambda profile: contact.email(),
+    "IP": contact.ip,
+}
+_NUMBERS: dict[str, Callable[[Profile], list[Recogniser]]] = {
     "IBAN": lambda profile: identifiers.iban(),
     "MAC": lambda profile: contact.mac(),
-    "IP": contact.ip,
     "MBI": lambda profile: identifiers.mbi(),
     "DEVICE": lambda profile: identifiers.device(),
     "HEALTH_PLAN": lambda profile: identifiers.health_plan(),
@@ -32,7 +34,7 @@ _BY_RANK: dict[str, Callable[[str], list[Recogniser]]] = {
     "DATE": dates.date,
     "PHONE": contact.phone,
 }
-TYPES = tuple(sorted(_BY_RANK))
+TYPES = tuple(sorted(_ADDRESSES | _NUMBERS))
 
 
 def default_policy(profile: Profile, type: str) -> Policy:
@@ -44,18 +46,7 @@ def default_policy(profile: Profile, type: str) -> Policy:
 
 
 def scanner(profile: Profile, types: frozenset[str]) -> Scanner:
-    """The recognisers of `types`. URLs always shield the digits in them, reported or not."""
-    recognisers: list[Recogniser] = []
-    for type, make in _BY_RANK.items():
-        if type in types:
-            recognisers += make(profile)
-        elif type == "URL":
-            recognisers += contact.url(every=False, keep=True)
-    # A shield must not hide the address of an account or a machine: those rank above it.
-    above = {"EMAIL", "IP"}
-    found = [r for r in recognisers if not r.shield]
-    shields = [r for r in recognisers if r.shield]
-    urls = [r for r in found if r.type == "URL"]
-    addresses = [r for r in found if r.type in above]
-    rest = [r for r in found if r.type != "URL" and r.type not in above]
-    return Scanner(urls + addresses + shields + rest)
+    """The recognisers of `types`. A URL that stays protects the digits in it, but no account's or machine's address."""
+    addresses = [recogniser for type, make in _ADDRESSES.items() if type in types for recogniser in make(profile)]
+    numbers = [recogniser for type, make in _NUMBERS.items() if type in types for recogniser in make(profile)]
+    return Scanner([*addresses, contact.url_shield(), *numbers])

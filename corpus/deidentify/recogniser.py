@@ -55,10 +55,14 @@ Validator = Callable[[Candidate], bool]
 
 @dataclass(frozen=True)
 class Recogniser:
-    """`pattern` is re2 syntax; its first group, where it has one, is the identifier. `gate` is a cheaper pattern that
-    matches wherever `pattern` does (default: the pattern itself). `trim` is cut from the end of a match, as the full
-    stop after a URL. `shield`: the finding is not reported, but protects its text from lower ranks, as a URL that
-    stays protects the digits in it."""
+    """How one type is found.
+
+    pattern  re2 syntax; its first group, where it has one, is the identifier
+    accept   the validator
+    gate     a cheaper pattern; a document where it does not match has no finding (default: the pattern itself)
+    trim     cut from the end of a match, as the full stop after a URL
+    shield   the finding is not reported, but protects its text from lower ranks, as a URL that stays does its digits
+    """
 
     type: str
     pattern: str

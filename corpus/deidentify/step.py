@@ -5,13 +5,13 @@ text ─► scanner ─► policy by type ─► text, deidentify.spans, deident
 
 from difflib import get_close_matches
 from functools import cached_property, partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from corpus.deidentify import dates
 from corpus.deidentify.key import Key
@@ -63,6 +63,13 @@ class DeidentifySettings(Settings):
             if name == "surrogate" and type == "DATE":
                 raise ValueError("DATE: the policies are tag, year, shift and keep")
         return policy
+
+    @model_validator(mode="after")
+    def _no_idle_policy(self) -> Self:
+        idle = sorted(set(self.policy) - set(self.types))
+        if idle:
+            raise ValueError(f"policy for {', '.join(idle)}, which types does not name")
+        return self
 
     def policies(self) -> dict[str, Policy]:
         """The policy of each type that is looked for."""
