@@ -2,9 +2,9 @@
 
     plan.batch(step) ─► this rank's rows ─► token spans of memory-mapped shards ─► TokenBatch
 
-The global batch is the plan's; rank r of w has rows [r·B/w, (r+1)·B/w), so the ranks' batches one after another are the
-global batch whatever w is. There is no state but (plan fingerprint, step): resuming is `iterate(step)`. One pass over the
-rows fills all four arrays.
+The global batch is the plan's; rank r of w has rows [r·B/w, (r+1)·B/w), so the ranks' batches one after another are
+the global batch whatever w is. There is no state but (plan fingerprint, step): resuming is `iterate(step)`. One pass
+over the rows fills all four arrays.
 """
 
 import queue
@@ -87,7 +87,8 @@ class Loader:
         planned = self.plan.batch(step)
         source, sequence = planned.source[self.rows], planned.sequence[self.rows]
         shape = (len(source), self.plan.sequence_length)
-        batch = TokenBatch(*(np.empty(shape, np.int64) for _ in range(4)), source.astype(np.int64), step)
+        tokens, labels, positions, documents = (np.empty(shape, np.int64) for _ in range(4))
+        batch = TokenBatch(tokens, labels, positions, documents, source, step)
         for row in range(len(source)):
             self._rows[source[row]].fill(int(sequence[row]), row, batch)
         return batch
@@ -104,7 +105,8 @@ class Loader:
         def put(entry: TokenBatch | Exception | None) -> None:
             while not closed.is_set():
                 try:
-                    return ready.put(entry, timeout=0.05)
+                    ready.put(entry, timeout=0.05)
+                    return
                 except queue.Full:
                     continue
 
