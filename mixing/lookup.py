@@ -7,6 +7,7 @@ Cost of `steps_of`: microseconds per occurrence, whatever the length of the run.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,9 @@ from corpus.errors import DataError
 from corpus.tokens import TokenStore
 from mixing.order import indices_of
 from mixing.packing import Packing
-from mixing.plan import MixturePlan
+
+if TYPE_CHECKING:
+    from mixing.plan import MixturePlan
 
 
 @dataclass(frozen=True, order=True)
@@ -33,7 +36,7 @@ class Occurrence:
     epoch: int
 
 
-def steps_of(plan: MixturePlan, source: str, document_row: int, store: TokenStore) -> list[Occurrence]:
+def steps_of(plan: "MixturePlan", source: str, document_row: int, store: TokenStore) -> list[Occurrence]:
     """Every occurrence of a document in the run, in order; none when it lies in the tail or is never reached.
 
     `document_row` is the document's row in its token store.
@@ -78,13 +81,13 @@ def find_document(document_id: str, stores: Mapping[str, TokenStore]) -> tuple[s
     )
 
 
-def where(plan: MixturePlan, document_id: str, stores: Mapping[str, TokenStore]) -> list[Occurrence]:
+def where(plan: "MixturePlan", document_id: str, stores: Mapping[str, TokenStore]) -> list[Occurrence]:
     """Every occurrence of a document of any source in the run (`provender mix where`)."""
     source, row = find_document(document_id, stores)
     return steps_of(plan, source, row, stores[source])
 
 
-def show(plan: MixturePlan, step: int, stores: Mapping[str, TokenStore] | None = None) -> pl.DataFrame:
+def show(plan: "MixturePlan", step: int, stores: Mapping[str, TokenStore] | None = None) -> pl.DataFrame:
     """The rows of a step's global batch: row, source, sequence, epoch, and with stores also the ids and number of the
     documents they hold (`first_document` … `last_document`)."""
     rows = plan.batch(step)

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from corpus.artifact import Manifest, RunLock, code_version, fingerprint, publish, read_parquet
 from corpus.errors import ArtifactError, ConfigError
 from corpus.tokens import TokenStore, same_tokenizer
+from mixing import lookup
 from mixing.budget import Budget, MixSettings, Role, Supply, budget_table, solve
 from mixing.order import sequences_at, source_key
 from mixing.packing import Packing
@@ -156,6 +157,18 @@ class MixturePlan:
             rows = source == i
             sequence[rows] = sequences_at(ordinal[rows], self.sources[i].sequences, self.keys[i])
         return Rows(source, sequence, ordinal // per_epoch)
+
+    def steps_of(self, source: str, document_row: int, store: TokenStore) -> list[lookup.Occurrence]:
+        """Every occurrence of a document of `store` in the run (`mixing.lookup.steps_of`)."""
+        return lookup.steps_of(self, source, document_row, store)
+
+    def where(self, document_id: str, stores: Mapping[str, TokenStore]) -> list[lookup.Occurrence]:
+        """Every occurrence in the run of the document with this id (`mixing.lookup.where`)."""
+        return lookup.where(self, document_id, stores)
+
+    def show(self, step: int, stores: Mapping[str, TokenStore] | None = None) -> pl.DataFrame:
+        """The rows of a step, with stores also their documents (`mixing.lookup.show`)."""
+        return lookup.show(self, step, stores)
 
     def table(self) -> pl.DataFrame:
         """Asked and realised tokens, epochs and the discount of repetition, by source (`budget_table`)."""

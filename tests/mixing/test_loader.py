@@ -13,7 +13,6 @@ from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.batch import IGNORE
 from mixing.budget import MixSettings, SourceBudget
 from mixing.loader import Loader
-from mixing.lookup import show, steps_of, where
 from mixing.plan import MixturePlan, compile_plan, plan_function
 
 TOKENIZER = TokenizerIdentity("0" * 64, 1000, 0)
@@ -108,19 +107,19 @@ def test_every_document_is_found_in_exactly_the_batches_that_hold_it(
     assert max(len(stretches) for stretches in held.values()) > 3
     for source, name in enumerate(plan.names):
         for document in range(len(stores[name].ends)):
-            found = steps_of(plan, name, document, stores[name])
+            found = plan.steps_of(name, document, stores[name])
             expected = sorted(held.get((source, document), []))
             assert [(f.step, f.row, f.start, f.stop) for f in found] == expected
 
 
 def test_lookup_by_id_and_show_agree(plan: MixturePlan, stores: dict[str, TokenStore]) -> None:
-    frame = show(plan, 5, stores)
+    frame = plan.show(5, stores)
     assert frame.height == plan.global_batch
     for row, first, last in frame.select("row", "first_document", "last_document").iter_rows():
         for document in (first, last):
-            assert (5, row) in [(found.step, found.row) for found in where(plan, document, stores)]
+            assert (5, row) in [(found.step, found.row) for found in plan.where(document, stores)]
     with pytest.raises(DataError, match="no token store has this document"):
-        where(plan, "nobody", stores)
+        plan.where("nobody", stores)
 
 
 def test_iterating_from_a_step_is_the_rest_of_the_run(plan: MixturePlan, stores: dict[str, TokenStore]) -> None:

@@ -151,6 +151,23 @@ def test_an_appended_segment_loses_nothing_and_repeats_nothing() -> None:
             assert sum(1 for i, e, _ in seen if (i, e) == (index, epoch)) == source.sequences
 
 
+@settings(max_examples=40, deadline=None)
+@given(mixtures(), schedules, st.integers(1, 60), st.data())
+def test_a_segment_starts_at_the_counts_and_keeps_to_its_own_targets(
+    mixture: tuple[list[Supply], MixSettings], schedule: Schedule, steps: int, data: st.DataObject
+) -> None:
+    first = compile_plan(*mixture)
+    start = data.draw(st.integers(1, first.steps))
+    plan = first.append_segment(start, mixture[1].model_copy(update={"schedule": schedule, "steps": steps}))
+    assert plan.steps == start + steps
+    assert (plan.cumulative[:, : start + 1] == first.cumulative[:, : start + 1]).all()
+    quotas = np.diff(plan.cumulative.astype(np.int64), axis=1)
+    assert (quotas >= 0).all()
+    assert (quotas.sum(axis=0) == plan.global_batch).all()
+    gained = plan.cumulative[:, -1].astype(np.int64) - plan.cumulative[:, start]
+    assert tuple(gained.tolist()) == plan.segments[-1].planned
+
+
 def test_a_segment_may_bring_a_source_and_counts_earlier_epochs_against_the_cap() -> None:
     plan = compile_plan(_three(), _settings(steps=100))
     new = [*_three(), Supply("code", 300 * 16, 300)]
