@@ -31,13 +31,13 @@ MOST_STEPS = 1 << 24  # of a run; searches for a feasible length stop here
 class SourceBudget(Settings):
     """What one source gives: a weight within its group, or tokens, or epochs; at most one of the three."""
 
-    role: Role = Field("domain", description="domain: what is learned; replay: what must not be forgotten")
+    role: Role = Field(default="domain", description="domain: what is learned; replay: what must not be forgotten")
     weight: float | None = Field(
-        None, ge=0, description="share within the role, relative; default: the source's tokens"
+        default=None, ge=0, description="share within the role, relative; default: the source's tokens"
     )
-    tokens: int | None = Field(None, ge=0, description="tokens of this source in the whole run")
-    epochs: float | None = Field(None, ge=0, description="passes over this source in the whole run")
-    max_epochs: float = Field(4, gt=0, description="never more passes than this")
+    tokens: int | None = Field(default=None, ge=0, description="tokens of this source in the whole run")
+    epochs: float | None = Field(default=None, ge=0, description="passes over this source in the whole run")
+    max_epochs: float = Field(default=4, gt=0, description="never more passes than this")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -52,15 +52,15 @@ class SourceBudget(Settings):
 class MixSettings(Settings):
     """The mixture of one run, or of one segment of it."""
 
-    sequence_length: int = Field(2048, ge=2, description="tokens of a training sequence")
+    sequence_length: int = Field(default=2048, ge=2, description="tokens of a training sequence")
     global_batch: int = Field(ge=1, description="sequences per step, over all ranks")
     total_tokens: int | Literal["all"] | None = Field(
-        None, description="tokens of the run, or all: once through the domain (or as far as its sources ask)"
+        default=None, description="tokens of the run, or all: once through the domain (or as far as its sources ask)"
     )
-    steps: int | None = Field(None, ge=1, description="steps of the run; instead of total_tokens")
-    schedule: Schedule = Field(Linear(), description="share of the domain over the run")
+    steps: int | None = Field(default=None, ge=1, description="steps of the run; instead of total_tokens")
+    schedule: Schedule = Field(default=Linear(), description="share of the domain over the run")
     replay_floor: float | None = Field(
-        None,
+        default=None,
         ge=0,
         lt=1,
         description=f"least share of replay in every batch; default {DEFAULT_REPLAY_FLOOR} where there is replay",
@@ -114,10 +114,10 @@ class Budget:
 
 
 def water_fill(total: int, weights: Sequence[Fraction], caps: Sequence[int]) -> list[int] | None:
-    """Divide `total` in proportion to `weights` with none above its cap, in whole numbers; None when the caps forbid it.
+    """Divide `total` in proportion to `weights`, none above its cap, in whole numbers; None when the caps forbid it.
 
-    The level λ with Σ min(cap_i, λ·w_i) = total is found exactly; what is not whole goes to the largest remainders, ties
-    to the earlier one.
+    The level λ with Σ min(cap_i, λ·w_i) = total is found exactly; what is not whole goes to the largest remainders,
+    ties to the earlier one.
     """
     open_ = [i for i, weight in enumerate(weights) if weight > 0]
     if total > sum(caps[i] for i in open_):
@@ -191,7 +191,7 @@ class _Group:
             for i in members
         )
         weights = tuple(
-            Fraction(supplies[i].sequences if budgets[i].weight is None else budgets[i].weight) for i in members
+            Fraction(supplies[i].sequences if (stated := budgets[i].weight) is None else stated) for i in members
         )
         names = tuple(supplies[i].name for i in members)
         once = tuple(supplies[i].sequences for i in members)
@@ -235,11 +235,10 @@ class _Group:
 
     def allocate(self, total: int, settings: MixSettings) -> list[Allocation]:
         """Whole sequences that sum to `total`. Call after `problem` has found none."""
+        fixed = self.fixed
+        weights = tuple(w if f is None else Fraction(0) for w, f in zip(self.weights, self.fixed, strict=True))
         if self._proportional(total, settings):
-            weights, fixed = tuple(Fraction(entry or 0) for entry in self.fixed), (None,) * len(self.fixed)
-        else:
-            weights = tuple(w if f is None else Fraction(0) for w, f in zip(self.weights, self.fixed, strict=True))
-            fixed = self.fixed
+            weights, fixed = tuple(Fraction(entry or 0) for entry in self.fixed), tuple(None for _ in self.fixed)
         rest = total - sum(entry for entry in fixed if entry is not None)
         filled = water_fill(rest, weights, self.caps)
         if filled is None:
@@ -314,7 +313,7 @@ def _steps(leading: _Group, schedule: Schedule, floor: float, settings: MixSetti
     if not steps:
         raise ConfigError(
             "the sources do not fill one step",
-            found=f"{leading.wanted} sequences of {settings.sequence_length} tokens, batches of {settings.global_batch}",
+            found=f"{leading.wanted} sequences of {settings.sequence_length}, batches of {settings.global_batch}",
             todo="lower global_batch or sequence_length, or add text",
         )
     return steps

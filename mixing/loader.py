@@ -2,13 +2,13 @@
 
     plan.batch(step) ─► this rank's rows ─► token spans of memory-mapped shards ─► TokenBatch
 
-The global batch is the plan's; rank r of w has rows [r·B/w, (r+1)·B/w), so the ranks' batches one after another are the
-global batch whatever w is. There is no state but (plan fingerprint, step): resuming is `iterate(step)`. One pass over the
-rows fills all four arrays.
+The global batch is the plan's; rank r of w has rows [r·B/w, (r+1)·B/w), so the ranks' batches one after another are
+the global batch whatever w is. There is no state but (plan fingerprint, step): resuming is `iterate(step)`.
 """
 
 import queue
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -22,46 +22,56 @@ from mixing.plan import MixturePlan
 
 
 @njit(cache=True, nogil=True)
-def _fill_row(tokens, offset, ends, start, at, tokens_out, labels, positions, documents):
-    """Write tokens [start, start + n) of a store to places [at, at + n) of a row, n as far as shard (`tokens`, whose
-    first token is token `offset` of the store) and row reach; returns n. `ends` are the store's document ends."""
-    n = min(len(tokens_out) - at, offset + len(tokens) - start)
-    document = np.searchsorted(ends, start, side="right")
-    done = 0
-    while done < n:
-        stop = min(n, ends[document] - start)
-        for j in range(done, stop):
-            token = np.int64(tokens[start - offset + j])
-            tokens_out[at + j] = token
-            positions[at + j] = j - done
-            documents[at + j] = document
-            if j > done:
-                labels[at + j - 1] = token
-        labels[at + stop - 1] = IGNORE
-        done = stop
-        document += 1
-    return n
+def _fill(rows, raw, starts, ends, tokens, labels, positions, documents):
+    """Write the rows `rows` of the four arrays from `raw`, their tokens; `starts` are the rows' first tokens in the store
+    and `ends` int64[documents] the store's document ends."""
+    length = raw.shape[1]
+    for k in range(len(rows)):
+        row, start = rows[k], starts[k]
+        document = np.searchsorted(ends, start, side="right")
+        # One plain loop over one-dimensional views for each array: the compiler vectorises those.
+        source, target, label = raw[row], tokens[row], labels[row]
+        for j in range(length):
+            target[j] = source[j]
+        done = 0
+        while done < length:
+            stop = min(length, ends[document] - start)
+            span = stop - done
+            label_span, next_span = label[done:stop], source[done + 1 : stop]
+            for j in range(span - 1):
+                label_span[j] = next_span[j]
+            label_span[span - 1] = IGNORE
+            position, owner = positions[row, done:stop], documents[row, done:stop]
+            for j in range(span):
+                position[j] = j
+            for j in range(span):
+                owner[j] = document
+            done = stop
+            document += 1
 
 
-class _Rows:
-    """One store as rows of training sequences."""
+class _Sequences:
+    """One store cut into training sequences."""
 
     def __init__(self, store: TokenStore, sequence_length: int) -> None:
-        # Base arrays, not memmap objects: numba types them as plain read-only arrays.
+        # Base arrays: slicing a memmap object costs more than copying the slice.
         self.shards = [np.asarray(shard) for shard in store.shards]
-        self.offsets = np.cumsum([0] + [len(shard) for shard in self.shards])
+        self.offsets = np.cumsum([0] + [len(shard) for shard in self.shards]).tolist()
         self.ends = store.ends
         self.packing = Packing(store.tokens, sequence_length)
 
-    def fill(self, sequence: int, row: int, batch: TokenBatch) -> None:
-        """Write a sequence into a row of the batch. No document crosses a shard, so a row is filled shard by shard."""
+    def read(self, sequence: int, out: np.ndarray) -> int:
+        """Copy the tokens of a sequence to `out`, shard by shard; returns its first token's place in the store."""
         start, stop = self.packing.span(sequence)
-        out = (batch.input_ids[row], batch.labels[row], batch.position_ids[row], batch.document_ids[row])
-        shard = int(np.searchsorted(self.offsets, start, side="right")) - 1
-        at = 0
-        while start + at < stop:
-            at += _fill_row(self.shards[shard], self.offsets[shard], self.ends, start + at, at, *out)
+        shard = bisect_right(self.offsets, start) - 1
+        at = start
+        while at < stop:
+            offset, tokens = self.offsets[shard], self.shards[shard]
+            upto = min(stop, offset + len(tokens))
+            out[at - start : upto - start] = tokens[at - offset : upto - offset]
+            at = upto
             shard += 1
+        return start
 
 
 class Loader:
@@ -71,7 +81,9 @@ class Loader:
         if not 0 <= rank < world_size:
             raise ConfigError("no such rank", found=f"rank {rank} of {world_size}")
         self.plan, self.rank, self.world_size = plan, rank, world_size
-        self._rows = [_Rows(store, plan.sequence_length) for store in plan.check_stores(stores)]
+        ordered = plan.check_stores(stores)
+        self._sources = [_Sequences(store, plan.sequence_length) for store in ordered]
+        self._dtype = ordered[0].tokenizer.dtype
 
     def __len__(self) -> int:
         return self.plan.steps
@@ -87,10 +99,14 @@ class Loader:
         planned = self.plan.batch(step)
         source, sequence = planned.source[self.rows], planned.sequence[self.rows]
         shape = (len(source), self.plan.sequence_length)
-        batch = TokenBatch(*(np.empty(shape, np.int64) for _ in range(4)), source.astype(np.int64), step)
-        for row in range(len(source)):
-            self._rows[source[row]].fill(int(sequence[row]), row, batch)
-        return batch
+        tokens, labels, positions, documents = (np.empty(shape, np.int64) for _ in range(4))
+        raw = np.empty(shape, self._dtype)
+        for index in np.unique(source).tolist():
+            store, rows = self._sources[index], np.flatnonzero(source == index)
+            wanted = zip(rows.tolist(), sequence[rows].tolist(), strict=True)
+            starts = np.array([store.read(q, raw[row]) for row, q in wanted], np.int64)
+            _fill(rows, raw, starts, store.ends, tokens, labels, positions, documents)
+        return TokenBatch(tokens, labels, positions, documents, source, step)
 
     def iterate(self, start_step: int = 0, stop_step: int | None = None, prefetch: int = 2) -> Iterator[TokenBatch]:
         """The batches of [start_step, stop_step), up to `prefetch` of them prepared by a thread while the caller works.
@@ -104,7 +120,8 @@ class Loader:
         def put(entry: TokenBatch | Exception | None) -> None:
             while not closed.is_set():
                 try:
-                    return ready.put(entry, timeout=0.05)
+                    ready.put(entry, timeout=0.05)
+                    return
                 except queue.Full:
                     continue
 

@@ -1,9 +1,9 @@
 """The order of the sequences inside a source: for every epoch a keyed bijection of [0, n), computed in O(1).
 
 A Feistel network on the rectangle a × b, a = ⌈√n⌉ and b = ⌈n/a⌉, alternately adds a keyed hash of one coordinate to
-the other; values outside [0, n), fewer than a of them, walk the cycle until they fall inside (Black and Rogaway 2002). It
-needs no table, so a plan for a trillion tokens stays small, and it runs backwards, so that a sequence's place in the
-order is found without a log. Cost: about 40 ns a value either way.
+the other; values outside [0, n), fewer than a of them, walk the cycle until they fall inside (Black and Rogaway 2002).
+It needs no table, so a plan for a trillion tokens stays small, and it runs backwards, so that a sequence's place in the
+order is found without a log.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
 """Packing: how the documents of a store become training sequences of equal length.
 
-Concatenate and chunk: sequence q of a store is its tokens [q·S, (q+1)·S), whatever documents they belong to. No padding,
-nothing repeated, 100% of the sequence used; the documents that straddle a boundary are cut there, and the last tokens that
-do not fill a sequence, fewer than S, are not trained. Packing fixes two things, which is all that the plan and
-the loader know of it: how many sequences a store has, and which token spans a sequence is made of.
+Concatenate and chunk: sequence q of a store is its tokens [q·S, (q+1)·S), whatever documents they belong to. No
+padding, nothing repeated; the documents that straddle a boundary are cut there, and the last tokens that do not fill a
+sequence, fewer than S, are not trained. Packing fixes two things, which is all that the plan and the loader know of
+it: how many sequences a store has, and which token span a sequence is.
 """
 
 from dataclasses import dataclass

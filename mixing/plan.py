@@ -1,11 +1,11 @@
 """The mixture plan: how many sequences of each source every step gets, and which, compiled before the first step.
 
     plan.json      format, sequence length, global batch, seed, sources, segments (settings, start, asked, caps)
-    plan.parquet   step, source, sequences, cumulative (after the step); sorted by source and step, steps without any left out
+    plan.parquet   step, source, sequences, cumulative (after the step); by source and step, only where there are any
 
-The plan stores counts only. Which sequences they are follows from the counts: the o-th sequence that source i gives is the
-sequence at place o mod n of the keyed order of epoch o div n (mixing/order.py), so `plan.batch(step)` needs no index and
-mixing/lookup.py runs it backwards. Quotas: mixing/quotas.py. Memory: 4 bytes per step and source.
+The plan stores counts only. Which sequences they are follows from the counts: the o-th sequence that source i gives is
+the sequence at place o mod n of the keyed order of epoch o div n (mixing/order.py), so `plan.batch(step)` needs no
+index and mixing/lookup.py runs it backwards. Quotas: mixing/quotas.py. Memory: 4 bytes per step and source.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from corpus.artifact import Manifest, RunLock, code_version, fingerprint, publish, read_parquet
 from corpus.errors import ArtifactError, ConfigError
 from corpus.tokens import TokenStore, same_tokenizer
+from mixing import lookup
 from mixing.budget import Budget, MixSettings, Role, Supply, budget_table, solve
 from mixing.order import sequences_at, source_key
 from mixing.packing import Packing
@@ -58,15 +59,34 @@ class Source:
 
 @dataclass(frozen=True)
 class Segment:
-    """Steps [start, start + steps) under one mixture; `asked`, `caps` and `given` are sequences per source of the plan."""
+    """Steps [start, start + steps) under one mixture, solved for `planned_steps` of which a later segment may cut some.
+
+    The tuples have an entry for each source of the plan, in sequences: `asked` (before caps and rounding; when cut,
+    what it has given), `caps`, and the solved totals over the planned steps (`planned`).
+    """
 
     start: int
     steps: int
+    planned_steps: int
     settings: dict[str, Any]
+    schedule: dict[str, Any]
     replay_floor: float
+    roles: tuple[Role, ...]
     asked: tuple[float, ...]
     caps: tuple[int, ...]
-    given: tuple[int, ...]
+    planned: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, entry: dict[str, Any]) -> "Segment":
+        """From JSON, which knows no tuples."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
+        return cls(**values)
+
+    def widened(self, roles: tuple[Role, ...]) -> "Segment":
+        """For a plan with more sources, which this segment gave nothing of."""
+        more = (0,) * (len(roles) - len(self.roles))
+        widths = {name: getattr(self, name) + more for name in ("asked", "caps", "planned")}
+        return replace(self, roles=self.roles + roles[len(self.roles) :], **widths)
 
 
 @dataclass(frozen=True)
@@ -137,6 +157,18 @@ class MixturePlan:
             rows = source == i
             sequence[rows] = sequences_at(ordinal[rows], self.sources[i].sequences, self.keys[i])
         return Rows(source, sequence, ordinal // per_epoch)
+
+    def steps_of(self, source: str, document_row: int, store: TokenStore) -> list[lookup.Occurrence]:
+        """Every occurrence of a document of `store` in the run (`mixing.lookup.steps_of`)."""
+        return lookup.steps_of(self, source, document_row, store)
+
+    def where(self, document_id: str, stores: Mapping[str, TokenStore]) -> list[lookup.Occurrence]:
+        """Every occurrence in the run of the document with this id (`mixing.lookup.where`)."""
+        return lookup.where(self, document_id, stores)
+
+    def show(self, step: int, stores: Mapping[str, TokenStore] | None = None) -> pl.DataFrame:
+        """The rows of a step, with stores also their documents (`mixing.lookup.show`)."""
+        return lookup.show(self, step, stores)
 
     def table(self) -> pl.DataFrame:
         """Asked and realised tokens, epochs and the discount of repetition, by source (`budget_table`)."""
@@ -209,7 +241,7 @@ class MixturePlan:
 
     def _write_rows(self, path: Path) -> int:
         # Sorted by source, a column is a slow ramp: its differences pack into a few bits.
-        delta = {name: "DELTA_BINARY_PACKED" for name in ("step", "source", "cumulative", "sequences")}
+        delta = dict.fromkeys(PLAN_ROWS.names, "DELTA_BINARY_PACKED")
         rows = 0
         with pq.ParquetWriter(
             path, PLAN_ROWS, compression="zstd", use_dictionary=False, column_encoding=delta, write_page_checksum=True
@@ -240,10 +272,7 @@ class MixturePlan:
         rows = read_parquet(folder / "plan.parquet")
         sequences = np.zeros((len(body["sources"]), body["steps"] + 1), np.int64)
         sequences[rows["source"].to_numpy(), rows["step"].to_numpy() + 1] = rows["sequences"].to_numpy()
-        segments = [
-            Segment(**(entry | {name: tuple(entry[name]) for name in ("asked", "caps", "given")}))
-            for entry in body["segments"]
-        ]
+        segments = [Segment.parse(entry) for entry in body["segments"]]
         plan = cls(
             body["sequence_length"],
             body["global_batch"],
@@ -330,29 +359,25 @@ def _plan(
     last = Segment(
         start,
         budget.steps,
+        budget.steps,
         settings.identity(),
+        budget.schedule.identity(),
         budget.replay_floor,
+        budget.roles,
         tuple(allocation.asked for allocation in budget.allocations),
         tuple(allocation.cap for allocation in budget.allocations),
         tuple(allocation.sequences for allocation in budget.allocations),
     )
-    padded = [
-        replace(segment, **{n: getattr(segment, n) + (0,) * (len(sources) - len(segment.given)) for n in _PER_SOURCE})
-        for segment in segments
-    ]
-    return MixturePlan(length, settings.global_batch, settings.seed, sources, (*padded, last), _compact(cumulative))
-
-
-_PER_SOURCE = ("asked", "caps", "given")
+    earlier = [segment.widened(budget.roles) for segment in segments]
+    return MixturePlan(length, settings.global_batch, settings.seed, sources, (*earlier, last), _compact(cumulative))
 
 
 def _cut(segment: Segment, stop: int, cumulative: np.ndarray) -> Segment:
     """The segment up to step `stop`: what it asked shrinks to what it has given."""
     if segment.start + segment.steps <= stop:
         return segment
-    given = tuple(int(n) for n in cumulative[:, stop].astype(np.int64) - cumulative[:, segment.start])
-    asked = tuple(float(n) for n in given)
-    return replace(segment, steps=stop - segment.start, asked=asked, given=given)
+    given = cumulative[:, stop].astype(np.int64) - cumulative[:, segment.start]
+    return replace(segment, steps=stop - segment.start, asked=tuple(float(count) for count in given))
 
 
 def _compact(cumulative: np.ndarray) -> np.ndarray:

@@ -1,16 +1,16 @@
 """Quotas: how many sequences each source of a group gives to each step, whole numbers within one of the asked curve.
 
 The group's cumulative target is a clock q(t) that runs from 0 to U·2^20 (U its sequences in all); source i, which has
-u_i of the U, is due its k-th sequence when the clock reaches k/u_i of the way. So the k-th sequence of i may be given
-from the step where the target passes k − 1 and must be given by the step where it reaches k: a unit job with a release and
-a deadline. The group's room in each step is its own target rounded with a fixed phase, and such a rounding leaves in
-any interval at least the whole part of what the target grows by, which is at least the number of jobs that must lie in the
-interval. By Hall's theorem the jobs fit, and earliest deadline first finds a way (Steiner and Yeomans 1993 for constant rates;
-this is the chairman assignment of Tijdeman 1980 with the bound < 1). Hence for every source and every prefix
+u_i of the U, is due its k-th sequence when the clock has gone k/u_i of the way. So the k-th sequence of i may be given
+from the step where its target passes k − 1 and must be given by the step where it reaches k: a unit job with a release
+and a deadline. The group's room in each step is its own target rounded with a fixed phase, and such a rounding leaves
+in any interval at least the whole part of what the target grows by, which is at least the number of jobs that must lie
+in the interval. By Hall's theorem the jobs fit, and earliest deadline first finds a way (Steiner and Yeomans 1993 for
+constant rates; the chairman assignment of Tijdeman 1980). Hence for every source and every prefix
 
     |given − target| < 1,   row sums exact,   final totals exact.
 
-All comparisons are of integers. Cost: O(steps · sources), about 20 ns each.
+All comparisons are of integers. Cost: O(steps · sources · log sources).
 """
 
 import numpy as np

@@ -1,10 +1,11 @@
 """Curricula: the share of the domain in the batch as a curve over the run, and its exact integral.
 
 A curve gives the domain's share at x, the finished fraction of the run (0 at the first step, 1 after the last); replay
-has the rest. A plan needs what has been used up to each step, so a curve is defined by its integral from 0 to x in closed
-form: nothing is summed and no error accumulates.
+has the rest. A plan needs what has been used up to each step, so a curve is defined by its integral from 0 to x in
+closed form: nothing is summed and no error accumulates.
 """
 
+import itertools
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ class Constant(Settings):
     """The same share from the first step to the last."""
 
     kind: Literal["constant"] = "constant"
-    share: Share = Field(0.9, description="share of the domain in every batch")
+    share: Share = Field(default=0.9, description="share of the domain in every batch")
 
     def integral(self, x: np.ndarray) -> np.ndarray:
         return self.share * x
@@ -33,8 +34,8 @@ class Linear(Settings):
     """A straight line from `start` to `end`."""
 
     kind: Literal["linear"] = "linear"
-    start: Share = Field(0.5, description="share of the domain at the first step")
-    end: Share = Field(0.9, description="share of the domain at the last step")
+    start: Share = Field(default=0.5, description="share of the domain at the first step")
+    end: Share = Field(default=0.9, description="share of the domain at the last step")
 
     def integral(self, x: np.ndarray) -> np.ndarray:
         return self.start * x + (self.end - self.start) * x * x / 2
@@ -44,8 +45,8 @@ class Cosine(Settings):
     """Half a cosine wave from `start` to `end`: flat at both ends, steepest in the middle."""
 
     kind: Literal["cosine"] = "cosine"
-    start: Share = Field(0.5, description="share of the domain at the first step")
-    end: Share = Field(0.9, description="share of the domain at the last step")
+    start: Share = Field(default=0.5, description="share of the domain at the first step")
+    end: Share = Field(default=0.9, description="share of the domain at the last step")
 
     def integral(self, x: np.ndarray) -> np.ndarray:
         return self.end * x + (self.start - self.end) / 2 * (x + np.sin(np.pi * x) / np.pi)
@@ -64,7 +65,7 @@ class _Points(Settings):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         ats = [point.at for point in self.points]
-        if any(later <= earlier for earlier, later in zip(ats, ats[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(ats)):
             raise ValueError(f"points must come in the order of the run, each once: found at = {ats}")
         return self
 

@@ -1,0 +1,60 @@
+"""What a plan will do, before it does it: planned and realised shares over the run, for a table or a chart."""
+
+import numpy as np
+import polars as pl
+from pydantic import TypeAdapter
+
+from mixing.plan import MixturePlan, Segment
+from mixing.schedule import UNIT, Schedule, domain_units
+
+
+def curves(plan: MixturePlan, points: int = 200) -> pl.DataFrame:
+    """Shares by stretch of the run and source, at most `points` stretches, cut into equal numbers of steps.
+
+    `step` is where the stretch ends (steps done), `sequences` what the source gives in it, `tokens` what it has given
+    until then, `share` its part of the stretch, `target_share` the part the schedule and the budget ask for, `epochs`
+    the passes over the source so far.
+    """
+    marks = np.unique(np.linspace(0, plan.steps, min(points, plan.steps) + 1).round().astype(np.int64))
+    given = plan.cumulative[:, marks].astype(np.int64)
+    targets = target(plan)[:, marks]
+    room = np.diff(marks) * plan.global_batch
+    per_epoch = np.array([max(source.sequences, 1) for source in plan.sources])
+    stretches, sources = len(marks) - 1, len(plan.sources)
+    return pl.DataFrame(
+        {
+            "step": np.tile(marks[1:], sources),
+            "source": np.repeat(plan.names, stretches).tolist(),
+            "role": np.repeat([source.role for source in plan.sources], stretches).tolist(),
+            "sequences": np.diff(given, axis=1).ravel(),
+            "tokens": given[:, 1:].ravel() * plan.sequence_length,
+            "share": (np.diff(given, axis=1) / room).ravel(),
+            "target_share": (np.diff(targets, axis=1) / room).ravel(),
+            "epochs": (given[:, 1:] / per_epoch[:, None]).ravel(),
+        }
+    )
+
+
+def target(plan: MixturePlan) -> np.ndarray:
+    """float64[sources, steps + 1]: the sequences each source should have given before each step, as asked of it."""
+    asked = np.zeros(plan.cumulative.shape)
+    for segment in plan.segments:
+        stop = segment.start + segment.steps
+        start = plan.cumulative[:, segment.start].astype(np.float64)
+        asked[:, segment.start : stop + 1] = start[:, None] + _segment_target(plan, segment)
+    return asked
+
+
+def _segment_target(plan: MixturePlan, segment: Segment) -> np.ndarray:
+    """float64[sources, segment's steps + 1], from 0: the group's curve times the source's part of the group."""
+    schedule: Schedule = TypeAdapter(Schedule).validate_python(segment.schedule)
+    domain = domain_units(schedule, segment.planned_steps, plan.global_batch, segment.replay_floor) / UNIT
+    batches = np.arange(segment.planned_steps + 1) * plan.global_batch
+    curves_by_role = {"domain": domain, "replay": batches - domain}
+    out = np.zeros((len(plan.sources), segment.steps + 1))
+    for role, curve in curves_by_role.items():
+        members = [i for i, name in enumerate(segment.roles) if name == role]
+        parts = np.array([segment.planned[i] for i in members], np.float64)
+        if parts.sum():
+            out[members] = np.outer(parts / parts.sum(), curve[: segment.steps + 1])
+    return out

@@ -1,0 +1,158 @@
+"""The loader against a slow reading of the same plan, and lookups against a search through every batch."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from corpus.artifact import publish
+from corpus.errors import ArtifactError, ConfigError, DataError
+from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+from mixing.batch import IGNORE
+from mixing.budget import MixSettings, SourceBudget
+from mixing.loader import Loader
+from mixing.plan import MixturePlan, compile_plan, plan_function
+
+TOKENIZER = TokenizerIdentity("0" * 64, 1000, 0)
+LENGTH = 16
+
+
+def _store(folder: Path, name: str, documents: int, shards: int, vocabulary: int = 1000) -> TokenStore:
+    draws = np.random.default_rng([documents, shards])
+    tokenizer = TokenizerIdentity("0" * 64, vocabulary, 0)
+    with publish(folder / name, kind="corpus.tokens", function={"name": name, "documents": documents}) as draft:
+        writer = TokenStoreWriter(draft, tokenizer)
+        for shard, part in enumerate(np.array_split(np.arange(documents), shards)):
+            writer.start_shard()
+            lengths = draws.integers(0, 40, len(part))
+            tokens = draws.integers(1, 1000, int(lengths.sum()))
+            ids = pa.array([f"{name}-{shard}-{row}" for row in part])
+            writer.add(ids, name, lengths, tokens, lengths * 4)
+        writer.close()
+    return TokenStore.open(folder / name)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TokenStore]:
+    folder = tmp_path_factory.mktemp("stores")
+    sizes = {"books": (60, 3), "notes": (25, 1), "web": (80, 4)}
+    return {name: _store(folder, name, *size) for name, size in sizes.items()}
+
+
+@pytest.fixture(scope="module")
+def plan(stores: dict[str, TokenStore]) -> MixturePlan:
+    return compile_plan(stores, _settings())
+
+
+def _settings(**changes) -> MixSettings:
+    base = {"sequence_length": LENGTH, "global_batch": 11, "steps": 20, "sources": {"web": SourceBudget(role="replay")}}
+    return MixSettings(**(base | changes))
+
+
+def test_a_batch_is_what_a_slow_reading_of_the_plan_gives(plan: MixturePlan, stores: dict[str, TokenStore]) -> None:
+    loader = Loader(plan, stores)
+    for step in range(plan.steps):
+        rows, batch = plan.batch(step), loader.batch(step)
+        assert batch.step == step
+        assert (batch.source_ids == rows.source).all()
+        for row in range(len(rows)):
+            store = stores[plan.names[rows.source[row]]]
+            start = int(rows.sequence[row]) * LENGTH
+            tokens = store.read(start, start + LENGTH).tolist()
+            owners = [int(np.sum(store.ends <= start + place)) for place in range(LENGTH)]
+            assert batch.input_ids[row].tolist() == tokens
+            assert batch.document_ids[row].tolist() == owners
+            for place in range(LENGTH):
+                same = place + 1 < LENGTH and owners[place + 1] == owners[place]
+                assert batch.labels[row, place] == (tokens[place + 1] if same else IGNORE)
+                assert batch.position_ids[row, place] == place - owners.index(owners[place])
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+def test_the_ranks_together_have_the_same_global_batch(
+    plan: MixturePlan, stores: dict[str, TokenStore], world_size: int
+) -> None:
+    whole = Loader(plan, stores).batch(7)
+    parts = [Loader(plan, stores, rank, world_size).batch(7) for rank in range(world_size)]
+    assert max(len(part) for part in parts) - min(len(part) for part in parts) <= 1
+    for name in ("input_ids", "labels", "position_ids", "document_ids", "source_ids"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        assert joined.tobytes() == getattr(whole, name).tobytes()
+
+
+def test_the_loader_gives_the_tokens_the_plan_promises(plan: MixturePlan, stores: dict[str, TokenStore]) -> None:
+    tokens = dict.fromkeys(plan.names, 0)
+    for batch in Loader(plan, stores).iterate():
+        for source in batch.source_ids:
+            tokens[plan.names[source]] += batch.input_ids.shape[1]
+    table = plan.table()
+    assert tokens == dict(zip(table["source"], table["realised_tokens"], strict=True))
+    assert sum(tokens.values()) == plan.tokens
+
+
+def test_every_document_is_found_in_exactly_the_batches_that_hold_it(
+    plan: MixturePlan, stores: dict[str, TokenStore]
+) -> None:
+    held: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
+    loader = Loader(plan, stores)
+    for step in range(plan.steps):
+        batch = loader.batch(step)
+        for row, source in enumerate(batch.source_ids.tolist()):
+            for document in np.unique(batch.document_ids[row]).tolist():
+                places = np.flatnonzero(batch.document_ids[row] == document)
+                stretch = (step, row, int(places[0]), int(places[-1]) + 1)
+                held.setdefault((source, document), []).append(stretch)
+    assert max(len(stretches) for stretches in held.values()) > 3
+    for source, name in enumerate(plan.names):
+        for document in range(len(stores[name].ends)):
+            found = plan.steps_of(name, document, stores[name])
+            expected = sorted(held.get((source, document), []))
+            assert [(f.step, f.row, f.start, f.stop) for f in found] == expected
+
+
+def test_lookup_by_id_and_show_agree(plan: MixturePlan, stores: dict[str, TokenStore]) -> None:
+    frame = plan.show(5, stores)
+    assert frame.height == plan.global_batch
+    for row, first, last in frame.select("row", "first_document", "last_document").iter_rows():
+        for document in (first, last):
+            assert (5, row) in [(found.step, found.row) for found in plan.where(document, stores)]
+    with pytest.raises(DataError, match="no token store has this document"):
+        plan.where("nobody", stores)
+
+
+def test_iterating_from_a_step_is_the_rest_of_the_run(plan: MixturePlan, stores: dict[str, TokenStore]) -> None:
+    loader = Loader(plan, stores)
+    rest = list(loader.iterate(13))
+    assert [batch.step for batch in rest] == list(range(13, plan.steps))
+    assert rest[0].input_ids.tobytes() == loader.batch(13).input_ids.tobytes()
+
+
+def test_an_error_in_the_thread_reaches_the_caller_and_closing_ends_the_thread(
+    plan: MixturePlan, stores: dict[str, TokenStore]
+) -> None:
+    with pytest.raises(ConfigError, match="no such step"):
+        list(Loader(plan, stores).iterate(plan.steps - 1, plan.steps + 1))
+    batches = Loader(plan, stores).iterate()
+    next(batches)
+    batches.close()
+    assert "provender-loader" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_another_store_is_refused_by_name(plan: MixturePlan, stores: dict[str, TokenStore], tmp_path: Path) -> None:
+    other = _store(tmp_path, "notes", 26, 1)
+    with pytest.raises(ArtifactError, match="token store of notes is not the one"):
+        Loader(plan, stores | {"notes": other})
+    with pytest.raises(ArtifactError, match="not there: web"):
+        Loader(plan, {name: store for name, store in stores.items() if name != "web"})
+    large = _store(tmp_path, "large", 5, 1, vocabulary=70_000)
+    with pytest.raises(ArtifactError, match="different tokenizers"):
+        compile_plan(stores | {"large": large}, _settings())
+
+
+def test_the_function_changes_with_the_stores_and_the_settings(stores: dict[str, TokenStore]) -> None:
+    function = plan_function(stores, _settings())
+    assert function == plan_function(dict(reversed(stores.items())), _settings())
+    assert function != plan_function(stores, _settings(seed=2))
+    assert function != plan_function({"web": stores["web"]}, _settings())
