@@ -218,6 +218,11 @@ def check_isolation(model: PackedModel, device: torch.device) -> float:
     other[:, :half] = ids[:, :half].flip(1)
     positions = torch.arange(half, device=device).repeat(2)[None]
     hidden = model.decode(ids, positions)[:, half:].float()
+    if not bool(hidden.isfinite().all()):
+        raise TrainingError(
+            "the model computes values that are not finite",
+            todo="its weights are damaged, or do not fit the precision: try train.precision fp32",
+        )
     change = float((hidden - model.decode(other, positions)[:, half:].float()).abs().max())
     if not change <= 1e-5 * float(hidden.abs().max()):
         raise TrainingError(
