@@ -42,10 +42,8 @@ def policy(style: str, script: str) -> str:
 
 
 def _check_table(audit: Audit) -> Table:
-    rows = [
-        [Cell(check.name, check.name), Cell("passed", 1, "good") if check.passed else Cell("failed", 0, "bad"), Cell(check.detail)]
-        for check in audit.checks
-    ]  # fmt: skip
+    verdicts = {True: Cell("passed", 1, "good"), False: Cell("failed", 0, "bad")}
+    rows = [[Cell(check.name, check.name), verdicts[check.passed], Cell(check.detail)] for check in audit.checks]
     return Table("Checks", [("claim", False), ("verdict", False), ("figures", False)], rows)
 
 

@@ -18,6 +18,7 @@ from pipelines.report.numbers import change, compact, count, decimal, share, sig
 QUARANTINED, KEPT = "quarantined", "kept"
 OTHER_STEPS = "other steps"
 FOLDERS_LISTED = 40
+ROLE_ORDER = pl.col("role").fill_null("~")  # domain, replay, sets that no plan names
 
 
 @dataclass(frozen=True)
@@ -72,25 +73,25 @@ def headlines(audit: Audit) -> list[Headline]:
         nbytes = int(totals["bytes_out"].sum())
         tokens = int(totals["tokens_out"].sum())
         found.append(Headline("tokens of text", compact(tokens), f"{count(tokens)} in {size(nbytes)}"))
-    for run, rows in _by(audit.frames["mixture"], "run"):
-        seen = int(rows["realised_tokens"].sum())
-        found.append(Headline(f"tokens trained, {run}", compact(seen), f"{count(seen)} input tokens"))
-    for run, rows in _by(audit.frames["forgetting"], "run"):
-        for name, before, after in rows.select("set", "before", "after").iter_rows():
-            if before is not None and after is not None:
-                label = f"bits per byte, {name}" if _single(audit) else f"bits per byte, {name} ({run})"
-                found.append(
-                    Headline(
-                        label, decimal(after, 3), f"{decimal(before, 3)} before, {change(after - before, digits=3)}"
-                    )
-                )
+    seen = audit.frames["mixture"].group_by("run", maintain_order=True).agg(pl.col("realised_tokens").sum()).rows()
+    if seen:
+        note = ", ".join(f"{run} {count(tokens)}" for run, tokens in seen)
+        found.append(Headline("tokens trained", compact(max(tokens for _, tokens in seen)), note))
+    changes = audit.frames["forgetting"].drop_nulls(["before", "after"])
+    for name, rows in _by(changes.sort(ROLE_ORDER, "set", "run"), "set"):
+        # The first run stands large; the others are compared with it underneath.
+        (run, before, after), *others = rows.select("run", "before", "after").rows()
+        label = f"bits per byte, {name}" if changes["run"].n_unique() == 1 else f"bits per byte, {name}, {run}"
+        note = f"{decimal(before, 3)} before, {change(after - before, digits=3)}"
+        note += "".join(f"; {other} {change(late - early, digits=3)}" for other, early, late in others)
+        found.append(Headline(label, decimal(after, 3), note))
     return found
 
 
 def sections(audit: Audit) -> list[Section]:
     """The sections that have something to show, in the order in which data flows."""
     made = (
-        _planted, _forgetting, _funnel, _edits, _pii, _duplicates, _tokens, _mixture, _losses, _provenance,
+        _funnel, _edits, _pii, _duplicates, _tokens, _mixture, _losses, _forgetting, _planted, _provenance,
     )  # fmt: skip
     return [section for make in made if (section := make(audit)) is not None]
 
@@ -135,23 +136,14 @@ def _funnel(audit: Audit) -> Section | None:
     ]  # fmt: skip
     columns = [("source", False), ("documents", False), ("kept", True), ("in", True), ("kept", True), ("dropped", True)]
     columns += [("quarantined", True), ("bytes in", True), ("out", True), ("tokens in", True), ("out", True)]
+    gone = funnel.filter(pl.col("fate") != KEPT).sort("documents", "source", "reason", descending=[True, False, False])
     reasons = [
-        [
-            _name(reason or "–"),
-            Cell(step or "–"),
-            Cell(source),
-            Cell(fate),
-            _count(documents),
-            _size(nbytes),
-            _count(tokens),
-        ]
-        for source, fate, step, reason, documents, nbytes, tokens in funnel.filter(pl.col("fate") != KEPT)
-        .select("source", "fate", "step", "reason", "documents", "bytes", "tokens")
-        .sort("documents", "source", "reason", descending=[True, False, False])
-        .iter_rows()
-    ]
-    why = [("reason", False), ("step", False), ("source", False), ("fate", False), ("documents", True), ("bytes", True)]
-    why.append(("tokens", True))
+        [_name(row["reason"] or "–"), _count(row["documents"]), _size(row["bytes"]), _count(row["tokens"]),
+         Cell(row["source"]), Cell(row["step"] or "–"), Cell(row["fate"])]
+        for row in gone.iter_rows(named=True)
+    ]  # fmt: skip
+    why = [("reason", False), ("documents", True), ("bytes", True), ("tokens", True), ("source", False)]
+    why += [("step", False), ("fate", False)]
     tables = [Table("From documents read to documents kept", columns, rows, total)]
     if reasons:
         tables.append(Table("Why documents were not kept", why, reasons))
@@ -289,11 +281,19 @@ def _mixture(audit: Audit) -> Section | None:
     tables = []
     if planned.height:
         rows = [
-            [_name(source), Cell(plan), Cell(role or "–"), _count(sequences), _count(tokens), Cell(share(part), part)]
-            for plan, source, role, sequences, tokens, part in planned.iter_rows()
+            [
+                _name(source),
+                Cell(plan),
+                Cell(role or "–"),
+                _count(sequences),
+                _count(tokens),
+                Cell(share(part), part),
+                Cell(decimal(epochs, 2), epochs),
+            ]
+            for plan, source, role, sequences, tokens, epochs, part in planned.iter_rows()
         ]
         columns = [("source", False), ("plan", False), ("role", False), ("sequences", True), ("tokens", True)]
-        tables.append(Table("Planned over the whole plan", [*columns, ("share", True)], rows))
+        tables.append(Table("Planned over the whole plan", [*columns, ("share", True), ("epochs", True)], rows))
     if frame.height:
         rows = [
             [_name(row["source"]), Cell(row["run"]), Cell(row["role"] or "–"), _count(row["planned_tokens"]),
@@ -309,16 +309,13 @@ def _mixture(audit: Audit) -> Section | None:
 
 
 def _shares(own: pl.DataFrame, colours: dict[str, int]) -> list[Line]:
-    wide = (
-        own.pivot("source", index="step", values="realised_tokens", aggregate_function="sum").fill_null(0).sort("step")
-    )
-    sources = sorted(name for name in wide.columns if name != "step")
-    sums = wide.select(pl.sum_horizontal(sources)).to_series().to_list()
-    steps = wide["step"].to_list()
+    """The share of each source in the tokens of every step, a source that a step leaves out being 0."""
+    seen = {(step, source): tokens for step, source, tokens in own.select("step", "source", "realised_tokens").rows()}
+    whole = dict(own.group_by("step").agg(pl.col("realised_tokens").sum()).sort("step").iter_rows())
     return [
-        Line(source, [(step, value / whole if whole else 0) for step, value, whole in zip(steps, wide[source], sums, strict=True)],
+        Line(source, [(step, seen.get((step, source), 0) / (tokens or 1)) for step, tokens in whole.items()],
              colours[source])
-        for source in sources
+        for source in own["source"].unique().sort()
     ]  # fmt: skip
 
 
@@ -346,7 +343,7 @@ def _forgetting(audit: Audit) -> Section | None:
         return None
     runs = frame["run"].unique().sort().to_list()
     colour = {run: index for index, run in enumerate(runs)}
-    ordered = frame.sort(pl.col("role").fill_null("~"), "set", "run")
+    ordered = frame.sort(ROLE_ORDER, "set", "run")
     points = [
         (name, run, delta, error or 0.0, colour[run])
         for name, run, delta, error in ordered.select("set", "run", "delta", "delta_se").iter_rows()
@@ -400,14 +397,16 @@ def _provenance(audit: Audit) -> Section | None:
     if frame.height:
         top = pl.col("artefact").str.split("/")
         grouped = frame.height > FOLDERS_LISTED
-        shown = frame.with_columns(pl.when(grouped & (top.list.len() > 2)).then(
-            pl.format("{}/…", top.list.head(2).list.join("/"))).otherwise("artefact").alias("artefact"))  # fmt: skip
+        folded = pl.when(grouped & (top.list.len() > 2)).then(pl.format("{}/…", top.list.head(2).list.join("/")))
+        shown = (
+            frame.with_columns(folded.otherwise("artefact").alias("artefact"))
+            .group_by("artefact", "kind", maintain_order=True)
+            .agg(pl.len(), pl.col("files").sum(), pl.col("bytes").sum(), pl.col("fingerprint").first())
+        )
         rows = [
             [_name(folder), Cell(kind), _count(units), _count(files), _size(nbytes),
              Cell(fingerprint[:16] if units == 1 and fingerprint else "–", fingerprint, "id")]
-            for folder, kind, units, files, nbytes, fingerprint in shown.group_by("artefact", "kind", maintain_order=True)
-            .agg(pl.len(), pl.col("files").sum(), pl.col("bytes").sum(), pl.col("fingerprint").first())
-            .iter_rows()
+            for folder, kind, units, files, nbytes, fingerprint in shown.iter_rows()
         ]  # fmt: skip
         columns = [("artefact", False), ("kind", False), ("folders", True), ("files", True), ("bytes", True)]
         tables.append(Table("What was published", [*columns, ("fingerprint", False)], rows))
@@ -426,10 +425,6 @@ def _colours(audit: Audit) -> dict[str, int]:
     for frame, column in (("totals", "source"), ("planned", "source"), ("mixture", "source"), ("losses", "source")):
         names |= set(audit.frames[frame][column].to_list())
     return {name: index % charts.COLOURS for index, name in enumerate(sorted(names))}
-
-
-def _single(audit: Audit) -> bool:
-    return audit.frames["forgetting"]["run"].n_unique() == 1
 
 
 def _by(frame: pl.DataFrame, column: str) -> Iterator[tuple[str, pl.DataFrame]]:
