@@ -202,7 +202,8 @@ def _list(sentences: Sequence[str], otherwise: str) -> str:
 
 def _line(value: object) -> str:
     """Text on one line that neither Markdown nor HTML takes for markup."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(str(value).split())).replace("<", "&lt;")
+    plain = re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(str(value).split()))
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _is_identifier(license: str | None) -> bool:

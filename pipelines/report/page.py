@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipelines.audit import Audit
-from pipelines.report.sections import Cell, Table, headlines, sections
+from pipelines.report.parts import Cell, Table
+from pipelines.report.sections import headlines, sections
 
 
 def render_html(audit: Audit) -> str:

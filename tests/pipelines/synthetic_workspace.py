@@ -197,7 +197,11 @@ def write_plan(
             }
         )  # fmt: skip
     settings = {"sequence_length": SEQUENCE, "global_batch": BATCH, "steps": steps, "sources": entries}
-    settings |= {"tokens": steps * BATCH * SEQUENCE, "seed": 0, "segments": []}
+    settings |= {
+        "tokens": steps * BATCH * SEQUENCE,
+        "seed": 0,
+        "segments": [{"start": 0, "steps": steps, "asked": list(shares.values())}],
+    }
     settings = {"fingerprint": fingerprint(settings)} | settings
     rows = sorted(plan_rows, key=lambda row: (row["source"], row["step"]))
     with publish(folder / name, kind="mixing.plan", function={"shares": shares, "steps": steps}) as draft:
