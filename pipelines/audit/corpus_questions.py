@@ -112,8 +112,8 @@ def similarities(workspace: Path) -> pl.DataFrame:
     # Round first: a float32 0.85 is just below the edge it was measured at.
     position = (pl.col("similarity").cast(pl.Float64) * 20).round(4).floor().cast(pl.Int64).clip(0, 19)
     counted = frame.group_by(position.alias("bin")).agg(pl.len().cast(pl.Int64).alias("documents"))
-    first = counted["bin"].min()
-    bins = pl.DataFrame({"bin": pl.int_range(20 if first is None else first, 20, eager=True)})
+    first = min(counted["bin"].to_list(), default=20)
+    bins = pl.DataFrame({"bin": pl.int_range(first, 20, eager=True)})
     return (
         bins.join(counted, on="bin", how="left")
         .sort("bin")

@@ -18,7 +18,7 @@ RECIPES = ("recipe.yaml", "recipe.json")
 
 def provenance(workspace: Path) -> pl.DataFrame:
     """artefact (its folder), kind → fingerprint, files, bytes; one row per published folder."""
-    rows = []
+    rows: list[tuple[str, str, str | None, int | None, int | None]] = []
     for folder in artefacts(workspace):
         try:
             manifest = Manifest.read(workspace / folder)

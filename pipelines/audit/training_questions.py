@@ -11,7 +11,8 @@ import polars as pl
 
 from pipelines.audit.workspace import Run, plan_of, plans, runs
 
-EVALUATION = {
+Schema = dict[str, type[pl.DataType]]
+EVALUATION: Schema = {
     "nats": pl.Float64,
     "tokens": pl.Int64,
     "bytes": pl.Int64,
@@ -21,7 +22,7 @@ EVALUATION = {
     "delta": pl.Float64,
     "delta_se": pl.Float64,
 }
-STEP = {
+STEP: Schema = {
     "lr": pl.Float64,
     "loss": pl.Float64,
     "kl": pl.Float64,
@@ -32,7 +33,7 @@ STEP = {
     "seconds": pl.Float64,
     "tokens_per_second": pl.Float64,
 }
-GATE = {
+GATE: Schema = {
     "set": pl.String,
     "rise": pl.Float64,
     "epsilon": pl.Float64,
@@ -42,15 +43,17 @@ GATE = {
 
 
 def planned(workspace: Path) -> pl.DataFrame:
-    """plan (its folder), source, role → sequences and tokens over the whole plan, and the share of tokens."""
+    """plan (its folder), source, role → sequences, tokens, epochs of the store over the whole plan; share of tokens."""
     rows = []
     for plan in plans(workspace):
         name = plan.folder.relative_to(workspace).as_posix()
         for source, sequences in plan.quotas.group_by("source").agg(pl.col("sequences").sum()).sort("source").rows():
-            role = plan.sources.get(source, {}).get("role")
-            rows.append((name, source, role, sequences, sequences * plan.sequence_length))
+            entry = plan.sources[source]
+            epochs = sequences / entry["sequences"]
+            rows.append((name, source, entry["role"], sequences, sequences * plan.sequence_length, epochs))
     schema = {
         "plan": pl.String, "source": pl.String, "role": pl.String, "sequences": pl.Int64, "tokens": pl.Int64,
+        "epochs": pl.Float64,
     }  # fmt: skip
     frame = pl.DataFrame(rows, schema, orient="row")
     return frame.with_columns((pl.col("tokens") / pl.col("tokens").sum().over("plan")).alias("share"))
@@ -69,12 +72,12 @@ def mixture_steps(workspace: Path) -> pl.DataFrame:
             )
         else:
             finished = max((event["step"] for event in run.of("step")), default=0)
-            wanted = plan.quotas.filter((pl.col("step") < finished) & (pl.col("sequences") > 0)).select(
+            wanted = plan.quotas.filter(pl.col("step") < finished).select(
                 pl.lit(run.name).alias("run"),
-                (pl.col("step").cast(pl.Int64) + 1).alias("step"),
-                pl.col("source").cast(pl.String),
-                pl.col("sequences").cast(pl.Int64).alias("planned_sequences"),
-                (pl.col("sequences").cast(pl.Int64) * plan.sequence_length).alias("planned_tokens"),
+                (pl.col("step") + 1).alias("step"),
+                "source",
+                pl.col("sequences").alias("planned_sequences"),
+                (pl.col("sequences") * plan.sequence_length).alias("planned_tokens"),
             )
         joined = wanted.join(realised, on=["run", "step", "source"], how="full", coalesce=True)
         known_zero = ["realised_sequences", "realised_tokens"]

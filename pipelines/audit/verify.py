@@ -15,6 +15,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +29,7 @@ from corpus.tokens import TokenStore
 from pipelines.audit import training_questions
 from pipelines.audit.workspace import (
     Plan,
+    Run,
     annotated_files,
     artefacts,
     dataset_files,
@@ -181,48 +183,46 @@ def _stores(workspace: Path) -> Iterator[Check]:
 def _plans(workspace: Path) -> Iterator[Check]:
     for plan in plans(workspace):
         name = plan.folder.relative_to(workspace).as_posix()
-        yield _checked(f"quotas of {name}/", lambda plan=plan: _quotas_add_up(plan))
-        yield _checked(f"stores of {name}/", lambda plan=plan: _stores_are_those_planned(workspace, plan))
+        yield _checked(f"quotas of {name}/", partial(_quotas_add_up, plan))
+        yield _checked(f"stores of {name}/", partial(_stores_are_those_planned, workspace, plan))
 
 
 def _quotas_add_up(plan: Plan) -> str:
-    quotas = plan.quotas.with_columns(pl.col("sequences", "cumulative").cast(pl.Int64)).sort("source", "step")
-    per_step = quotas.group_by("step").agg(pl.col("sequences").sum()).sort("step")
+    quotas = plan.quotas.sort("source", "step")
     batch, steps = int(plan.settings["global_batch"]), int(plan.settings["steps"])
-    _require(per_step["step"].to_list() == list(range(steps)), "steps are missing", plan.folder, f"{per_step.height}")
+    per_step = quotas.group_by("step").agg(pl.col("sequences").sum()).sort("step")
+    _require(per_step["step"].to_list() == list(range(steps)), "steps are missing", plan.folder, f"{per_step.height:,}")
     uneven = per_step.filter(pl.col("sequences") != batch)
     _require(not uneven.height, f"steps do not hold {batch} sequences", plan.folder, f"{uneven.height:,} steps")
-    inclusive = pl.col("sequences").cum_sum().over("source")
-    first = quotas.select((pl.col("cumulative") == inclusive).all()).item()
-    before = quotas.select((pl.col("cumulative") == inclusive - pl.col("sequences")).all()).item()
-    _require(first or before, "`cumulative` is not the running sum of `sequences`", plan.folder, "another value")
-    totals = dict(quotas.group_by("source").agg(pl.col("sequences").sum()).iter_rows())
-    said = {source: int(entry["sequences"]) for source, entry in plan.sources.items()}
+    running = pl.col("sequences").cum_sum().over("source")
+    off = quotas.filter(pl.col("cumulative") != running)
+    _require(not off.height, "`cumulative` is not the sum of `sequences` so far", plan.folder, f"{off.height:,} rows")
+    tokens = int(quotas["sequences"].sum()) * plan.sequence_length
+    said = int(plan.settings.get("tokens", tokens))
     _require(
-        all(totals.get(source, 0) == count for source, count in said.items()),
-        "quotas and totals differ",
-        plan.folder,
-        f"quotas {totals}, totals {said}",
+        tokens == said, "the quotas and plan.json differ", plan.folder, f"{tokens:,} tokens, {said:,} in plan.json"
     )
-    tokens = sum(totals.values()) * plan.sequence_length
     return f"{steps:,} steps of {batch:,} sequences, {tokens:,} tokens"
 
 
 def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
     stores = token_stores(workspace)
-    compared = 0
     for source, entry in plan.sources.items():
-        asked = entry.get("fingerprint") or entry.get("store")
-        if not isinstance(asked, str) or (source, "train") not in stores:
-            continue
-        there = Manifest.read(stores[source, "train"]).fingerprint
-        _require(there == asked, "the plan was made for another token store", source, f"{there[:12]}, not {asked[:12]}")
-        compared += 1
-    _require(
-        compared == len(plan.sources), "token stores of the plan are not here", plan.folder.name,
-        f"{compared} of {len(plan.sources)} sources could be compared",
-    )  # fmt: skip
-    return f"{compared} fingerprints are those of the stores in tokens/"
+        _require((source, "train") in stores, "a token store of the plan is not here", source, "no such folder")
+        there = Manifest.read(stores[source, "train"])
+        _require(
+            there.fingerprint == entry["store"],
+            "the plan was made for another token store",
+            source,
+            f"{there.fingerprint[:12]}, not {entry['store'][:12]}",
+        )
+        _require(
+            there.totals["tokens"] == entry["tokens"],
+            "the plan counts other tokens than the store",
+            source,
+            f"{entry['tokens']:,} in the plan, {there.totals['tokens']:,} in the store",
+        )
+    return f"{len(plan.sources)} fingerprints and token counts are those of the stores in tokens/"
 
 
 def _runs(workspace: Path) -> Iterator[Check]:
@@ -230,15 +230,13 @@ def _runs(workspace: Path) -> Iterator[Check]:
     mixture = training_questions.mixture(workspace)
     for run in runs(workspace):
 
-        def claim(run=run) -> str:
+        def claim(run: Run = run) -> str:
             plan = plan_of(run, known)
             _require(plan is not None, "the plan it followed is not here", run.name, f"plan {run.start.get('plan')}")
             rows = mixture.filter(pl.col("run") == run.name)
             off = rows.filter(pl.col("difference") != 0)
-            _require(
-                not off.height, "tokens seen are not those planned", run.name,
-                "; ".join(f"{source} {difference:+,}" for source, difference in off.select("source", "difference").rows()),
-            )  # fmt: skip
+            found = [f"{source} {difference:+,}" for source, difference in off.select("source", "difference").rows()]
+            _require(not off.height, "tokens seen are not those planned", run.name, "; ".join(found))
             seen = dict(rows.select("source", "realised_tokens").iter_rows())
             said = sum(event["tokens"] for event in run.of("step"))
             _require(sum(seen.values()) == said, "tokens by source and in all differ", run.name, f"{seen}, {said:,}")

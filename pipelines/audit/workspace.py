@@ -98,7 +98,8 @@ def token_stores(workspace: Path) -> dict[tuple[str, str], Path]:
 
 @dataclass(frozen=True)
 class Plan:
-    """A compiled mixture: `settings` is plan.json, `quotas` is (step, source, sequences, cumulative)."""
+    """A compiled mixture: `settings` is plan.json; `quotas` is plan.parquet with the sources by name: step, source,
+    sequences in the step, cumulative after it, in int64. A step that a source has no part in has no row."""
 
     folder: Path
     settings: dict[str, Any]
@@ -123,10 +124,29 @@ def plans(workspace: Path) -> list[Plan]:
         folder = path.parent
         if any(part.startswith(".") for part in folder.relative_to(workspace).parts):
             continue
-        settings = json.loads(path.read_bytes())
-        quotas = pl.DataFrame(pl.from_arrow(read_parquet(folder / "plan.parquet")))
-        found.append(Plan(folder, settings, quotas, Manifest.read(folder).fingerprint))
+        found.append(read_plan(folder))
     return found
+
+
+def read_plan(folder: Path) -> Plan:
+    """A published plan. Raises ArtifactError when it is damaged."""
+    Manifest.read(folder)
+    try:
+        settings = json.loads((folder / "plan.json").read_bytes())
+        names = [entry["name"] for entry in settings["sources"]]
+        fingerprint = settings["fingerprint"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            "unreadable plan", where=folder / "plan.json", found=error, todo="delete the folder and run `make mix`"
+        ) from None
+    quotas = pl.DataFrame(pl.from_arrow(read_parquet(folder / "plan.parquet")))
+    by_index = pl.DataFrame({"index": range(len(names)), "name": names}, {"index": pl.Int64, "name": pl.String})
+    quotas = (
+        quotas.with_columns(pl.all().cast(pl.Int64))
+        .join(by_index, left_on="source", right_on="index", how="left", maintain_order="left")
+        .select("step", pl.col("name").alias("source"), "sequences", "cumulative")
+    )
+    return Plan(folder, settings, quotas, fingerprint)
 
 
 @dataclass(frozen=True)

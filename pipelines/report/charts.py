@@ -45,10 +45,11 @@ def lines(series: Sequence[Line], *, title: str, x: str, y: str, zero: bool = Fa
     if not points:
         return Markup("")
     low_x, high_x = _range([px for px, _ in points])
-    y_ticks = ticks(*_range([py for _, py in points] + ([0.0] if zero else []), margin=0.06))
+    low_y, high_y = _range([py for _, py in points], margin=0.06)
+    y_ticks = ticks(min(low_y, 0.0) if zero and min(py for _, py in points) < 0 else 0.0 if zero else low_y, high_y)
     frame = _Frame(low_x, high_x, y_ticks[0], y_ticks[-1])
     drawn = [_axes(frame, y_ticks, x, y)]
-    if zero and y_ticks[0] < 0 < y_ticks[-1]:
+    if zero:
         drawn.append(tag("path", d=f"M{LEFT} {_short(frame.y(0))}H{WIDTH - RIGHT}", class_="zero"))
     for line in series:
         path = "".join(
@@ -116,12 +117,14 @@ def columns(bins: Sequence[tuple[str, int]], *, title: str, x: str, y: str) -> M
 
 
 def intervals(rows: Sequence[tuple[str, str, float, float, int]], *, title: str, x: str) -> Markup:
-    """Points with whiskers of ± 1.96 standard errors around a zero line; rows are (group, name, value, error, colour)."""
+    """Points with whiskers of ± 1.96 standard errors around a zero line, by group; a row is
+    (group, name, value, error, colour)."""
     if not rows:
         return Markup("")
     bounds = [value + sign * 1.96 * error for _, _, value, error, _ in rows for sign in (-1, 1)]
     x_ticks = ticks(*_range([*bounds, 0.0], margin=0.05), wanted=4)
-    left, height = 150, 34 * len(rows) + 46
+    groups = len({group for group, *_ in rows})
+    left, height = 128, 22 * len(rows) + 32 * groups + 40
     scale = (WIDTH - left - 24) / (x_ticks[-1] - x_ticks[0])
 
     def place(value: float) -> float:
@@ -133,12 +136,12 @@ def intervals(rows: Sequence[tuple[str, str, float, float, int]], *, title: str,
         drawn.append(tag("path", d=f"M{_short(place(tick))} 8V{height - 36}", class_=kind))
         drawn.append(tag("text", _tick(tick, x_ticks), x=place(tick), y=height - 20, class_="tick middle"))
     drawn.append(tag("text", x, x=left + (WIDTH - left - 24) / 2, y=height - 3, class_="axis middle"))
-    previous = None
-    for index, (group, name, value, error, colour) in enumerate(rows):
-        middle = 24 + 34 * index
+    previous, middle = None, -12
+    for group, name, value, error, colour in rows:
+        middle += 22 if group == previous else 54
         if group != previous:
-            drawn.append(tag("text", clipped(group, 20), x=0, y=middle - 2, class_="label strong"))
-        drawn.append(tag("text", clipped(name, 20), x=0, y=middle + 13, class_="tick"))
+            drawn.append(tag("text", clipped(group, 18), x=0, y=middle - 17, class_="label strong"))
+        drawn.append(tag("text", clipped(name, 18), x=0, y=middle + 8, class_="tick"))
         previous = group
         low, high = place(value - 1.96 * error), place(value + 1.96 * error)
         mark = f"s{colour % COLOURS}"

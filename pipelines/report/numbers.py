@@ -55,6 +55,8 @@ def change(value: float | None, error: float | None = None, digits: int = 4) -> 
     if value is None:
         return NONE
     text = f"{value:+.{digits}f}".replace("-", MINUS)
+    if not text.strip("+0." + MINUS):
+        text = text[1:]
     return f"{text} ± {error:.{digits}f}" if error else text
 
 

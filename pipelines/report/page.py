@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipelines.audit import Audit
-from pipelines.report.sections import Cell, Table, headlines, sections
+from pipelines.report.parts import Cell, Table
+from pipelines.report.sections import headlines, sections
 
 
 def render_html(audit: Audit) -> str:
@@ -42,10 +43,8 @@ def policy(style: str, script: str) -> str:
 
 
 def _check_table(audit: Audit) -> Table:
-    rows = [
-        [Cell(check.name, check.name), Cell("passed", 1, "good") if check.passed else Cell("failed", 0, "bad"), Cell(check.detail)]
-        for check in audit.checks
-    ]  # fmt: skip
+    verdicts = {True: Cell("passed", 1, "good"), False: Cell("failed", 0, "bad")}
+    rows = [[Cell(check.name, check.name), verdicts[check.passed], Cell(check.detail)] for check in audit.checks]
     return Table("Checks", [("claim", False), ("verdict", False), ("figures", False)], rows)
 
 

@@ -8,7 +8,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from pipelines.audit import Audit
-from pipelines.report.sections import Table, sections
+from pipelines.report.parts import Table
+from pipelines.report.sections import sections
 
 SHOWN_ROWS = 15
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.artifact import Manifest, publish, write_atomic, write_parquet
+from corpus.artifact import Manifest, fingerprint, publish, write_atomic, write_parquet
 from corpus.document import BASE, document_id
 from corpus.ledger import LEDGER
 from corpus.tokens import TokenizerIdentity, TokenStoreWriter
@@ -183,23 +183,31 @@ def write_plan(
         counts[last] += BATCH - sum(counts.values())
         for source, count in counts.items():
             done[source] += count
-            plan_rows.append({"step": step, "source": source, "sequences": count, "cumulative": done[source]})
-    entries = [
-        {
-            "name": source,
-            "role": "replay" if source in replay else "domain",
-            "fingerprint": Manifest.read(folder / "tokens" / source / "train").fingerprint,
-            "sequences": count,
-            "tokens": count * SEQUENCE,
-            "tail_tokens": 0,
-        }
-        for source, count in done.items()
-    ]
+            if count:
+                row = {"step": step, "source": list(shares).index(source), "sequences": count}
+                plan_rows.append(row | {"cumulative": done[source]})
+    entries = []
+    for source in shares:
+        store = Manifest.read(folder / "tokens" / source / "train")
+        held = store.totals["tokens"]
+        entries.append(
+            {
+                "name": source, "role": "replay" if source in replay else "domain", "tokens": held,
+                "tail_tokens": held % SEQUENCE, "sequences": held // SEQUENCE, "store": store.fingerprint,
+            }
+        )  # fmt: skip
     settings = {"sequence_length": SEQUENCE, "global_batch": BATCH, "steps": steps, "sources": entries}
+    settings |= {
+        "tokens": steps * BATCH * SEQUENCE,
+        "seed": 0,
+        "segments": [{"start": 0, "steps": steps, "asked": list(shares.values())}],
+    }
+    settings = {"fingerprint": fingerprint(settings)} | settings
+    rows = sorted(plan_rows, key=lambda row: (row["source"], row["step"]))
     with publish(folder / name, kind="mixing.plan", function={"shares": shares, "steps": steps}) as draft:
         (draft.path / "plan.json").write_text(json.dumps(settings))
-        write_parquet(draft.path / "plan.parquet", pa.Table.from_pylist(plan_rows))
-    return Manifest.read(folder / name).fingerprint
+        write_parquet(draft.path / "plan.parquet", pa.Table.from_pylist(rows))
+    return settings["fingerprint"]
 
 
 def write_run(
@@ -216,13 +224,13 @@ def write_run(
     settings = json.loads((folder / plan / "plan.json").read_text())
     by_step: dict[int, dict[str, int]] = {}
     for row in pq.read_table(folder / plan / "plan.parquet").to_pylist():
-        by_step.setdefault(row["step"], {})[row["source"]] = row["sequences"]
+        by_step.setdefault(row["step"], {})[settings["sources"][row["source"]]["name"]] = row["sequences"]
     roles = {entry["name"]: entry["role"] for entry in settings["sources"]} | {"general": "replay"}
     steps = settings["steps"]
     sets = sets or tuple(entry["name"] for entry in settings["sources"])
     events: list[dict] = [
         {
-            "event": "start", "step": 0, "plan": Manifest.read(folder / plan).fingerprint, "model": "tiny",
+            "event": "start", "step": 0, "plan": settings["fingerprint"], "model": "tiny",
             "parameters": 134_515_008, "world_size": 1, "guards": {"kl": 0.1 if rise < 0.1 else 0.0},
             "precision": "fp32",
         },
