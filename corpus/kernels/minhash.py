@@ -207,12 +207,12 @@ def shingle_sets(data, offsets, n):
 
 
 @njit(cache=True, nogil=True)
-def jaccard(shingles, offsets, left, right):
+def jaccard(shingles, bounds, left, right):
     """float64[pairs]: |A ∩ B| / |A ∪ B| of the ascending sets numbered left[i] and right[i]; 0 for two empty sets."""
     similarity = np.zeros(len(left), np.float64)
     for pair in range(len(left)):
-        a, a_end = offsets[left[pair]], offsets[left[pair] + 1]
-        b, b_end = offsets[right[pair]], offsets[right[pair] + 1]
+        a, a_end = bounds[left[pair]]
+        b, b_end = bounds[right[pair]]
         union = (a_end - a) + (b_end - b)
         shared = 0
         while a < a_end and b < b_end:
