@@ -1,1 +1,1 @@
-"""Compiled loops over Arrow's UTF-8 buffers."""
+"""Compiled loops over the UTF-8 buffers of Arrow string arrays."""

@@ -1,0 +1,106 @@
+"""Duplicate signatures: one exact hash and one MinHash sketch per document.
+
+    dedup.exact     xxh3-128 of the normalised text: Unicode lower case, every run of white space one blank, trimmed
+    dedup.minhash   bands · rows minima (uint32, little-endian) over the shingles of the text; null for a document of
+                    fewer than `ngram` words, which can only match exactly
+
+Both are null for a document the reader passed a verdict on. Words and shingles: corpus/kernels/minhash.py. The band
+layout only matters when candidates are looked for, so another split of the same number of hashes would re-use them.
+
+Method: Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", 3.3-3.4.
+"""
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from pydantic import Field
+
+from corpus.document import Batch
+from corpus.settings import Settings
+from corpus.step import Step
+
+
+class SignatureSettings(Settings):
+    """How documents are sketched. The defaults (14 bands of 8) find 96% of the pairs of similarity 0.825."""
+
+    kind: Literal["signature"] = "signature"
+    ngram: int = Field(5, ge=1, description="words in a shingle")
+    bands: int = Field(14, ge=1, description="bands of the sketch; more find less similar pairs")
+    rows: int = Field(8, ge=1, description="minima in a band; more ask for more similar pairs")
+    seed: int = Field(1, ge=0, description="seed of the hash functions")
+
+    @property
+    def hashes(self) -> int:
+        return self.bands * self.rows
+
+
+def s_curve(bands: int, rows: int, similarity: float | np.ndarray) -> float | np.ndarray:
+    """Probability that two documents of this Jaccard similarity share a band: 1 - (1 - s^rows)^bands."""
+    return 1 - (1 - similarity**rows) ** bands
+
+
+def utf8_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+    """(bytes uint8, offsets int64[rows + 1]) of a string array without nulls, slices included; nothing is copied but
+    the offsets."""
+    _, offsets, data = text.buffers()
+    width = np.int64 if pa.types.is_large_string(text.type) else np.int32
+    bounds = np.frombuffer(offsets, width)[text.offset : text.offset + len(text) + 1] if len(text) else np.zeros(1)
+    return np.frombuffer(data or b"", np.uint8), bounds.astype(np.int64)
+
+
+def lowered(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+    """The buffers of the lower-cased texts: what shingles and exact hashes are computed on."""
+    return utf8_buffers(pc.utf8_lower(text))
+
+
+class Signature(Step):
+    """Adds `dedup.exact` and `dedup.minhash`. Cost: one pass over the text, hashes · words multiplications."""
+
+    name = "dedup"
+
+    def __init__(self, settings: SignatureSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings or SignatureSettings()
+        self.columns = {  # type: ignore[misc]
+            "dedup.exact": pa.binary(16),
+            "dedup.minhash": pa.binary(4 * self.settings.hashes),
+        }
+        # Odd multipliers keep the low bits of a key in play; the generator is PCG64, whose stream is fixed by its seed.
+        bits = np.random.PCG64(self.settings.seed).random_raw(2 * self.settings.hashes)
+        self._multipliers, self._addends = bits[: self.settings.hashes] | np.uint64(1), bits[self.settings.hashes :]
+
+    def process(self, batch: Batch) -> Batch:
+        from corpus.kernels import minhash
+
+        data, offsets = lowered(batch.text)
+        exact = exact_hashes(*minhash.collapse(data, offsets))
+        minima, counts = minhash.minhash(data, offsets, self.settings.ngram, self._multipliers, self._addends)
+        readable = batch.readable
+        return batch.with_columns(
+            {
+                "dedup.exact": _fixed_binary(exact, readable),
+                "dedup.minhash": _fixed_binary(minima.view(np.uint8), readable & (counts > 0)),
+            }
+        )
+
+
+def exact_hashes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """uint8[rows, 16]: xxh3-128 of each slice."""
+    view = memoryview(data)
+    bounds = offsets.tolist()
+    digests = b"".join(
+        xxhash.xxh3_128_digest(view[start:stop]) for start, stop in zip(bounds, bounds[1:], strict=False)
+    )
+    return np.frombuffer(digests, np.uint8).reshape(-1, 16)
+
+
+def _fixed_binary(values: np.ndarray, valid: np.ndarray) -> pa.Array:
+    """uint8[rows, width] as Arrow fixed-size binary, null where not `valid`."""
+    mask = pa.array(valid).buffers()[1]
+    buffers = [mask, pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(values.shape[1]), len(values), buffers, null_count=int((~valid).sum())
+    )
