@@ -28,7 +28,8 @@ from corpus.artifact import Manifest, RunLock, code_version, current, publish, r
 from corpus.artifact import scan_parquet as scan
 from corpus.collect import Card, collect_corpus
 from corpus.decide import UnitFiles, apply_rules, as_decisions, drop_duplicates, read_columns, split_documents
-from corpus.dedup import find_clusters, find_removals
+from corpus.dedup.cluster import find_clusters
+from corpus.dedup.signature import Signature
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units, unit_function
 from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
@@ -37,7 +38,7 @@ from corpus.readers import make_reader
 from corpus.recipe import CorpusSettings, SourceSettings, TrainedLm
 from corpus.rules import Rule
 from corpus.select import INTERNAL, SPLITS, SelectUnit, SelectWork
-from corpus.tokenize import StoreUnit, StoreWork, TokenizerSettings, TokensSettings
+from corpus.tokenize import CountTokens, StoreUnit, TokenizerSettings, TokensSettings
 
 
 class Watch(Protocol):
@@ -71,8 +72,8 @@ class Preparation:
         for source in self.settings.sources:
             steps = [step.build() for step in self.settings.steps_of(source)]
             if self.settings.duplicates is not None:
-                steps.append(self.settings.duplicates.signature.build())
-            steps.append(TokensSettings(kind="tokens").build(self.tokenizer))
+                steps.append(Signature(self.settings.duplicates.signature))
+            steps.append(CountTokens(TokensSettings(), self.tokenizer))
             lines[source.name] = SourceLine(source.name, make_reader(source.reader, source.name), tuple(steps))
         return lines
 
@@ -218,8 +219,7 @@ class Preparation:
                 meter.close(_said(Outcome(0, 1)))
                 return folder
             with publish(folder, kind="corpus.duplicates", function=function, lock=self.lock) as draft:
-                paths = [unit.folder / DOCUMENTS for unit in self._all(self.annotated)]
-                found = find_clusters(paths, self.settings.duplicates)
+                found = find_clusters([unit.folder for unit in self._all(self.annotated)], self.settings.duplicates)
                 for name, table in (("clusters", found.clusters), ("pairs", found.pairs)):
                     draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
                 draft.totals |= {"clusters": pl.DataFrame(pl.from_arrow(found.clusters))["cluster"].n_unique()}
@@ -264,16 +264,15 @@ class Preparation:
             labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
             frames.append(frame.with_columns(labels).select(common))
         frame = pl.concat(frames)
-        if clusters is not None:
-            groups, pairs = (
-                pl.DataFrame(pl.from_arrow(read_parquet(clusters / f"{name}.parquet")))
-                for name in ("clusters", "pairs")
-            )
+        copies = self.settings.duplicates
+        if clusters is not None and copies is not None:
+            groups = pl.DataFrame(pl.from_arrow(read_parquet(clusters / "clusters.parquet")))
             members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
-                (pl.col("fate") == "kept").alias("passes")
+                (pl.col("fate") == "kept").alias("passes"), pl.lit(None, pl.Float64).alias("quality")
             )
-            documents = [unit.folder / DOCUMENTS for unit in self._all(self.annotated)]
-            removals = find_removals(members, pairs, documents, self.settings.duplicates, self.settings.keep)
+            measure = unit_measure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
+            pairs = read_parquet(clusters / "pairs.parquet")
+            removals = choose_keepers(members, pairs, measure, copies.threshold, self.settings.keep)
             frame = drop_duplicates(frame, removals, groups)
         else:
             empty = {"cluster": pl.String, "duplicate_of": pl.String, "duplicate_kind": pl.String}
@@ -336,7 +335,7 @@ class Preparation:
                                 code=code_version("corpus"),
                             ),
                             weight=sum(entry.bytes for entry in shards),
-                            work=StoreWork(tuple(folder / entry.path for entry in shards)),
+                            work=[folder / entry.path for entry in shards],
                         )
                     )
         self._units("tokens", units, lambda todo, beat: [StoreUnit(todo, self.tokenizer, beat, self.lock)])

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from corpus.dedup import DedupSettings, KeepSettings
+from corpus.dedup.cluster import DedupSettings
+from corpus.dedup.keep import KeepSettings
 from corpus.deidentify import DeidentifySettings
 from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings

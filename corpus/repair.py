@@ -1,8 +1,8 @@
 """Repair: mojibake, Unicode form, control characters and white space, each booked as an edit of its own kind.
 
 What a text says is left alone: quotes stay curly, ligatures and full-width forms stay (NFC, not NFKC), indentation
-stays. The edits are repeated until none changes anything, so repairing twice is the same as repairing once. Rows that an
-edit cannot concern are passed over by a test on the Arrow buffers; pure ASCII never leaves Arrow.
+stays. The edits are repeated until none changes anything, so repairing twice is the same as repairing once. Rows that
+an edit cannot concern are passed over by a test on the Arrow buffers; pure ASCII never leaves Arrow.
 """
 
 import re
@@ -64,7 +64,7 @@ class RepairSettings(Settings):
 
 
 class Repair(Step):
-    """Edit the texts; one that has nothing left is dropped as empty. 1 GB/s on clean ASCII, slower with what it finds."""
+    """Edit the texts; one that has nothing left is dropped as empty. 1 GB/s on clean ASCII, less with finds."""
 
     name = "repair"
 

@@ -10,6 +10,7 @@ layout only matters when candidates are looked for, so another split of the same
 Method: Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", 3.3-3.4.
 """
 
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -91,9 +92,7 @@ def exact_hashes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """uint8[rows, 16]: xxh3-128 of each slice."""
     view = memoryview(data)
     bounds = offsets.tolist()
-    digests = b"".join(
-        xxhash.xxh3_128_digest(view[start:stop]) for start, stop in zip(bounds, bounds[1:], strict=False)
-    )
+    digests = b"".join(xxhash.xxh3_128_digest(view[start:stop]) for start, stop in itertools.pairwise(bounds))
     return np.frombuffer(digests, np.uint8).reshape(-1, 16)
 
 
