@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Self
 
-import polars as pl
 from pydantic import Field, model_validator
 
 from corpus.errors import ConfigError
@@ -23,7 +22,6 @@ from mixing.schedule import MAX_SEQUENCES, UNIT_BITS, Constant, Linear, Schedule
 Role = Literal["domain", "replay"]
 ROLES: tuple[Role, ...] = ("domain", "replay")
 
-REPEAT_DECAY = 15.3878  # R* of Muennighoff et al. 2023: repetitions after which a token has lost 1 − 1/e of its worth
 DEFAULT_REPLAY_FLOOR = 0.05
 MOST_STEPS = 1 << 24  # of a run; searches for a feasible length stop here
 
@@ -363,37 +361,3 @@ def _infeasible(
         todo=(f"set total_tokens: {near[0] * step_tokens}, or " if near else "")
         + "raise max_epochs, add text, or change the schedule",
     )
-
-
-def effective_tokens(tokens: float, unique: float) -> float:
-    """What `tokens` trained on `unique` different ones are worth in fresh tokens (Muennighoff et al. 2023, eq. 5):
-    U·[1 + R*·(1 − e^(−R/R*))] with R = tokens/U − 1 repetitions; all of them up to the first epoch."""
-    if unique <= 0 or tokens <= unique:
-        return float(tokens)
-    repeats = tokens / unique - 1
-    return unique * (1 + REPEAT_DECAY * -math.expm1(-repeats / REPEAT_DECAY))
-
-
-def budget_table(
-    supplies: Sequence[Supply], roles: Sequence[Role], asked: Sequence[float], given: Sequence[int], length: int
-) -> pl.DataFrame:
-    """One row per source: tokens it has, tokens asked and realised, epochs, and what they are worth after the discount
-    of repetition (`effective_tokens`, `discount` = effective/realised). `asked` and `given` are sequences."""
-    rows = []
-    for supply, role, want, count in zip(supplies, roles, asked, given, strict=True):
-        unique = supply.sequences * length
-        effective = effective_tokens(count * length, unique)
-        rows.append(
-            {
-                "source": supply.name,
-                "role": role,
-                "tokens": supply.tokens,
-                "tail_tokens": supply.tokens - unique,
-                "asked_tokens": round(want * length),
-                "realised_tokens": count * length,
-                "epochs": count / supply.sequences if supply.sequences else 0.0,
-                "effective_tokens": round(effective),
-                "discount": effective / (count * length) if count else 1.0,
-            }
-        )
-    return pl.DataFrame(rows)

@@ -23,8 +23,8 @@ from mixing.plan import MixturePlan
 
 @njit(cache=True, nogil=True)
 def _fill(rows, raw, starts, ends, tokens, labels, positions, documents):
-    """Write the rows `rows` of the four arrays from `raw`, their tokens; `starts` are the rows' first tokens in the store
-    and `ends` int64[documents] the store's document ends."""
+    """Write the rows `rows` of the four arrays from `raw`, their tokens; `starts` are the rows' first tokens in the
+    store and `ends` int64[documents] the store's document ends."""
     length = raw.shape[1]
     for k in range(len(rows)):
         row, start = rows[k], starts[k]

@@ -25,11 +25,12 @@ from corpus.artifact import Manifest, RunLock, code_version, fingerprint, publis
 from corpus.errors import ArtifactError, ConfigError
 from corpus.tokens import TokenStore, same_tokenizer
 from mixing import lookup
-from mixing.budget import Budget, MixSettings, Role, Supply, budget_table, solve
+from mixing.budget import Budget, MixSettings, Role, Supply, solve
 from mixing.order import sequences_at, source_key
 from mixing.packing import Packing
 from mixing.quotas import assign, group_room, whole_total
 from mixing.schedule import UNIT, domain_units
+from mixing.table import budget_table
 
 KIND = "mixing.plan"
 FORMAT = "provender.plan/1"  # of the files, of the order inside a source and of the rows of a batch

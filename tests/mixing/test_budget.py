@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpus.errors import ConfigError
-from mixing.budget import MixSettings, SourceBudget, Supply, effective_tokens, solve, water_fill
+from mixing.budget import MixSettings, SourceBudget, Supply, solve, water_fill
 from mixing.plan import compile_plan
 from mixing.schedule import Constant
+from mixing.table import effective_tokens
 
 
 @settings(max_examples=200, deadline=None)

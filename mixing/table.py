@@ -1,0 +1,44 @@
+"""The budget as a table: asked and realised tokens by source, epochs, and what repetition leaves of their worth."""
+
+import math
+from collections.abc import Sequence
+
+import polars as pl
+
+from mixing.budget import Role, Supply
+
+REPEAT_DECAY = 15.3878  # R* of Muennighoff et al. 2023: repetitions after which a token has lost 1 − 1/e of its worth
+
+
+def effective_tokens(tokens: float, unique: float) -> float:
+    """What `tokens` trained on `unique` different ones are worth in fresh tokens (Muennighoff et al. 2023, eq. 5):
+    U·[1 + R*·(1 − e^(−R/R*))] with R = tokens/U − 1 repetitions; all of them up to the first epoch."""
+    if unique <= 0 or tokens <= unique:
+        return float(tokens)
+    repeats = tokens / unique - 1
+    return unique * (1 + REPEAT_DECAY * -math.expm1(-repeats / REPEAT_DECAY))
+
+
+def budget_table(
+    supplies: Sequence[Supply], roles: Sequence[Role], asked: Sequence[float], given: Sequence[int], length: int
+) -> pl.DataFrame:
+    """One row per source: tokens it has, tokens asked and realised, epochs, and what they are worth after the discount
+    of repetition (`effective_tokens`, `discount` = effective/realised). `asked` and `given` are sequences."""
+    rows = []
+    for supply, role, want, count in zip(supplies, roles, asked, given, strict=True):
+        unique = supply.sequences * length
+        effective = effective_tokens(count * length, unique)
+        rows.append(
+            {
+                "source": supply.name,
+                "role": role,
+                "tokens": supply.tokens,
+                "tail_tokens": supply.tokens - unique,
+                "asked_tokens": round(want * length),
+                "realised_tokens": count * length,
+                "epochs": count / supply.sequences if supply.sequences else 0.0,
+                "effective_tokens": round(effective),
+                "discount": effective / (count * length) if count else 1.0,
+            }
+        )
+    return pl.DataFrame(rows)
