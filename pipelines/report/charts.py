@@ -67,8 +67,9 @@ def lines(series: Sequence[Line], *, title: str, x: str, y: str, zero: bool = Fa
     return _svg(title, f"{y} over {x}: {described}", *drawn)
 
 
-def areas(series: Sequence[Line], *, title: str, x: str, y: str) -> Markup:
-    """Shares stacked from 0 to 1 over x. Every series has the same x values."""
+def areas(series: Sequence[Line], *, title: str, x: str, y: str, bounds: Sequence[Line] = ()) -> Markup:
+    """Shares stacked from 0 to 1 over x. Every series has the same x values. `bounds` are shares of the same series to
+    compare with: the tops of their stack are drawn as dashed lines over the areas."""
     series = [line for line in series if line.points]
     if not series:
         return Markup("")
@@ -85,6 +86,11 @@ def areas(series: Sequence[Line], *, title: str, x: str, y: str) -> Markup:
         middles.append(frame.y((roof[-1] + floor[-1]) / 2))
         floor = roof
     axes = _axes(frame, [0.0, 0.25, 0.5, 0.75, 1.0], x, y, percent=True)
+    height = [0.0] * len(xs)
+    for line in bounds[:-1]:
+        height = [base + py for base, (_, py) in zip(height, thinned(line.points), strict=True)]
+        corners = [f"{_short(frame.x(px))} {_short(frame.y(py))}" for px, py in zip(xs, height, strict=True)]
+        axes += tag("path", d="M" + "L".join(corners), class_="line bound dashed")
     for line, middle in zip(series, _apart(middles, 14), strict=True):
         drawn.append(
             tag("text", clipped(line.name, 14), x=WIDTH - RIGHT + 7, y=middle + 4,

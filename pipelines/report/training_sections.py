@@ -1,5 +1,7 @@
 """The sections about mixture, training, forgetting, the score of what was planted, and provenance."""
 
+import math
+
 import polars as pl
 
 from pipelines.audit import Audit
@@ -21,6 +23,7 @@ from pipelines.report.parts import (
 )
 
 FOLDERS_LISTED = 40
+BLOCK = 64
 ROLE_ORDER = pl.col("role").fill_null("~")  # domain, replay, sets that no plan names
 
 
@@ -46,8 +49,10 @@ def mixture(audit: Audit) -> Section | None:
     colours = source_colours(audit)
     figures = []
     for run, own in by(audit.frames["mixture_steps"], "run"):
-        chart = charts.areas(_shares(own, colours), title=f"Mixture of {run}", x="step", y="share of tokens")
-        figures.append(Figure(f"{run}: share of each source in the tokens trained", chart))
+        realised = _shares(own, "realised_tokens", colours)
+        planned_shares = _shares(own, "planned_tokens", colours) if own["planned_tokens"].null_count() == 0 else []
+        chart = charts.areas(realised, bounds=planned_shares, title=f"Mixture of {run}", x="step", y="share of tokens")
+        figures.append(Figure(f"{run}: tokens trained by source (areas) and as planned (dashed)", chart))
     tables = []
     if planned.height:
         rows = [
@@ -78,12 +83,18 @@ def mixture(audit: Audit) -> Section | None:
     return Section("mixture", "Mixture", lead, figures, tables)
 
 
-def _shares(own: pl.DataFrame, colours: dict[str, int]) -> list[Line]:
-    """The share of each source in the tokens of every step, a source that a step leaves out being 0."""
-    seen = {(step, source): tokens for step, source, tokens in own.select("step", "source", "realised_tokens").rows()}
-    whole = dict(own.group_by("step").agg(pl.col("realised_tokens").sum()).sort("step").iter_rows())
+def _shares(own: pl.DataFrame, column: str, colours: dict[str, int]) -> list[Line]:
+    """The share of each source in the tokens of every block of steps. A block holds at least BLOCK sequences: quotas
+    of a single small batch are whole sequences and jump by design."""
+    steps = own["step"].n_unique()
+    size = math.ceil(BLOCK * steps / max(int(own["realised_sequences"].sum()), 1))
+    blocks = own.with_columns(((pl.col("step") - 1) // size).alias("block"))
+    last = dict(blocks.group_by("block").agg(pl.col("step").max()).sort("block").iter_rows())
+    whole = dict(blocks.group_by("block").agg(pl.col(column).sum()).iter_rows())
+    sums = blocks.group_by("block", "source").agg(pl.col(column).sum())
+    part = {(block, source): tokens for block, source, tokens in sums.iter_rows()}
     return [
-        Line(source, [(step, seen.get((step, source), 0) / (tokens or 1)) for step, tokens in whole.items()],
+        Line(source, [(step, part.get((block, source), 0) / (whole[block] or 1)) for block, step in last.items()],
              colours[source])
         for source in own["source"].unique().sort()
     ]  # fmt: skip
