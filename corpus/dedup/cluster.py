@@ -258,7 +258,9 @@ def _estimate(
 
 def _components(ids: pa.StringArray, first: np.ndarray, second: np.ndarray) -> pa.Table:
     count = len(ids)
-    _, label = connected_components(coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count)), False)
+    _, label = connected_components(
+        coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count)), False
+    )
     _, smallest, member, sizes = np.unique(label, return_index=True, return_inverse=True, return_counts=True)
     size = sizes[member]
     rows = np.flatnonzero(size > 1)

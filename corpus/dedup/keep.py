@@ -50,11 +50,7 @@ def choose_keepers(
     Cost: one look-up or measurement per document and keeper of its cluster that came before it.
     """
     columns, descending = zip(*(SORTING[criterion] for criterion in (*settings.order, "earliest")), strict=True)
-    rest = (
-        documents.filter("passes")
-        .sort(columns, descending=descending, nulls_last=True)
-        .select("id", "cluster")
-    )
+    rest = documents.filter("passes").sort(columns, descending=descending, nulls_last=True).select("id", "cluster")
     removed = []
     while rest.height:
         first = rest.group_by("cluster", maintain_order=True).agg(keeper=pl.first("id"))

@@ -1,0 +1,298 @@
+"""Text → token ids: the tokenizer of the model that is trained, token counts, and the token store.
+
+Ids are those of Hugging Face `tokenizers` for plain text: no BOS or EOS is added, and a text that spells out a special
+token ("<|endoftext|>") is encoded as ordinary characters, so no document can end another. gigatoken does the same work
+many times faster where it accepts the tokenizer; it stands behind a parity check (the whole first batch, then the 1% of
+texts that their hash picks) and is given up for good at the first difference.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from pydantic import Field
+
+from corpus.artifact import RunLock, content_hash, publish, scan_parquet
+from corpus.document import Batch
+from corpus.errors import ConfigError, DataError
+from corpus.settings import Settings
+from corpus.step import Step
+from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+
+log = logging.getLogger(__name__)
+
+PIECE = 1 << 20  # characters handed to an engine at a time: `tokenizers` takes some 50 bytes a character while it works
+CHECKED = 100  # one text in so many is encoded by both engines
+CUT = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+TODO = "give the folder of the model you train (it holds tokenizer.json), or its id on the Hugging Face hub"
+
+
+class TokenizerSettings(Settings):
+    """Which tokenizer, and which of its tokens ends a document."""
+
+    path: str = Field(description="folder with a tokenizer.json, or the id of a model on the Hugging Face hub")
+    eos_token: str | None = Field(None, description="token that ends a document; by default tokenizer_config.json's")
+    engine: Literal["auto", "tokenizers", "gigatoken"] = Field("auto", description="auto: gigatoken where it agrees")
+
+    def identity(self) -> dict[str, Any]:
+        """The engine is no part of it: both give the same ids."""
+        return asdict(Tokenizer(self).identity())
+
+
+class Tokenizer:
+    """Encodes plain text. Pickled as its settings and loaded again, since engines hold native state."""
+
+    def __init__(self, settings: TokenizerSettings) -> None:
+        self.settings = settings
+        self._fast_checked = False
+        self._fast_refused = settings.engine == "tokenizers"
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.settings,)
+
+    @cached_property
+    def file(self) -> Path:
+        """tokenizer.json. Raises ConfigError when there is none."""
+        return _find(self.settings.path, "tokenizer.json")
+
+    @cached_property
+    def _reference(self) -> Any:
+        import tokenizers
+
+        try:
+            reference = tokenizers.Tokenizer.from_file(str(self.file))
+        except Exception as error:  # the library raises bare Exception
+            raise ConfigError("unreadable tokenizer", where=self.file, found=error, todo=TODO) from None
+        reference.encode_special_tokens = True
+        reference.no_truncation()
+        reference.no_padding()
+        return reference
+
+    @cached_property
+    def _fast(self) -> Any:
+        """gigatoken on the same file without its special tokens, or None where it refuses."""
+        import gigatoken
+
+        description = json.loads(self.file.read_bytes())
+        description["added_tokens"] = [token for token in description["added_tokens"] if not token["special"]]
+        try:
+            return gigatoken.Tokenizer.from_json(json.dumps(description))
+        except Exception as error:  # native errors of many kinds, all meaning: not this tokenizer
+            if self.settings.engine == "gigatoken":
+                log.warning("gigatoken refuses %s (%s); using tokenizers", self.file, str(error).splitlines()[0])
+            return None
+
+    @cached_property
+    def _cuts_are_safe(self) -> bool:
+        """Whether a text may be cut between a letter and a blank before a letter without a change of its ids.
+
+        True when normaliser and pre-tokenizer split there whatever stands around, as those of the GPT-2 kind do; a
+        tokenizer that prepends a mark to its input (Llama 2) or merges across words is never cut.
+        """
+        if self._reference.pre_tokenizer is None:
+            return False
+
+        def words(text: str) -> list[str]:
+            normalizer = self._reference.normalizer
+            normal = normalizer.normalize_str(text) if normalizer else text
+            return [word for word, _ in self._reference.pre_tokenizer.pre_tokenize_str(normal)]
+
+        probe = ["a lo", " Wor", " it's", " x", " Ab", " CD", " eF"]
+        return words("".join(probe)) == [word for piece in probe for word in words(piece)]
+
+    def identity(self) -> TokenizerIdentity:
+        """Raises ConfigError when no token is named that ends a document, or it is not in the vocabulary."""
+        vocabulary = self._reference.get_vocab(with_added_tokens=True)
+        token = self.settings.eos_token
+        if token is None:
+            config = self.file.with_name("tokenizer_config.json")
+            named = json.loads(config.read_bytes()).get("eos_token") if config.is_file() else None
+            token = named["content"] if isinstance(named, dict) else named
+        if token is None or token not in vocabulary:
+            raise ConfigError(
+                "no token that ends a document" if token is None else "the end token is not in the vocabulary",
+                where=self.file.parent,
+                found=token,
+                todo="set tokenizer.eos_token to the token that separates documents, such as <|endoftext|>",
+            )
+        return TokenizerIdentity(content_hash(self.file), max(vocabulary.values()) + 1, vocabulary[token])
+
+    def encode(self, text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+        """(ids uint32[Σ lengths], lengths int64[rows]) of the texts one after another; null counts as empty."""
+        flat, lengths = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
+        for ids, sizes in self.stream(text):
+            flat.append(ids)
+            lengths.append(sizes)
+        return np.concatenate(flat), np.concatenate(lengths)
+
+    def count(self, text: pa.StringArray) -> np.ndarray:
+        """int64[rows]: tokens of each text, without holding the ids."""
+        return np.concatenate([np.empty(0, np.int64), *(sizes for _, sizes in self.stream(text))])
+
+    def stream(self, text: pa.StringArray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(ids, lengths) of runs of consecutive texts of about PIECE characters."""
+        held: list[str] = []
+        weight = 0
+        for scalar in text:
+            value = scalar.as_py() or ""
+            if held and weight + len(value) > PIECE:
+                yield self._encode(held)
+                held, weight = [], 0
+            held.append(value)
+            weight += len(value)
+        if held:
+            yield self._encode(held)
+
+    def _encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        if self._fast_refused or self._fast is None:
+            return self._encode_reference(texts)
+        encoded = self._fast.encode_batch([value.encode() for value in texts], parallel=False)
+        offsets, ids = encoded.layout.offsets.data, encoded.layout.content.data
+        flat, lengths = np.asarray(ids[offsets[0] : offsets[-1]], np.uint32), np.diff(offsets).astype(np.int64)
+        checked = [
+            row
+            for row, value in enumerate(texts)
+            if not self._fast_checked or xxhash.xxh3_64_intdigest(value.encode()) % CHECKED == 0
+        ]
+        expected, sizes = self._encode_reference([texts[row] for row in checked])
+        starts = np.cumsum(lengths) - lengths
+        found = [flat[starts[row] : starts[row] + lengths[row]] for row in checked]
+        if not np.array_equal(lengths[checked], sizes) or not np.array_equal(
+            np.concatenate([flat[:0], *found]), expected
+        ):
+            log.warning("gigatoken and tokenizers differ on %s; using tokenizers from here on", self.file)
+            self._fast_refused = True
+            return self._encode_reference(texts)
+        self._fast_checked = True
+        return flat, lengths
+
+    def _encode_reference(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        pieces: list[str] = []
+        owner: list[int] = []
+        for row, value in enumerate(texts):
+            parts = _cut(value) if len(value) > PIECE and self._cuts_are_safe else [value]
+            pieces += parts
+            owner += [row] * len(parts)
+        ids: list[np.ndarray] = [np.empty(0, np.uint32)]
+        lengths = np.zeros(len(texts), np.int64)
+        # One call for many short texts, one per long piece: what the library holds per character is freed in between.
+        long = len(pieces) != len(texts)
+        groups = ([piece] for piece in pieces) if long else iter([pieces])
+        for group in groups:
+            for encoding in self._reference.encode_batch_fast(group, add_special_tokens=False):
+                ids.append(np.array(encoding.ids, np.uint32))
+        np.add.at(lengths, owner, [len(part) for part in ids[1:]])
+        return np.concatenate(ids), lengths
+
+
+def _cut(text: str) -> list[str]:
+    """The text in pieces of about PIECE characters, cut where CUT allows it."""
+    pieces, start = [], 0
+    while cut := CUT.search(text, start + PIECE):
+        pieces.append(text[start : cut.start()])
+        start = cut.start()
+    return [*pieces, text[start:]]
+
+
+def _find(path: str, name: str) -> Path:
+    """`name` in a local folder or in the hub's cache. Raises ConfigError when it is in neither."""
+    folder = Path(path).expanduser()
+    if (folder / name).is_file():
+        return folder / name
+    if folder.exists() or not HUB_ID.fullmatch(path):
+        raise ConfigError(f"no {name} here", where=path, todo=TODO)
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        file = Path(hf_hub_download(path, name))
+    except Exception as error:  # no network, no such model, no access: the remedy is the same
+        raise ConfigError(
+            f"no {name} here, nor on the hub", where=path, found=type(error).__name__, todo=TODO
+        ) from None
+    try:
+        hf_hub_download(path, "tokenizer_config.json")
+    except EntryNotFoundError:
+        log.info("%s has no tokenizer_config.json", path)
+    return file
+
+
+class TokensSettings(Settings):
+    kind: Literal["tokens"] = "tokens"
+
+
+class CountTokens(Step):
+    """Adds `token_count`: tokens of the text without EOS, null where the reader passed a verdict."""
+
+    name = "tokens"
+    columns = {"token_count": pa.int64()}  # noqa: RUF012
+
+    def __init__(self, settings: TokensSettings, tokenizer: TokenizerSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.tokenizer = Tokenizer(tokenizer)
+
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | {"tokenizer": asdict(self.tokenizer.identity())}
+
+    def process(self, batch: Batch) -> Batch:
+        readable = pa.array(batch.readable)
+        counts = self.tokenizer.count(pc.if_else(readable, batch.text, ""))
+        return batch.with_columns({"token_count": pa.array(counts, pa.int64(), mask=~batch.readable)})
+
+
+def build_store(
+    shards: Sequence[Path],
+    folder: Path,
+    tokenizer: Tokenizer,
+    function: dict[str, Any],
+    lock: RunLock | None = None,
+) -> TokenStore:
+    """Publish the token store of parquet shards (id, text, source, token_count), one .ds shard for each, in order.
+
+    Raises DataError when a document's tokens are not as many as were counted when it was decided on. Memory: one batch
+    of documents, and id, source and two numbers per document.
+    """
+    with publish(folder, kind="corpus.tokens", function=function, lock=lock) as draft:
+        writer = TokenStoreWriter(draft, tokenizer.identity())
+        for shard in shards:
+            writer.start_shard()
+            for batch in scan_parquet(shard, ["id", "text", "source", "token_count"], rows=256):
+                for part in _runs_of_one_source(batch):
+                    _add(writer, part, tokenizer, shard)
+        writer.close()
+    return TokenStore.open(folder)
+
+
+def _runs_of_one_source(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    source = batch.column("source")
+    bounds = [0, *(np.flatnonzero(np.asarray(pc.not_equal(source[1:], source[:-1]))) + 1), len(source)]
+    return (batch.slice(start, stop - start) for start, stop in zip(bounds, bounds[1:], strict=False) if stop > start)
+
+
+def _add(writer: TokenStoreWriter, documents: pa.RecordBatch, tokenizer: Tokenizer, shard: Path) -> None:
+    text = documents.column("text")
+    row = 0
+    for tokens, lengths in tokenizer.stream(text):
+        part = documents.slice(row, len(lengths))
+        counted = part.column("token_count").fill_null(-1).to_numpy(zero_copy_only=False)
+        if (off := np.flatnonzero(counted != lengths)).size:
+            raise DataError(
+                "a document has another number of tokens than was counted",
+                where=f"{shard}, document {part.column('id')[off[0]]}",
+                found=f"{lengths[off[0]]} tokens, token_count {counted[off[0]]}, {off.size} such in the batch",
+                todo="the corpus was counted with another tokenizer: run `provender corpus` again",
+            )
+        nbytes = np.asarray(pc.binary_length(part.column("text"))).astype(np.int64)
+        writer.add(part.column("id"), part.column("source")[0].as_py(), lengths, tokens, nbytes)
+        row += len(lengths)
