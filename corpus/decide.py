@@ -48,7 +48,7 @@ class UnitFiles:
 
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """The asked columns that exist, in the order of the records."""
-        frames = []
+        frames: list[pl.DataFrame] = []
         for path in self.paths:
             present = pq.read_schema(path).names
             asked = [name for name in columns if name in present and not any(name in f.columns for f in frames)]

@@ -98,7 +98,7 @@ def train_kenlm(lines: Iterable[str], folder: Path, settings: LmSettings, lmplz:
             handle.write(line + "\n")
             count += 1
     prune = ["--prune", *map(str, settings.prune)] if any(settings.prune) else []
-    command = [lmplz, "-o", str(settings.order), "-S", settings.memory, "-T", folder, *prune]
+    command: list[str | Path] = [lmplz, "-o", str(settings.order), "-S", settings.memory, "-T", folder, *prune]
     # Without the fallback lmplz gives up on small or regular text, whose discounts cannot be estimated.
     command += ["--discount_fallback", "--skip_symbols", "--text", corpus, "--arpa", arpa]
     made = subprocess.run(command, capture_output=True, text=True, check=False)

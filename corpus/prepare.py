@@ -29,6 +29,7 @@ from corpus.artifact import scan_parquet as scan
 from corpus.collect import Card, collect_corpus
 from corpus.decide import UnitFiles, apply_rules, as_decisions, drop_duplicates, read_columns, split_documents
 from corpus.dedup.cluster import find_clusters
+from corpus.dedup.keep import choose_keepers, unit_measure
 from corpus.dedup.signature import Signature
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units, unit_function
 from corpus.errors import DataError

@@ -6,13 +6,13 @@ many times faster where it accepts the tokenizer; it stands behind a parity chec
 texts that their hash picks) and is given up for good at the first difference.
 """
 
-import itertools
 import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,8 +44,12 @@ class TokenizerSettings(Settings):
     """Which tokenizer, and which of its tokens ends a document."""
 
     path: str = Field(description="folder with a tokenizer.json, or the id of a model on the Hugging Face hub")
-    eos_token: str | None = Field(None, description="token that ends a document; by default tokenizer_config.json's")
-    engine: Literal["auto", "tokenizers", "gigatoken"] = Field("auto", description="auto: gigatoken where it agrees")
+    eos_token: str | None = Field(
+        default=None, description="token that ends a document; by default tokenizer_config.json's"
+    )
+    engine: Literal["auto", "tokenizers", "gigatoken"] = Field(
+        default="auto", description="auto: gigatoken where it agrees"
+    )
 
     def identity(self) -> dict[str, Any]:
         """The engine is no part of it: both give the same ids."""
@@ -280,7 +284,7 @@ def build_store(
 def _runs_of_one_source(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     source = batch.column("source")
     bounds = [0, *(np.flatnonzero(np.asarray(pc.not_equal(source[1:], source[:-1]))) + 1), len(source)]
-    return (batch.slice(start, stop - start) for start, stop in itertools.pairwise(bounds) if stop > start)
+    return (batch.slice(start, stop - start) for start, stop in pairwise(bounds) if stop > start)
 
 
 def _add(writer: TokenStoreWriter, documents: pa.RecordBatch, tokenizer: Tokenizer, shard: Path) -> None:
@@ -307,9 +311,7 @@ class StoreUnit(PipelineStep):
     name = "tokenize"
     type = "store writer"
 
-    def __init__(
-        self, units: Sequence[Unit], tokenizer: TokenizerSettings, heartbeat: Heartbeat, lock: RunLock
-    ) -> None:
+    def __init__(self, units: Sequence[Unit], tokenizer: TokenizerSettings, heartbeat: Heartbeat, lock: RunLock):
         super().__init__()
         self.units, self.tokenizer, self.heartbeat, self.lock = units, Tokenizer(tokenizer), heartbeat, lock
 

@@ -9,10 +9,12 @@ from rich.table import Table
 from rich.tree import Tree
 
 from corpus.artifact import Manifest
-from corpus.errors import DataError
+from corpus.errors import ConfigError, DataError
 from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from mixing.plan import MixturePlan
 
 
@@ -72,10 +74,13 @@ def corpus_summary(manifest: Manifest) -> RenderableType:
 
 def plan_table(plan: "MixturePlan") -> RenderableType:
     """Asked and realised tokens, epochs and the discount of repetition by source."""
-    frame = plan.table()
-    table = Table(title=f"Mixture, {plan.steps:,} steps", title_justify="left")
+    return _framed(plan.table(), f"Mixture, {plan.steps:,} steps")
+
+
+def _framed(frame: "pl.DataFrame", title: str) -> RenderableType:
+    table = Table(title=title, title_justify="left")
     for column in frame.columns:
-        table.add_column(column.replace("_", " "), justify="left" if column in ("source", "role") else "right")
+        table.add_column(column.replace("_", " "), justify="right" if frame[column].dtype.is_numeric() else "left")
     for row in frame.iter_rows():
         table.add_row(*(_cell(value) for value in row))
     return table
@@ -90,23 +95,17 @@ def _cell(value: Any) -> str:
 def step_table(recipe: Recipe, step: int) -> RenderableType:
     """Rows of the step's global batch: source, sequence, epoch, and the documents in it."""
     from mixing.plan import MixturePlan
-
     from pipelines.stages import plan_folder, training_stores
 
     plan = MixturePlan.load(plan_folder(recipe))
-    table = Table(title=f"Step {step} of {plan.steps}", title_justify="left")
-    for column in ("row", "source", "epoch", "sequence", "documents"):
-        table.add_column(column)
-    for entry in plan.show(step, training_stores(recipe)):
-        documents = ", ".join(entry.documents[:4]) + (" …" if len(entry.documents) > 4 else "")
-        table.add_row(str(entry.row), entry.source, str(entry.epoch), str(entry.sequence), documents)
-    return table
+    if not 0 <= step < plan.steps:
+        raise ConfigError("no such step", where=f"--step {step}", found=f"steps 0 to {plan.steps - 1} in the plan")
+    return _framed(plan.show(step, training_stores(recipe)), f"Step {step} of {plan.steps}")
 
 
 def where_table(recipe: Recipe, document: str) -> RenderableType:
     """Every step, row and token range in which a document is trained."""
     from mixing.plan import MixturePlan
-
     from pipelines.stages import plan_folder, training_stores
 
     plan = MixturePlan.load(plan_folder(recipe))
@@ -114,10 +113,10 @@ def where_table(recipe: Recipe, document: str) -> RenderableType:
     if not found:
         return Group(f"{document} is in no step of the plan.")
     table = Table(title=document, title_justify="left")
-    for column in ("step", "row", "tokens"):
+    for column in ("step", "row", "places in the row", "epoch"):
         table.add_column(column, justify="right")
     for visit in found:
-        table.add_row(str(visit.step), str(visit.row), f"{visit.start}–{visit.stop}")
+        table.add_row(str(visit.step), str(visit.row), f"{visit.start} to {visit.stop}", str(visit.epoch))
     return table
 
 

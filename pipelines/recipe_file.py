@@ -48,7 +48,7 @@ class RecipeFile:
         node: Any = self.document
         for depth, part in enumerate(location[:-1]):
             try:
-                if isinstance(node, Mapping) and (part not in node or node[part] is None):
+                if isinstance(node, CommentedMap) and (part not in node or node[part] is None):
                     node[part] = CommentedMap()
                 node = node[part]
             except (KeyError, IndexError, TypeError):

@@ -30,13 +30,12 @@ def workspace(recipe: Recipe) -> Iterator[RunLock]:
 def prepare_corpus(recipe: Recipe) -> Manifest:
     """Raw files → kept shards, ledger and token stores."""
     from corpus.prepare import Preparation
-    from pipelines.cards import dataset_card
 
     description = {
         "name": recipe.name,
         "phi": recipe.phi,
         "licenses": {source.name: source.license for source in recipe.corpus.sources},
-        "steps": {s.name: [step.identity() for step in recipe.corpus.steps_of(s)] for s in recipe.corpus.sources},
+        "steps": {s.name: [step.kind for step in recipe.corpus.steps_of(s)] for s in recipe.corpus.sources},
     }
     with workspace(recipe) as lock:
         preparation = Preparation(
@@ -49,7 +48,20 @@ def prepare_corpus(recipe: Recipe) -> Manifest:
             lock=lock,
             watch=progress.stage,
         )
-        return preparation.run(dataset_card, description)
+        return preparation.run(_card, description)
+
+
+def _card(totals: dict[str, Any]) -> str:
+    """README.md of the corpus folder, from its totals and description."""
+    from pipelines.cards import CardSource, dataset_card
+
+    sources = [
+        CardSource(name, source, tuple(source["splits"]), totals["licenses"][name])
+        for name, source in totals["sources"].items()
+    ]
+    steps = [f"{name}: {', '.join(kinds)}" for name, kinds in totals["steps"].items()]
+    dropped = not totals["phi"] and any(source["dropped"]["documents"] for source in totals["sources"].values())
+    return dataset_card(totals["name"], sources, steps=steps, dropped=dropped)
 
 
 def training_stores(recipe: Recipe) -> dict[str, TokenStore]:

@@ -53,8 +53,10 @@ class DedupSettings(Settings):
     """Which pairs count as duplicates."""
 
     signature: SignatureSettings = SignatureSettings()
-    threshold: float = Field(0.8, gt=0, le=1, description="least Jaccard similarity of a near-duplicate pair")
-    verify: bool = Field(True, description="measure candidates on their texts; false takes the sketch's estimate")
+    threshold: float = Field(default=0.8, gt=0, le=1, description="least Jaccard similarity of a near-duplicate pair")
+    verify: bool = Field(
+        default=True, description="measure candidates on their texts; false takes the sketch's estimate"
+    )
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class KeepSettings(Settings):
     """The order in which copies are preferred. Ties are broken by the smallest id."""
 
     order: tuple[Criterion, ...] = Field(
-        ("priority", "longest", "earliest"),
+        default=("priority", "longest", "earliest"),
         description="priority: lower first; quality: higher first, unmeasured last; longest: bytes; earliest: id",
     )
 
@@ -50,11 +50,13 @@ def choose_keepers(
     Cost: one look-up or measurement per document and keeper of its cluster that came before it.
     """
     columns, descending = zip(*(SORTING[criterion] for criterion in (*settings.order, "earliest")), strict=True)
-    rest = documents.filter("passes").sort(columns, descending=descending, nulls_last=True).select("id", "cluster")
+    rest = (
+        documents.filter(pl.col("passes")).sort(columns, descending=descending, nulls_last=True).select("id", "cluster")
+    )
     removed = []
     while rest.height:
         first = rest.group_by("cluster", maintain_order=True).agg(keeper=pl.first("id"))
-        rest = rest.join(first, on="cluster", maintain_order="left").filter(pl.col("id") != pl.col("keeper"))
+        rest = rest.join(first, on="cluster", maintain_order="left").filter(pl.col("id").ne(pl.col("keeper")))
         found = similarity_to_keeper(rest.select("id", "keeper"), pairs, measure)
         similar = found.filter(pl.col("similarity") >= np.float32(threshold))
         removed.append(similar)
@@ -85,7 +87,7 @@ def similarity_to_keeper(asked: pl.DataFrame, pairs: pa.Table, measure: Measure)
     missing = known["similarity"].is_null().to_numpy()
     if missing.any():
         similarity = known["similarity"].to_numpy(writable=True)
-        similarity[missing] = measure(known.filter(missing).select("id", "keeper"))
+        similarity[missing] = measure(known.filter(pl.Series(missing)).select("id", "keeper"))
         known = known.with_columns(similarity=pl.Series(similarity, dtype=pl.Float32))
     return known
 

@@ -10,7 +10,7 @@ layout only matters when candidates are looked for, so another split of the same
 Method: Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", 3.3-3.4.
 """
 
-import itertools
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -28,10 +28,10 @@ class SignatureSettings(Settings):
     """How documents are sketched. The defaults (14 bands of 8) find 96% of the pairs of similarity 0.825."""
 
     kind: Literal["signature"] = "signature"
-    ngram: int = Field(5, ge=1, description="words in a shingle")
-    bands: int = Field(14, ge=1, description="bands of the sketch; more find less similar pairs")
-    rows: int = Field(8, ge=1, description="minima in a band; more ask for more similar pairs")
-    seed: int = Field(1, ge=0, description="seed of the hash functions")
+    ngram: int = Field(default=5, ge=1, description="words in a shingle")
+    bands: int = Field(default=14, ge=1, description="bands of the sketch; more find less similar pairs")
+    rows: int = Field(default=8, ge=1, description="minima in a band; more ask for more similar pairs")
+    seed: int = Field(default=1, ge=0, description="seed of the hash functions")
 
     @property
     def hashes(self) -> int:
@@ -90,9 +90,9 @@ class Signature(Step):
 
 def exact_hashes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """uint8[rows, 16]: xxh3-128 of each slice."""
-    view = memoryview(data)
+    view = memoryview(np.ascontiguousarray(data))  # type: ignore[arg-type]
     bounds = offsets.tolist()
-    digests = b"".join(xxhash.xxh3_128_digest(view[start:stop]) for start, stop in itertools.pairwise(bounds))
+    digests = b"".join(xxhash.xxh3_128_digest(view[start:stop]) for start, stop in pairwise(bounds))
     return np.frombuffer(digests, np.uint8).reshape(-1, 16)
 
 

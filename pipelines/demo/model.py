@@ -78,7 +78,9 @@ def _version(package: str) -> str:
     return importlib.metadata.version(package)
 
 
-def tiny_model(folder: Path, texts: Sequence[str], seed: int, *, vocabulary: int = 1024, hidden: int = 64, layers: int = 2) -> Path:
+def tiny_model(
+    folder: Path, texts: Sequence[str], seed: int, *, vocabulary: int = 1024, hidden: int = 64, layers: int = 2
+) -> Path:
     """Write a byte-level BPE tokenizer trained on `texts` and a Llama with random weights into `folder`; seconds.
 
     END is id 0, end and padding in one. The same arguments give the same bytes.
@@ -118,7 +120,11 @@ def tiny_model(folder: Path, texts: Sequence[str], seed: int, *, vocabulary: int
 
 def _tiny_base(cache: Path, general: Sequence[str], progress: Progress) -> Path:
     folder = cache / "models" / "tiny"
-    function = {"text": fingerprint({"general": list(general)}), "torch": _version("torch"), "code": code_version("pipelines.demo")}
+    function = {
+        "text": fingerprint({"general": list(general)}),
+        "torch": _version("torch"),
+        "code": code_version("pipelines.demo"),
+    }
     if current(folder, function) is None:
         progress(f"making a tiny base model: {TINY_STEPS} steps on general text (about half a minute)")
         with publish(folder, kind="demo.model", function=function) as draft:
