@@ -149,8 +149,10 @@ def mojibake(text: pa.StringArray) -> pa.StringArray:
 
 @cache
 def _encoding_fixer() -> tuple[Callable[[str], str], Callable[[str], bool]]:
-    """A line's repair and its cheap test: ftfy with everything off but the encoding. plsfix is faster, but its Python package offers no way to switch off
-    its uncurling of quotes and its NFKC-like edits."""
+    """ftfy's repair of a line with everything off but the encoding, and its test whether a text looks broken.
+
+    plsfix is faster, but its Python package has no way to switch off that it uncurls quotes and folds characters.
+    """
     import ftfy
     from ftfy.badness import is_bad
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.errors import DataError
-from corpus.readers.base import Reader, Reading, RecordSettings, Tally, from_fields, quarantined, too_large
+from corpus.readers.base import Reader, Reading, RecordSettings, Tally, from_fields, identifier, quarantined, too_large
 from corpus.readers.files import DamagedError, InputFile
 
 ROWS = 256  # rows decoded at a time: the memory is that of one row group's pages plus these
@@ -34,7 +34,6 @@ class ParquetReader(Reader):
                 parquet = pq.ParquetFile(pa.PythonFile(handle, mode="r"), page_checksum_verification=True)
                 columns = self._columns(parquet.schema_arrow, file)
                 for batch in parquet.iter_batches(batch_size=ROWS, columns=columns):
-                    batch = batch.rename_columns(batch.schema.names)
                     for reading in self._batch(batch, tally):
                         rows += 1
                         yield reading
@@ -75,7 +74,7 @@ class ParquetReader(Reader):
             try:
                 value = text[row].as_py() if raw is None else decoded(raw[row])
             except UnicodeDecodeError:
-                yield quarantined("not UTF-8", length)
+                yield quarantined("not UTF-8", length, identifier(others[row], self.settings))
                 continue
             yield from_fields({**others[row], name: value}, self.settings, length)
 
