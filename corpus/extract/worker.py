@@ -14,7 +14,7 @@ import struct
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 Engine = Callable[[str], str]
 # Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
@@ -38,7 +38,7 @@ def resiliparse(main_content: bool) -> Engine:
         tree = HTMLTree.parse(page)
         if main_content and tree.body is not None:
             content = list(tree.body.child_nodes)
-            inner = tree.body
+            inner: Any = tree.body
             for _ in range(LIST_DEPTH):
                 inner = inner.append_child(tree.create_element("div"))
             for node in content:
