@@ -33,6 +33,8 @@ class ParquetReader(Reader):
             try:
                 parquet = pq.ParquetFile(pa.PythonFile(handle, mode="r"), page_checksum_verification=True)
                 columns = self._columns(parquet.schema_arrow, file)
+                if not self._footer_adds_up(parquet.metadata):
+                    raise DamagedError(file.bytes)
                 for batch in parquet.iter_batches(batch_size=ROWS, columns=columns):
                     for reading in self._batch(batch, tally):
                         rows += 1
@@ -53,6 +55,16 @@ class ParquetReader(Reader):
                     todo="correct `text_field`, `id_field` or `metadata` of the source",
                 )
         return list(dict.fromkeys(needed))
+
+    def _footer_adds_up(self, footer: pq.FileMetaData) -> bool:
+        """Whether the footer, which has no checksum, agrees with itself about its rows: a damaged count would silently
+        shorten the file."""
+        groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
+        for group in groups:
+            chunks = (group.column(index) for index in range(group.num_columns))
+            if any(c.num_values != group.num_rows for c in chunks if c.path_in_schema == self.settings.text_field):
+                return False
+        return footer.num_rows == sum(group.num_rows for group in groups)
 
     def _batch(self, batch: pa.RecordBatch, tally: Tally) -> Iterator[Reading]:
         name = self.settings.text_field
