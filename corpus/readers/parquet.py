@@ -39,7 +39,7 @@ class ParquetReader(Reader):
                     for reading in self._batch(batch, tally):
                         rows += 1
                         yield reading
-            except (OSError, pa.ArrowException):
+            except (OSError, UnicodeDecodeError, pa.ArrowException):  # a damaged column name is not UTF-8
                 raise DamagedError(0 if rows else file.bytes) from None
 
     def _columns(self, schema: pa.Schema, file: InputFile) -> list[str]:
