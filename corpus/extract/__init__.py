@@ -37,7 +37,7 @@ class Extract(Step):
     """Replace pages by their text: paragraphs, lists, table rows and code blocks on lines of their own.
 
     A page that has no text, takes too long or breaks the parser is dropped with that reason and keeps its source.
-    About 30 MB/s of HTML a core; one pipe round trip a batch.
+    About 20 MB/s of HTML a core, nearly all of it in the child; one message a batch.
     """
 
     name = "extract"

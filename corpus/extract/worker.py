@@ -14,19 +14,36 @@ import struct
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 Engine = Callable[[str], str]
 # Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
 MARKS = ["a.headerlink", "a.anchor-link", "a.heading-anchor", "a.hash-link"]
 
 
+# Resiliparse takes every list fewer than this many levels below <body> for a menu and drops it.
+LIST_DEPTH = 3
+
+
 def resiliparse(main_content: bool) -> Engine:
-    """Resiliparse's text extraction (Bevendorff et al. 2018), with or without its main-content rules."""
+    """Resiliparse's text extraction (Bevendorff et al. 2018), with or without its main-content rules.
+
+    The body's content is set deeper before the main-content rules see it, so that lists of prose in plainly built pages
+    stay; lists of links still go.
+    """
     from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.html import HTMLTree
 
     def extract(page: str) -> str:
-        return extract_plain_text(page, preserve_formatting=True, main_content=main_content, skip_elements=MARKS)
+        tree = HTMLTree.parse(page)
+        if main_content and tree.body is not None:
+            content = list(tree.body.child_nodes)
+            inner: Any = tree.body
+            for _ in range(LIST_DEPTH):
+                inner = inner.append_child(tree.create_element("div"))
+            for node in content:
+                inner.append_child(node)
+        return extract_plain_text(tree, preserve_formatting=True, main_content=main_content, skip_elements=MARKS)
 
     return extract
 

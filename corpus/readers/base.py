@@ -97,8 +97,7 @@ def too_large(max_bytes: int, raw: int) -> Reading:
 
 def from_fields(record: dict[str, Any], settings: RecordSettings, raw: int) -> Reading:
     """The reading of a parsed record of `raw` bytes."""
-    identifier = record.get(settings.id_field) if settings.id_field else None
-    record_id = None if identifier is None else identifier if isinstance(identifier, str) else plain(identifier)
+    record_id = identifier(record, settings)
     text = record.get(settings.text_field)
     if not isinstance(text, str):
         missing = settings.text_field not in record
@@ -106,6 +105,12 @@ def from_fields(record: dict[str, Any], settings: RecordSettings, raw: int) -> R
         return quarantined(reason, raw, record_id)
     carried = {name: record[name] for name in settings.metadata if name in record}
     return found(text, record_id, plain(carried) if settings.metadata else None)
+
+
+def identifier(record: dict[str, Any], settings: RecordSettings) -> str | None:
+    """The record's own identifier as a string, where the settings name its field and it has one."""
+    value = record.get(settings.id_field) if settings.id_field else None
+    return value if value is None or isinstance(value, str) else plain(value)
 
 
 def plain(value: Any) -> str:

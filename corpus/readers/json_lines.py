@@ -30,7 +30,7 @@ def single_byte_newline(encoding: str | None) -> str | None:
 
 
 class JsonlReader(Reader):
-    """Records are lines that are not blank; lines are counted, then parsed with orjson (about 400 MB/s)."""
+    """Records are lines that are not blank, parsed with orjson: about 280 MB/s a core, decompression included."""
 
     suffixes = (".jsonl", ".ndjson", ".json")
     settings: JsonlSettings

@@ -111,7 +111,6 @@ BY_INTERPRETER = {
     "zsh": "shell",
 }
 LANGUAGES = frozenset([*BY_EXTENSION.values(), *BY_NAME.values(), *BY_INTERPRETER.values()])
-SHEBANG = re.compile(rb"#![ \t]*\S*?([^/\s]+)(?:[ \t]+(?:-\S+[ \t]+)*(?:\w+=\S*[ \t]+)*([^\s-]\S*))?")
 VERSION = re.compile(r"[\d.]+$")
 
 
@@ -123,10 +122,9 @@ def language_by_name(path: str) -> str | None:
 
 def language_by_shebang(content: bytes) -> str | None:
     """The language of the interpreter named in the first line, `/usr/bin/env` looked through, or None."""
-    match = SHEBANG.match(content[:256])
-    if match is None:
+    line = content[:256].split(b"\n", 1)[0].decode("latin-1")
+    if not line.startswith("#!"):
         return None
-    program = match[1].decode("latin-1")
-    if program == "env" and match[2]:
-        program = posixpath.basename(match[2].decode("latin-1"))
+    programs = [posixpath.basename(word) for word in line[2:].split() if not word.startswith("-") and "=" not in word]
+    program = next((name for name in programs if name != "env"), "")
     return BY_INTERPRETER.get(VERSION.sub("", program.lower()))

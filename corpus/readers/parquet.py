@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.errors import DataError
-from corpus.readers.base import Reader, Reading, RecordSettings, Tally, from_fields, quarantined, too_large
+from corpus.readers.base import Reader, Reading, RecordSettings, Tally, from_fields, identifier, quarantined, too_large
 from corpus.readers.files import DamagedError, InputFile
 
 ROWS = 256  # rows decoded at a time: the memory is that of one row group's pages plus these
@@ -33,12 +33,13 @@ class ParquetReader(Reader):
             try:
                 parquet = pq.ParquetFile(pa.PythonFile(handle, mode="r"), page_checksum_verification=True)
                 columns = self._columns(parquet.schema_arrow, file)
+                if not self._footer_adds_up(parquet.metadata):
+                    raise DamagedError(file.bytes)
                 for batch in parquet.iter_batches(batch_size=ROWS, columns=columns):
-                    batch = batch.rename_columns(batch.schema.names)
                     for reading in self._batch(batch, tally):
                         rows += 1
                         yield reading
-            except (OSError, pa.ArrowException):
+            except (OSError, UnicodeDecodeError, pa.ArrowException):  # a damaged column name is not UTF-8
                 raise DamagedError(0 if rows else file.bytes) from None
 
     def _columns(self, schema: pa.Schema, file: InputFile) -> list[str]:
@@ -54,6 +55,16 @@ class ParquetReader(Reader):
                     todo="correct `text_field`, `id_field` or `metadata` of the source",
                 )
         return list(dict.fromkeys(needed))
+
+    def _footer_adds_up(self, footer: pq.FileMetaData) -> bool:
+        """Whether the footer, which has no checksum, agrees with itself about its rows: a damaged count would silently
+        shorten the file."""
+        groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
+        for group in groups:
+            chunks = (group.column(index) for index in range(group.num_columns))
+            if any(c.num_values != group.num_rows for c in chunks if c.path_in_schema == self.settings.text_field):
+                return False
+        return footer.num_rows == sum(group.num_rows for group in groups)
 
     def _batch(self, batch: pa.RecordBatch, tally: Tally) -> Iterator[Reading]:
         name = self.settings.text_field
@@ -75,7 +86,7 @@ class ParquetReader(Reader):
             try:
                 value = text[row].as_py() if raw is None else decoded(raw[row])
             except UnicodeDecodeError:
-                yield quarantined("not UTF-8", length)
+                yield quarantined("not UTF-8", length, identifier(others[row], self.settings))
                 continue
             yield from_fields({**others[row], name: value}, self.settings, length)
 

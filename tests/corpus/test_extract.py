@@ -1,0 +1,130 @@
+"""Extraction: readable text from pages, and a verdict for a page that breaks or stalls the parser."""
+
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corpus.document import Batch, Document
+from corpus.extract import Extract, ExtractSettings
+from corpus.extract import guard as guard_module
+from corpus.extract.guard import Failure, Guard
+
+DOCS = Path("/usr/share/doc/python3.11/html/library/bisect.html")
+
+
+def batch(*pages: str) -> Batch:
+    return Batch.of([Document("s", "f", i, page, len(page.encode())) for i, page in enumerate(pages)])
+
+
+@pytest.fixture(params=["resiliparse", "plain"])
+def extract(request: pytest.FixtureRequest) -> Iterator[Extract]:
+    step = ExtractSettings(engine=request.param).build()
+    yield step
+    step.guard.close()
+
+
+@pytest.fixture
+def treacherous(monkeypatch: pytest.MonkeyPatch) -> Iterator[Extract]:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    step = Extract(ExtractSettings(timeout_seconds=0.3), engine="extract_engines:treacherous")
+    yield step
+    step.guard.close()
+
+
+def test_words_are_never_glued_together(extract: Extract) -> None:
+    page = (
+        "<html><body><main><h1>Head</h1><p>one<br>two<br/>three</p><p>four</p>five<div>six</div>seven"
+        "<table><tr><th>eight</th><th>nine</th></tr><tr><td>ten</td><td>eleven</td></tr></table>"
+        "<ul><li>twelve is a list item of some length, so that it counts as content</li>"
+        "<li>thirteen is another list item of some length, as content has it</li></ul>"
+        "<dl><dt>fourteen</dt><dd>fifteen</dd></dl></main></body></html>"
+    )
+    text = extract.process(batch(page)).text[0].as_py()
+    expected = "Head one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    found = set(text.split())
+    assert set(expected.split(" ")) <= found
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 6])
+def test_lists_of_prose_stay_and_menus_go(depth: int) -> None:
+    prose = "<p>Call a doctor when any of the following occurs, as it may be serious and need treatment at once:</p>"
+    menu = "<ul><li><a href='/'>Homepage</a></li><li><a href='/n'>News</a></li></ul>"
+    page = f"{menu}<nav>Sections {menu}</nav>{prose}<ul><li>chest pain</li><li>fever for days</li></ul>{prose}"
+    step = ExtractSettings().build()
+    try:
+        text = step.process(batch(f"<body>{'<div>' * depth}{page}{'</div>' * depth}</body>")).text[0].as_py()
+    finally:
+        step.guard.close()
+    assert "• chest pain\n" in text
+    assert "• fever for days\n" in text
+    assert "Homepage" not in text
+    assert "Sections" not in text
+
+
+def test_inline_tags_do_not_split_words_and_code_keeps_its_indentation(extract: Extract) -> None:
+    page = "<main><p>H<sub>2</sub>O and un<b>believ</b>able</p><pre>def f():\n    return 1\n\n    # end</pre></main>"
+    text = extract.process(batch(page)).text[0].as_py()
+    assert "H2O and unbelievable" in text
+    assert "def f():\n    return 1\n\n    # end" in text
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="needs Debian's python3.11-doc")
+def test_sphinx_pages_come_without_link_marks_and_navigation() -> None:
+    step = ExtractSettings().build()
+    try:
+        text = step.process(batch(DOCS.read_text())).text[0].as_py()
+    finally:
+        step.guard.close()
+    assert "¶" not in text
+    assert "bisect.bisect_left(a, x, lo=0, hi=len(a), *, key=None)" in text
+    assert "    i = bisect_left(a, x)\n" in text
+    assert "Quick search" not in text
+
+
+def test_pages_without_text_or_too_large_are_dropped_and_the_edit_is_booked() -> None:
+    step = ExtractSettings(max_bytes=1000).build()
+    done = list(step.run([batch("<p>some words</p>", "<p> </p>", "<p>x</p>" + " " * 1000)]))
+    assert done[0]["reason"].to_pylist() == [None, "no text", "page above 1000 bytes"]
+    assert done[0].text[0].as_py().strip() == "some words"
+    assert len(done[0].unbalanced()) == 0
+    assert done[0]["edit.extract"].to_pylist()[1:] == [0, 0]
+    assert step.guard._child is None
+
+
+def test_a_page_that_stalls_or_crashes_the_parser_is_a_verdict_and_the_others_go_on(treacherous: Extract) -> None:
+    pages = ["a", "spin", "b", "crash", "crash", "raise", "c"]
+    done = treacherous.process(batch(*pages))
+    reasons = [None, "timed out", None, "parser crashed", "parser crashed", "parser error", None]
+    assert done["reason"].to_pylist() == reasons
+    assert done.text.to_pylist() == ["A", "spin", "B", "crash", "crash", "raise", "C"]
+    assert len(done.unbalanced()) == 0
+
+
+def test_a_page_that_sleeps_is_caught_by_the_clock(treacherous: Extract, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "PATIENCE", 3.0)
+    assert treacherous.guard.map(["sleep", "a"]) == [Failure.TIMED_OUT, "A"]
+
+
+def test_pages_already_dropped_are_not_parsed(treacherous: Extract) -> None:
+    documents = [
+        Document("s", "f", 0, "", 9, step="quarantine", reason="malformed JSON"),
+        Document("s", "f", 1, "a", 1),
+    ]
+    done = treacherous.process(Batch.of(documents))
+    assert done.text.to_pylist() == ["", "A"]
+    assert done["reason"].to_pylist() == ["malformed JSON", None]
+
+
+def test_a_guard_pickles_without_its_child_and_closes_it() -> None:
+    guard = Guard("plain", 5)
+    assert guard.map(["<p>a"]) == guard.map(["<p>a"])
+    assert guard._child is not None
+    child = guard._child.pid
+    copy = pickle.loads(pickle.dumps(guard))  # noqa: S301
+    assert copy._child is None
+    guard.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

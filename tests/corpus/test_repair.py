@@ -1,0 +1,120 @@
+"""Repair: what it mends, what it leaves alone, and that once is enough."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.document import Batch, Document
+from corpus.repair import Repair, RepairSettings
+
+
+def batch(*texts: str) -> Batch:
+    return Batch.of([Document("s", "f", i, text, len(text.encode())) for i, text in enumerate(texts)])
+
+
+def repaired(text: str, **options: bool) -> str:
+    done = RepairSettings(**options).build().process(batch(text))
+    assert len(done.unbalanced()) == 0
+    return done.text[0].as_py()
+
+
+@pytest.mark.parametrize("original", ["schön", "l’humanité", "naïve café — “quoted”", "Привет, мир", "5 µg ± 2 °C"])
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_utf8_read_as_another_encoding_is_undone(original: str, encoding: str) -> None:
+    # As real programs decode: the five bytes cp1252 leaves undefined come through as C1 controls.
+    broken = "".join(
+        bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in f"sound line\n{original}".encode()
+    )
+    assert repaired(broken) == f"sound line\n{original}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "“curly” ‘quotes’ – dashes…",
+        "ﬁne ligature, Ａ full width, x² and ½",
+        "&amp; &lt;b&gt; stays an entity",
+        "def f():\n\tif x:\n\t    return 1\n",
+        "می‌خواهم 👩‍⚕️",
+        "Съешь же ещё этих мягких французских булок",
+        "東京都は日本の首都である。",
+        "one\n\n\ntwo",
+    ],
+)
+def test_what_the_text_says_is_left_alone(text: str) -> None:
+    assert repaired(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "kind"),
+    [
+        ("e\u0301", "é", "unicode"),
+        ("\ufeffa\u200bb\x00\x07c\x1b[0m", "abc[0m", "controls"),
+        ("a\r\nb\rc\u2028d", "a\nb\nc\nd", "whitespace"),
+        ("  a \t\nb  ", "  a\nb", "whitespace"),
+        ("\n\na\n\n\n\n\nb\n\n\n", "a\n\nb\n", "whitespace"),
+    ],
+)
+def test_each_edit_is_booked_under_its_own_kind(text: str, expected: str, kind: str) -> None:
+    done = RepairSettings().build().process(batch(text))
+    assert done.text[0].as_py() == expected
+    booked = {name: done[f"edit.{name}"][0].as_py() for name in done.edit_kinds}
+    assert {name: value for name, value in booked.items() if value} == {
+        kind: len(expected.encode()) - len(text.encode())
+    }
+
+
+def test_code_keeps_its_literals_and_form_feeds() -> None:
+    code = 'x = "schÃ¶n"\n\x0c\ny = "e\u0301\u200b"\t# end  \n'
+    assert repaired(code, code=True) == 'x = "schÃ¶n"\n\x0c\ny = "e\u0301\u200b"\t# end\n'
+    assert RepairSettings(code=True).build().edits == ("controls", "whitespace")
+
+
+def test_edits_that_are_switched_off_are_not_made() -> None:
+    text = "schÃ¶n e\u0301\x07 \r\n"
+    assert repaired(text, mojibake=False, nfc=False, controls=False, whitespace=False) == text
+
+
+def test_a_text_of_which_nothing_is_left_is_dropped_and_verdicts_stand() -> None:
+    documents = [
+        Document("s", "f", 0, "\u200b \n", 5),
+        Document("s", "f", 1, " kept as it is ", 15, step="read", reason="empty text"),
+        Document("s", "f", 2, "fine", 4),
+    ]
+    done = RepairSettings().build().process(Batch.of(documents))
+    assert done["step"].to_pylist() == ["repair", "read", None]
+    assert done["reason"].to_pylist() == ["empty text", "empty text", None]
+    assert done.text.to_pylist() == ["", " kept as it is ", "fine"]
+
+
+PIECES = [
+    "Ã",
+    "¶",
+    "â€™",
+    "Ã\xa0",
+    " ",
+    "\t",
+    "\n",
+    "\r\n",
+    "\x00",
+    "\u200b",
+    "\ufeff",
+    "\x92",
+    "e",
+    "\u0301",
+    "é",
+    "Р",
+    "џ",
+]
+messy = st.lists(st.one_of(st.sampled_from(PIECES), st.text(st.characters(codec="utf-8"), max_size=3)), max_size=20)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(messy.map("".join), min_size=1, max_size=4), st.booleans())
+def test_repairing_twice_is_repairing_once_and_bytes_add_up(texts: list[str], code: bool) -> None:
+    step: Repair = RepairSettings(code=code).build()
+    once = step.process(batch(*texts))
+    assert len(once.unbalanced()) == 0
+    assert step.process(batch(*once.text.to_pylist())).text.equals(once.text)
+    alone = [step.process(batch(text)).text[0].as_py() for text in texts]
+    assert once.text.to_pylist() == alone
