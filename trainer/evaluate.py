@@ -8,6 +8,7 @@ are exactly its own. Windows are packed into rows, next-fit, under the same no-l
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,11 +38,15 @@ class EvaluationRows:
 
 @dataclass(frozen=True)
 class SetScore:
-    """`nats` float64 [documents]; `tokens` predicted and `bytes` in all."""
+    """`nats` float64 [documents], `document_bytes` int64 [documents]; `tokens` predicted in all."""
 
     nats: np.ndarray
     tokens: int
-    bytes: int
+    document_bytes: np.ndarray
+
+    @property
+    def bytes(self) -> int:
+        return int(self.document_bytes.sum())
 
     @property
     def bits_per_byte(self) -> float:
@@ -50,6 +55,20 @@ class SetScore:
     @property
     def perplexity(self) -> float:
         return math.exp(min(float(self.nats.sum()) / self.tokens, 700.0))
+
+    def against(self, baseline: np.ndarray) -> dict[str, Any]:
+        """The figures of an evaluation, with the change against step 0's nats [documents]."""
+        delta, error = paired_delta(self.nats, baseline, self.document_bytes)
+        return {
+            "nats": float(self.nats.sum()),
+            "tokens": self.tokens,
+            "bytes": self.bytes,
+            "documents": len(self.nats),
+            "perplexity": self.perplexity,
+            "bits_per_byte": self.bits_per_byte,
+            "delta": delta,
+            "delta_se": error,
+        }
 
 
 def pack_evaluation(name: str, store: TokenStore, budget: int, length: int) -> EvaluationRows:
@@ -129,7 +148,7 @@ def score(
         nats += np.bincount(documents[known], weights=weights, minlength=len(nats))
         on_batch(int(known.sum()))
     summed = add(torch.from_numpy(nats).to(device)).cpu().numpy()
-    return SetScore(summed, rows.tokens, int(rows.document_bytes.sum()))
+    return SetScore(summed, rows.tokens, rows.document_bytes)
 
 
 def paired_delta(now: np.ndarray, before: np.ndarray, nbytes: np.ndarray) -> tuple[float, float]:

@@ -11,17 +11,18 @@ N+M steps straight, bitwise.
 import shutil
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Generator, Mapping
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 from corpus.artifact import Manifest, RunLock, canonical_json, code_version, current, write_atomic
-from corpus.errors import TrainingError
+from corpus.errors import ConfigError, TrainingError
 from corpus.tokens import TokenStore
 from mixing.batch import TokenBatch
 from trainer.checkpoint import (
@@ -33,13 +34,14 @@ from trainer.checkpoint import (
     prune,
     save_checkpoint,
 )
-from trainer.evaluate import SetScore, pack_evaluation, paired_delta, pooled_bits_per_byte, score
+from trainer.evaluate import SetScore, pack_evaluation, pooled_bits_per_byte, score
 from trainer.export import export_model
 from trainer.gate import better, judge
 from trainer.metrics import MetricsLog
 from trainer.model import (
     PackedModel,
     build_model,
+    check_batch,
     check_head,
     check_isolation,
     check_vocabulary,
@@ -79,10 +81,17 @@ class Plan(Protocol):
 
 
 class Loader(Protocol):
-    """What the loop asks of a loader: this rank's rows of a step, and those of all steps from one on."""
+    """What the loop asks of a `mixing.loader.Loader`: this rank's rows of a step, and a generator of those of every
+    step from one on. `rank_and_world_size` says which rows are this process's."""
 
     def batch(self, step: int) -> TokenBatch: ...
-    def iterate(self, start_step: int) -> Iterator[TokenBatch]: ...
+    def iterate(self, start_step: int) -> Generator[TokenBatch, None, None]: ...
+
+
+def rank_and_world_size() -> tuple[int, int]:
+    """This process's rank and how many processes train, as the launcher (torchrun, accelerate) said; (0, 1) alone."""
+    state = PartialState()
+    return state.process_index, state.num_processes
 
 
 def train(
@@ -103,6 +112,12 @@ def train(
     The result is the best step's model under the gate, or the last one's when the gate passed none.
     Raises ConfigError and TrainingError when model, tokens, plan and run do not fit, or the loss stays without value.
     """
+    if unknown := sorted(set(general) - set(evaluation)):
+        raise ConfigError(
+            "the gate is to guard a set that is not evaluated",
+            found=", ".join(unknown),
+            todo=f"the evaluation sets are {', '.join(sorted(evaluation)) or 'none'}",
+        )
     folder = resolve_model(settings.model)
     accelerator = Accelerator()
     precision = resolve_precision(settings.precision, accelerator.device)
@@ -222,20 +237,19 @@ class _Session:
         elif self.accelerator.is_main_process:
             self.metrics.cut_back(self.saved)
         began, first, trained = time.monotonic(), self.state.step, 0
-        for batch in self.loader.iterate(first) if first < self.plan.steps else ():
-            if self.state.step == self.plan.steps or self.state.gated or self._stop_requested():
-                break
-            outcome, rate = self._step(batch)
-            step, trained = self.state.step, trained + outcome.tokens
-            best = self.state.best
-            if step % self.settings.evaluate_every == 0 or step == self.plan.steps:
-                self._evaluate()
-            if self.state.best != best or step % self.settings.checkpoint_every == 0:
-                self._save()
-            elapsed = time.monotonic() - began
-            eta = elapsed / (step - first) * (self.plan.steps - step)
-            losses = outcome.source_loss
-            self.report(Progress("train", step, self.plan.steps, trained / elapsed, eta, losses, rate))
+        with closing(self.loader.iterate(first)) as batches:  # a prefetching loader's thread ends with it
+            while not (self.state.step == self.plan.steps or self.state.gated or self._stop_requested()):
+                outcome, rate = self._step(next(batches))
+                step, trained = self.state.step, trained + outcome.tokens
+                best = self.state.best
+                if step % self.settings.evaluate_every == 0 or step == self.plan.steps:
+                    self._evaluate()
+                if self.state.best != best or step % self.settings.checkpoint_every == 0:
+                    self._save()
+                elapsed = time.monotonic() - began
+                eta = elapsed / (step - first) * (self.plan.steps - step)
+                losses = outcome.source_loss
+                self.report(Progress("train", step, self.plan.steps, trained / elapsed, eta, losses, rate))
         return self._end()
 
     def _stop_requested(self) -> bool:
@@ -264,7 +278,7 @@ class _Session:
 
     def _step(self, batch: TokenBatch) -> tuple[StepOutcome, float]:
         """Take one step and book it."""
-        self._check_batch(batch)
+        check_batch(self.packed, self.base.folder, batch, self.state.step)
         rate = warmup_cosine(
             self.state.step,
             steps=self.plan.steps,
@@ -297,49 +311,21 @@ class _Session:
             )
         return outcome, rate
 
-    def _check_batch(self, batch: TokenBatch) -> None:
-        if batch.step != self.state.step or not len(batch):
-            raise TrainingError(
-                "the loader's rows are not those of the step",
-                found=f"{len(batch)} rows of step {batch.step} at step {self.state.step}",
-                todo="use no more processes than the plan has sequences in a step",
-            )
-        largest = int(np.max(batch.input_ids))
-        if largest >= self.packed.embedding_rows:
-            raise TrainingError(
-                "a token id is outside the model's vocabulary",
-                where=self.base.folder,
-                found=f"id {largest}, {self.packed.embedding_rows} embedding rows",
-                todo="tokenize with the tokenizer of this model and run `provender corpus` and `provender mix` again",
-            )
-
     def _evaluate(self) -> None:
         """Score every set against step 0, let the gate judge, and keep the best."""
         scores = self._scores()
         state = self.state
         if state.step == 0:
             state.baseline = {name: list(map(float, each.nats)) for name, each in scores.items()}
-        sets, base_bits = {}, {}
-        for name, each in scores.items():
-            before = np.array(state.baseline[name])
-            delta, error = paired_delta(each.nats, before, self.sets[name].document_bytes)
-            base_bits[name] = SetScore(before, each.tokens, each.bytes).bits_per_byte
-            sets[name] = {
-                "nats": float(each.nats.sum()),
-                "tokens": each.tokens,
-                "bytes": each.bytes,
-                "documents": len(each.nats),
-                "perplexity": each.perplexity,
-                "bits_per_byte": each.bits_per_byte,
-                "delta": delta,
-                "delta_se": error,
-            }
+        baseline = {name: np.array(nats) for name, nats in state.baseline.items()}
+        before = {name: replace(each, nats=baseline[name]).bits_per_byte for name, each in scores.items()}
         general = {name: each.bits_per_byte for name, each in scores.items() if name in self.general}
         target = [each for name, each in scores.items() if name not in self.general]
-        verdict = judge(general, base_bits, self.settings.gate)
+        verdict = judge(general, before, self.settings.gate)
         state.best = better(state.best, state.step, pooled_bits_per_byte(target) if target else None, verdict)
         state.gated = verdict.action == "stop"
         if self.accelerator.is_main_process:
+            sets = {name: each.against(baseline[name]) for name, each in scores.items()}
             self.metrics.write("eval", state.step, sets=sets)
             if state.step:
                 self.metrics.write(

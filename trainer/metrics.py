@@ -15,9 +15,9 @@ class MetricsLog:
         self.path = path
 
     def write(self, event: str, step: int, **fields: Any) -> None:
-        line = json.dumps(_plain({"event": event, "step": step} | fields), ensure_ascii=False, allow_nan=False)
+        line = _line({"event": event, "step": step} | fields)
         with open(self.path, "a", encoding="utf-8") as handle:
-            handle.write(line + "\n")
+            handle.write(line)
 
     def start_over(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -25,8 +25,7 @@ class MetricsLog:
     def cut_back(self, step: int) -> None:
         """Drop what a run wrote after its checkpoint of `step`, a line broken by a kill and a stop's `end` included."""
         kept = [entry for entry in read_metrics(self.path) if entry["step"] <= step and entry["event"] != "end"]
-        lines = [json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept]
-        write_atomic(self.path, "".join(lines).encode())
+        write_atomic(self.path, "".join(map(_line, kept)).encode())
         if {"event": "checkpoint", "step": step} not in [{k: entry[k] for k in ("event", "step")} for entry in kept]:
             self.write("checkpoint", step, path=f"step-{step:06d}")
 
@@ -37,6 +36,10 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         return []
     whole = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [json.loads(line) for line in whole]
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(_plain(entry), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def _plain(value: Any) -> Any:

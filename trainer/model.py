@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from corpus.artifact import content_hash, fingerprint
 from corpus.errors import ConfigError, TrainingError
 from corpus.tokens import TokenizerIdentity
+from mixing.batch import TokenBatch
 from trainer.head import HeadLoss, KlTerm, head_loss
 from trainer.settings import TrainSettings
 
@@ -204,6 +205,24 @@ def check_vocabulary(model: PackedModel, folder: Path, tokenizers: Iterable[Toke
                 found=f"token stores of tokenizer {tokenizer.sha256[:12]}, the model's is {own[:12]}",
                 todo="tokenize with the tokenizer of this model and run `provender corpus` again",
             )
+
+
+def check_batch(model: PackedModel, folder: Path, batch: TokenBatch, step: int) -> None:
+    """Raises TrainingError when a batch is not of `step`, is empty, or holds ids the model has no embedding for."""
+    if batch.step != step or not len(batch):
+        raise TrainingError(
+            "the loader's rows are not those of the step",
+            found=f"{len(batch)} rows of step {batch.step} at step {step}",
+            todo="use no more processes than the plan has sequences in a step",
+        )
+    largest = int(batch.input_ids.max())
+    if largest >= model.embedding_rows:
+        raise TrainingError(
+            "a token id is outside the model's vocabulary",
+            where=folder,
+            found=f"id {largest}, {model.embedding_rows} embedding rows",
+            todo="tokenize with the tokenizer of this model and run `provender corpus` and `provender mix` again",
+        )
 
 
 @torch.no_grad()

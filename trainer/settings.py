@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from corpus.artifact import content_hash
+from corpus.artifact import Manifest
 from corpus.settings import Settings
 from trainer.head import Direction
 
@@ -27,7 +27,7 @@ class EwcSettings(Settings):
 
     def identity(self) -> dict[str, Any]:
         plain = super().identity()
-        return plain | {"path": content_hash(self.path) if self.path is not None else None}
+        return plain | {"path": Manifest.read(self.path).fingerprint if self.path is not None else None}
 
 
 class GateSettings(Settings):

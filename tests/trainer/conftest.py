@@ -1,7 +1,7 @@
 """A tiny Llama, token stores and a stand-in plan made by the tests themselves."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,6 @@ class FakeLoader:
         arrays = (ids, labels, positions, documents, sources)
         return TokenBatch(*(np.ascontiguousarray(array[mine], dtype=np.int64) for array in arrays), step=step)
 
-    def iterate(self, start_step: int) -> Iterator[TokenBatch]:
+    def iterate(self, start_step: int) -> Generator[TokenBatch, None, None]:
         for step in range(start_step, self.plan.steps):
             yield self.batch(step)

@@ -284,6 +284,14 @@ def test_a_model_with_damaged_weights_is_refused(
         run_plan(tmp_path / "run", settings(broken), evaluation)
 
 
+def test_a_guarded_set_that_is_not_evaluated_is_refused(
+    tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore]
+) -> None:
+    plan = FakePlan()
+    with pytest.raises(ConfigError, match="domain, general"):
+        train(settings(model_folder), plan, FakeLoader(plan), evaluation, {"wikipedia"}, tmp_path)
+
+
 @pytest.mark.parametrize("model", ["/nowhere/at/all", "./missing"])
 def test_a_missing_model_folder_is_said_to_be_missing(
     tmp_path: Path, evaluation: dict[str, TokenStore], model: str
@@ -312,10 +320,10 @@ def test_tokens_of_another_vocabulary_are_refused(
 
     large = make_store(tmp_path / "tokens" / "large", TokenizerIdentity("0" * 64, 1000, 0), 3, 3)
     with pytest.raises(TrainingError, match="a tokenizer of 1000 ids, 64 embedding rows"):
-        run_plan(tmp_path / "run", settings(model_folder), {"domain": large})
+        run_plan(tmp_path / "run", settings(model_folder), evaluation | {"domain": large})
     other = make_store(tmp_path / "tokens" / "other", TokenizerIdentity("0" * 64, 64, 0), 3, 3)
     with pytest.raises(TrainingError, match="another tokenizer"):
-        run_plan(tmp_path / "run", settings(model_folder), {"domain": other})
+        run_plan(tmp_path / "run", settings(model_folder), evaluation | {"domain": other})
 
 
 def test_a_record_of_the_run_holds_no_path(
