@@ -1,9 +1,9 @@
 """The demo's text, from packages and not from the repository.
 
-    code        the interpreter's standard library (PSF-2.0)
-    docs        python3.11-doc from Debian, HTML (PSF-2.0)
-    handbook    debian-handbook from Debian, HTML in many languages (CC-BY-SA-3.0 / GPL-2+)
-    wikipedia   an English Wikipedia extract in gensim's test data (CC-BY-SA-3.0)
+code        the interpreter's standard library (PSF-2.0)
+docs        python3.11-doc from Debian, HTML (PSF-2.0)
+handbook    debian-handbook from Debian, HTML in many languages (CC-BY-SA-3.0 / GPL-2+)
+wikipedia   an English Wikipedia extract in gensim's test data (CC-BY-SA-3.0)
 """
 
 import bz2
@@ -23,7 +23,9 @@ DOCS_PARTS = ("library", "howto", "tutorial", "reference", "faq", "using", "what
 LANGUAGES = ("de-DE", "es-ES", "fr-FR", "ja-JP", "nb-NO", "pt-BR", "ru-RU", "zh-CN")
 ENGLISH = "en-US"
 # Standard library folders that are data of tests, or not part of every build.
-_LEFT_OUT = frozenset({"test", "tests", "idle_test", "lib2to3", "site-packages", "dist-packages", "__pycache__", "pydoc_data"})
+_LEFT_OUT = frozenset(
+    {"test", "tests", "idle_test", "lib2to3", "site-packages", "dist-packages", "__pycache__", "pydoc_data"}
+)
 
 MB = 1_000_000
 FULL = {"code": 12 * MB, "docs": 12 * MB, "handbook": 3 * MB, "wikipedia": 4 * MB}
@@ -55,7 +57,10 @@ class DemoTexts:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the very bytes the demo is made of."""
-        packages = {name: [e.sha256 for e in Manifest.read(getattr(self, name)).files] for name in ("docs", "handbook", "wikipedia")}
+        packages = {
+            name: [e.sha256 for e in Manifest.read(getattr(self, name)).files]
+            for name in ("docs", "handbook", "wikipedia")
+        }
         return fingerprint({"code": library_files(self.library), "packages": packages})
 
     def load(self, fast: bool) -> Texts:
@@ -95,7 +100,9 @@ def _is_chapter(path: str) -> bool:
 def library_files(root: Path) -> Files:
     """The modules of a standard library that have something in them, without its tests."""
     return tuple(
-        (path, text) for path, text in folder_files(root, "**/*.py") if text.strip() and not _LEFT_OUT & set(path.split("/"))
+        (path, text)
+        for path, text in folder_files(root, "**/*.py")
+        if text.strip() and not _LEFT_OUT & set(path.split("/"))
     )
 
 
