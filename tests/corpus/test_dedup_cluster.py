@@ -1,5 +1,5 @@
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ def test_the_estimate_of_the_sketch_is_used_when_verification_is_off(tmp_path: P
     assert all(abs(true - estimate) < 0.2 for true, estimate in near)
 
 
-TEXTS = near_copies(4, seed=7) + ["Same  Text here", "same text HERE", "short", "Short", ""]
+TEXTS = [*near_copies(4, seed=7), "Same  Text here", "same text HERE", "short", "Short", ""]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_order_and_cut_of_units_do_not_matter(
     bounds = [0, *sorted(cuts), len(TEXTS)]
     units = [
         write_unit(folder / str(number), [documents[row] for row in order[start:stop]])
-        for number, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False))
+        for number, (start, stop) in enumerate(pairwise(bounds))
     ]
     random.shuffle(units)  # type: ignore[attr-defined]
     assert same(find_clusters(units, DedupSettings()), undivided)
