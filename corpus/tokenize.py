@@ -90,6 +90,7 @@ class Tokenizer:
         """gigatoken on the same file without its special tokens, or None where it refuses."""
         import gigatoken
 
+        _ = self._reference  # a file that is no tokenizer is the user's mistake, not a refusal
         description = json.loads(self.file.read_bytes())
         description["added_tokens"] = [token for token in description["added_tokens"] if not token["special"]]
         try:
@@ -270,14 +271,15 @@ def build_store(
     Raises DataError when a document's tokens are not as many as were counted when it was decided on. Memory: one batch
     of documents, and id, source and two numbers per document.
     """
-    with publish(folder, kind="corpus.tokens", function=function, lock=lock) as draft:
-        writer = TokenStoreWriter(draft, tokenizer.identity())
+    with (
+        publish(folder, kind="corpus.tokens", function=function, lock=lock) as draft,
+        TokenStoreWriter(draft, tokenizer.identity()) as writer,
+    ):
         for shard in shards:
             writer.start_shard()
             for batch in scan_parquet(shard, ["id", "text", "source", "token_count"], rows=256):
                 for part in _runs_of_one_source(batch):
                     _add(writer, part, tokenizer, shard)
-        writer.close()
     return TokenStore.open(folder)
 
 

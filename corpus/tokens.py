@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -92,6 +92,15 @@ class TokenStoreWriter:
         ends = np.concatenate(self._ends) if self._ends else np.empty(0, "<u8")
         (self.draft.path / f"{self._shard:05d}.ds.index").write_bytes(ends.tobytes())
         self._ends, self._length = [], 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        elif self._handle is not None:
+            self._handle.close()
 
     def close(self) -> None:
         """Finish the store: index, document table and totals."""

@@ -193,7 +193,7 @@ def candidate_pairs(bands: np.ndarray, eligible: np.ndarray) -> tuple[np.ndarray
     found = np.zeros(0, np.uint64)
     for keys in bands:
         keys = keys[eligible]
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(keys)
         fresh = np.flatnonzero(np.diff(keys[order], prepend=np.uint64(0)) != 0)
         starts = np.union1d(fresh, [0]) if len(order) else fresh
         sizes = np.diff(starts, append=len(order))
@@ -201,13 +201,14 @@ def candidate_pairs(bands: np.ndarray, eligible: np.ndarray) -> tuple[np.ndarray
         codes = [found]
         large = sizes > BUCKET
         for size in np.unique(sizes[(sizes > 1) & ~large]):
-            bucket = members[starts[sizes == size][:, None] + np.arange(size)]
+            bucket = np.sort(members[starts[sizes == size][:, None] + np.arange(size)], axis=1)
             a, b = np.triu_indices(size, 1)
             codes.append(_encode(bucket[:, a].ravel(), bucket[:, b].ravel()))
         for start, size in zip(starts[large], sizes[large], strict=True):
-            bucket = members[start : start + size]
+            bucket = np.sort(members[start : start + size])
             codes += [_encode(np.repeat(bucket[:1], size - 1), bucket[1:]), _encode(bucket[:-1], bucket[1:])]
-        found = np.unique(np.concatenate(codes))
+        if len(codes) > 1:
+            found = np.unique(np.concatenate(codes))
     return (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 

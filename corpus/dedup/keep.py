@@ -58,7 +58,7 @@ def choose_keepers(
         first = rest.group_by("cluster", maintain_order=True).agg(keeper=pl.first("id"))
         rest = rest.join(first, on="cluster", maintain_order="left").filter(pl.col("id").ne(pl.col("keeper")))
         found = similarity_to_keeper(rest.select("id", "keeper"), pairs, measure)
-        similar = found.filter(pl.col("similarity") >= pl.lit(threshold, pl.Float32))
+        similar = found.filter(pl.col("similarity").ge(np.float32(threshold)))
         removed.append(similar)
         rest = rest.select("id", "cluster").join(similar, on="id", how="anti", maintain_order="left")
     table = pl.concat(removed) if removed else pl.DataFrame(schema=KEPT_BY)
