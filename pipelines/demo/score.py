@@ -23,7 +23,7 @@ from corpus.ledger import Ledger
 PLACE = ["source", "file", "position"]
 NEVER_REAL = ("SSN", "CREDIT_CARD", "RECORD_NUMBER")
 _DUPLICATE_KINDS = {"exact duplicate": "exact", "near-duplicate": "near"}
-_SCHEMA = {"kind": pl.String, "planted": pl.Int64, "found": pl.Int64, "false_alarms": pl.Int64}
+_SCHEMA = pl.Schema({"kind": pl.String, "planted": pl.Int64, "found": pl.Int64, "false_alarms": pl.Int64})
 
 
 def score_planted(truth: Path, workspace: Path) -> pl.DataFrame:
@@ -40,7 +40,7 @@ def score_planted(truth: Path, workspace: Path) -> pl.DataFrame:
     table = scores.with_columns(
         pl.col("kind").replace_strict(alarms, default=None, return_dtype=pl.Int64).alias("false_alarms")
     ).sort("kind")
-    table = table.cast(_SCHEMA).select(_SCHEMA)  # type: ignore[arg-type]
+    table = table.cast(_SCHEMA).select(_SCHEMA.names())
     write_parquet(workspace / "planted.parquet", table.to_arrow())
     return table
 
