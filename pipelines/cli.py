@@ -151,6 +151,18 @@ def demo(
     run_demo(workspace, fast=fast)
 
 
+@app.command("generate")
+def generate(
+    model: Annotated[Path, typer.Argument(help="A model folder, such as runs/main/model.")],
+    prompt: Annotated[str, typer.Option(help="The text to go on from.")],
+    tokens: Annotated[int, typer.Option(help="Tokens to add at the most.")] = 60,
+) -> None:
+    """Continue a prompt with a trained model, greedily."""
+    from trainer.generate import continuation
+
+    _print(continuation(model, prompt, tokens))
+
+
 @app.command("setup-check")
 def setup_check() -> None:
     """What of the toolkit's needs is installed, and what to do about the rest."""

@@ -74,10 +74,10 @@ def corpus_summary(manifest: Manifest) -> RenderableType:
 
 def plan_table(plan: "MixturePlan") -> RenderableType:
     """Asked and realised tokens, epochs and the discount of repetition by source."""
-    return _framed(plan.table(), f"Mixture, {plan.steps:,} steps")
+    return framed(plan.table(), f"Mixture, {plan.steps:,} steps")
 
 
-def _framed(frame: "pl.DataFrame", title: str) -> RenderableType:
+def framed(frame: "pl.DataFrame", title: str) -> RenderableType:
     table = Table(title=title, title_justify="left")
     for column in frame.columns:
         table.add_column(column.replace("_", " "), justify="right" if frame[column].dtype.is_numeric() else "left")
@@ -100,7 +100,7 @@ def step_table(recipe: Recipe, step: int) -> RenderableType:
     plan = MixturePlan.load(plan_folder(recipe))
     if not 0 <= step < plan.steps:
         raise ConfigError("no such step", where=f"--step {step}", found=f"steps 0 to {plan.steps - 1} in the plan")
-    return _framed(plan.show(step, training_stores(recipe)), f"Step {step} of {plan.steps}")
+    return framed(plan.show(step, training_stores(recipe)), f"Step {step} of {plan.steps}")
 
 
 def where_table(recipe: Recipe, document: str) -> RenderableType:

@@ -113,13 +113,14 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
     """The plan → checkpoints and a model in `runs/<run>/`."""
     from mixing.loader import Loader
     from mixing.plan import MixturePlan
-    from trainer.loop import train
+    from trainer.loop import rank_and_world_size, train
 
     settings = recipe.need("train")
     domain = {name for name, source in recipe.need("mix").sources.items() if source.role == "domain"}
     with workspace(recipe) as lock, progress.stage(f"train {recipe.run}", "tokens", 1) as meter:
         plan = MixturePlan.load(plan_folder(recipe))
-        loader = Loader(plan, training_stores(recipe), **_world())
+        rank, world_size = rank_and_world_size()
+        loader = Loader(plan, training_stores(recipe), rank, world_size)
         evaluation = validation_stores(recipe)
         general = set(evaluation) - domain
         result = train(
@@ -157,11 +158,6 @@ def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     return folder / "report.html", audit.passed
 
 
-def _world() -> dict[str, int]:
-    """This process's place among those that `accelerate launch` started."""
-    return {"rank": int(os.environ.get("RANK", 0)), "world_size": int(os.environ.get("WORLD_SIZE", 1))}
-
-
 class _Reporter:
     """The trainer's progress on the meter."""
 
@@ -169,8 +165,11 @@ class _Reporter:
         self.meter = meter
 
     def __call__(self, state: Any) -> None:
-        losses = " ".join(f"{name} {loss:.3f}" for name, loss in state.losses.items())
-        note = f"{state.phase} {state.tokens_per_second:,.0f} tokens/s {losses}"
+        if state.phase == "train":
+            losses = " ".join(f"{name} {loss:.3f}" for name, loss in state.losses.items())
+            note = f"step {state.step:,} of {state.steps:,}, {state.tokens_per_second:,.0f} tokens/s, loss {losses}"
+        else:
+            note = f"{state.phase} {state.step:,} of {state.steps:,} tokens"
         if state.eta is not None:
             note += f", {state.eta:,.0f} s left"
         self.meter.note(state.step, state.steps, note)
