@@ -4,8 +4,11 @@ A document is normalised (lower case, digits as 0, punctuation apart), cut into 
 
     perplexity = 10^(− Σ log10 p / Σ (words + 1))
 
-with one end of sentence per line, as in cc_net (Wenzek et al. 2020). The normalisation is the model's: it is stored
-with a trained model and named in every fingerprint.
+with one end of sentence per line, as in cc_net (Wenzek et al. 2020). The normalisation is the model's and is named in
+every fingerprint.
+
+A model that is learned from the corpus it measures would find its own documents likely, nonsense included. So two
+models are learned, each from half of the documents, and a document is measured by the one that has not seen it.
 """
 
 import os
@@ -31,6 +34,7 @@ from corpus.settings import Settings
 from corpus.step import Step
 
 MODEL_FILE = "lm.binary"
+FOLDS = 2
 NORMALISATION = "lower-digits-punctuation/1"
 TOOLS_VARIABLE = "PROVENDER_KENLM_BIN"
 
@@ -38,6 +42,16 @@ TOOLS_VARIABLE = "PROVENDER_KENLM_BIN"
 # <unk> to the estimator.
 _DIGITS = r"[0-9]"
 _MARKS = r"([^\p{L}\p{N}\s])"
+
+
+def fold_of(document_id: str) -> int:
+    """The half of the corpus a document belongs to; ids are hashes, so their last digit is a fair coin."""
+    return int(document_id[-1], 16) % FOLDS
+
+
+def fold_file(fold: int) -> str:
+    """The model learned from the documents of one half."""
+    return f"lm-{fold}.binary"
 
 
 def normalised(text: pa.StringArray) -> Iterator[str]:
@@ -86,11 +100,12 @@ def find_kenlm_tools() -> tuple[Path, Path]:
     return found[0], found[1]
 
 
-def train_kenlm(lines: Iterable[str], folder: Path, settings: LmSettings, lmplz: Path, build_binary: Path) -> int:
-    """Estimate a model from normalised lines into `folder/lm.binary`; returns the number of lines.
+def train_kenlm(lines: Iterable[str], model: Path, settings: LmSettings, lmplz: Path, build_binary: Path) -> int:
+    """Estimate a model from normalised lines into the file `model`; returns the number of lines.
 
-    Raises DataError when there is too little text to estimate from. Disk: the text and its n-grams, in `folder`.
+    Raises DataError when there is too little text to estimate from. Disk: the text and its n-grams, beside `model`.
     """
+    folder = model.parent
     corpus, arpa = folder / "corpus.txt", folder / "lm.arpa"
     count = 0
     with open(corpus, "w", encoding="utf-8") as handle:
@@ -105,15 +120,13 @@ def train_kenlm(lines: Iterable[str], folder: Path, settings: LmSettings, lmplz:
     if made.returncode or not count:
         raise DataError(
             "no language model could be estimated",
-            where=folder.name,
+            where=model.name,
             found=f"{count} lines" if not count else _last_line(made.stderr),
             todo="let it learn from more documents: `lm.<name>.sources` and `share`",
         )
-    made = subprocess.run(
-        [build_binary, "trie", arpa, folder / MODEL_FILE], capture_output=True, text=True, check=False
-    )
+    made = subprocess.run([build_binary, "trie", arpa, model], capture_output=True, text=True, check=False)
     if made.returncode:
-        raise DataError("the language model could not be packed", where=folder, found=_last_line(made.stderr))
+        raise DataError("the language model could not be packed", where=model, found=_last_line(made.stderr))
     corpus.unlink()
     arpa.unlink()
     return count
@@ -128,21 +141,24 @@ def _last_line(output: str) -> str:
 class PerplexitySettings(Settings):
     """Measure the perplexity of each document under a model."""
 
-    model: str = Field(description="a folder with lm.binary, or a KenLM .binary or .arpa file")
+    model: str = Field(description="a folder of `lm:`, one with lm.binary, or a KenLM .binary or .arpa file")
 
-    def path(self) -> Path:
+    def paths(self) -> list[Path]:
+        """The model, or the two learned from the halves of the corpus. Raises ConfigError when there is none."""
         path = Path(self.model)
-        return path / MODEL_FILE if path.is_dir() else path
+        halves = [path / fold_file(fold) for fold in range(FOLDS)]
+        found = halves if halves[0].is_file() else [path / MODEL_FILE if path.is_dir() else path]
+        for file in found:
+            if not file.is_file():
+                raise ConfigError(
+                    "no such language model",
+                    where=file,
+                    todo="name a model under `lm:` or give the path of a KenLM file in `perplexity`",
+                )
+        return found
 
     def identity(self) -> dict[str, Any]:
-        path = self.path()
-        if not path.is_file():
-            raise ConfigError(
-                "no such language model",
-                where=path,
-                todo="name a model under `lm:` or give the path of a KenLM file in `perplexity`",
-            )
-        return {"model": content_hash(path), "normalisation": NORMALISATION}
+        return {"model": [content_hash(path) for path in self.paths()], "normalisation": NORMALISATION}
 
     def build(self) -> "Perplexity":
         return Perplexity(self)
@@ -159,11 +175,13 @@ class Perplexity(Step):
         self.settings = settings
 
     def process(self, batch: Batch) -> Batch:
-        model = _load(str(self.settings.path()))
+        models = [_load(str(path)) for path in self.settings.paths()]
+        ids = batch["id"].to_pylist()
         values = np.full(len(batch), np.nan, np.float32)
         tokens = np.zeros(len(batch), np.int32)
         for row, lines in enumerate(_normalised_documents(batch.text)):
             if lines:
+                model = models[0] if len(models) == 1 else models[1 - fold_of(ids[row])]
                 log10 = sum(model.score(line) for line in lines)
                 tokens[row] = sum(line.count(" ") + 2 for line in lines)
                 values[row] = 10.0 ** (-log10 / tokens[row])

@@ -21,11 +21,9 @@ from typing import Any, Protocol
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
 from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units
-from corpus.artifact import Manifest, RunLock, code_version, current, publish, read_parquet, write_parquet
-from corpus.artifact import scan_parquet as scan
+from corpus.artifact import Manifest, RunLock, code_version, current, publish, read_parquet, scan_parquet, write_parquet
 from corpus.collect import Card, collect_corpus
 from corpus.decide import UnitFiles, apply_rules, as_decisions, drop_duplicates, read_columns, split_documents
 from corpus.dedup.cluster import find_clusters
@@ -34,7 +32,15 @@ from corpus.dedup.signature import Signature
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units, unit_function
 from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
-from corpus.perplexity import PerplexitySettings, find_kenlm_tools, normalised, train_kenlm
+from corpus.perplexity import (
+    FOLDS,
+    PerplexitySettings,
+    find_kenlm_tools,
+    fold_file,
+    fold_of,
+    normalised,
+    train_kenlm,
+)
 from corpus.readers import make_reader
 from corpus.recipe import CorpusSettings, SourceSettings, TrainedLm
 from corpus.rules import Rule
@@ -142,13 +148,12 @@ class Preparation:
         return [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
 
     def _learn(self, name: str, lm: TrainedLm) -> Path:
-        """Train KenLM on a seeded share of the documents of the named sources that pass every other rule."""
+        """Two models, each from half of the documents of the named sources that pass every other rule."""
         folder = self.workspace / "lm" / name
         chosen = [source for source in self.settings.sources if source.name in lm.sources]
         function = {
             "kind": "corpus.lm",
             "settings": lm.identity(),
-            "seed": self.seed,
             "rules": {s.name: [rule.identity() for rule in self.settings.rules_of(s)] for s in chosen},
             "units": [
                 Manifest.read(unit.folder).fingerprint for source in chosen for unit in self.annotated[source.name]
@@ -161,23 +166,21 @@ class Preparation:
                 return folder
             lmplz, build_binary = find_kenlm_tools()
             with publish(folder, kind="corpus.lm", function=function, lock=self.lock) as draft:
-                lines = (line for source in chosen for line in self._learning_lines(source, lm))
-                train_kenlm(lines, draft.path, lm.kenlm, lmplz, build_binary)
+                for fold in range(FOLDS):
+                    lines = (line for source in chosen for line in self._learning_lines(source, fold))
+                    train_kenlm(lines, draft.path / fold_file(fold), lm.kenlm, lmplz, build_binary)
             meter.close(_said(Outcome(1, 0)))
         return folder
 
-    def _learning_lines(self, source: SourceSettings, lm: TrainedLm) -> Iterator[str]:
+    def _learning_lines(self, source: SourceSettings, fold: int) -> Iterator[str]:
         units = self.annotated[source.name]
         rules = [rule for rule in self._rules(source) if rule.step != "perplexity"]
         frame = apply_rules(read_columns([UnitFiles((unit.folder / DOCUMENTS,)) for unit in units], rules), rules)
         kept = set(frame.filter(pl.col("fate") == "kept")["id"])
-        bound = int(lm.share * 2**64)
         for unit in units:
-            for rows in scan(unit.folder / DOCUMENTS, ["id", "text"]):
-                ids = rows["id"].to_pylist()
-                lots = [xxhash.xxh3_64_intdigest(f"{self.seed}\0lm\0{key}".encode()) < bound for key in ids]
-                mask = pa.array([key in kept and lot for key, lot in zip(ids, lots, strict=True)])
-                yield from normalised(rows["text"].filter(mask))
+            for rows in scan_parquet(unit.folder / DOCUMENTS, ["id", "text"]):
+                learned = [key in kept and fold_of(key) == fold for key in rows["id"].to_pylist()]
+                yield from normalised(rows["text"].filter(pa.array(learned)))
 
     def _perplexity(self, models: dict[str, Path]) -> dict[str, list[Unit]]:
         """The perplexity columns of the sources that name a model; no units for the others."""

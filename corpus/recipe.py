@@ -54,10 +54,10 @@ class SourceSettings(Settings):
 
 
 class TrainedLm(Settings):
-    """A KenLM model made from documents of the corpus itself: those that pass every rule but perplexity."""
+    """KenLM learned from documents of the corpus itself: those that pass every rule but perplexity. Every document is
+    measured by a model that has not seen it."""
 
-    sources: tuple[str, ...]
-    share: float = Field(1.0, gt=0, le=1, description="share of these documents to learn from, by a seeded hash")
+    sources: tuple[str, ...] = Field(min_length=1)
     kenlm: LmSettings = LmSettings()
 
 

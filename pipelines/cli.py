@@ -197,12 +197,9 @@ def _outline(recipe: Any, part: str) -> None:
 
 
 def _print(renderable: Any) -> None:
-    from rich.console import Console
+    from pipelines.progress import table_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160  # tables in a file or a pipe are not cut to a screen
-    console.print(renderable, markup=False, soft_wrap=isinstance(renderable, str))
+    table_console().print(renderable, markup=False, soft_wrap=isinstance(renderable, str))
 
 
 def main() -> None:

@@ -12,6 +12,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 console = Console(file=sys.__stderr__, highlight=False)
 
 
+def table_console() -> Console:
+    """The console that tables are printed to; in a file or a pipe they are not cut to a screen."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)
+
+
 class Meter:
     """The progress of one stage. `update` may be called often, from another thread; a log gets a line every 15 s."""
 

@@ -141,7 +141,7 @@ def _plain(node: Any) -> Any:
 def _real_location(location: Sequence[str | int], values: Any) -> Location:
     """pydantic's location without the tags of unions, which name no key of the file."""
     real: list[str | int] = []
-    node = values
+    node: Any = values
     for index, part in enumerate(location):
         if (isinstance(node, Mapping) and part in node) or (
             isinstance(node, list) and isinstance(part, int) and part < len(node)

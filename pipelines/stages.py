@@ -140,8 +140,6 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
 
 def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     """Check everything, print the tables, write the report; its path, and whether every check passed."""
-    from rich.console import Console
-
     from pipelines.audit import ask
     from pipelines.report import render_text, write_report
 
@@ -150,9 +148,7 @@ def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
             audit = ask(recipe.folder)
             folder = write_report(recipe.folder, audit, lock)
             meter.close(f"{len(audit.checks)} checks")
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = 160
+        console = progress.table_console()
         for part in render_text(audit):
             console.print(part)
     return folder / "report.html", audit.passed

@@ -1,6 +1,7 @@
 """Continuing a prompt: to see what a model learned."""
 
 from pathlib import Path
+from typing import Any
 
 from corpus.errors import ConfigError
 
@@ -13,7 +14,7 @@ def continuation(model: Path, prompt: str, tokens: int) -> str:
     if not (model / "config.json").is_file():
         raise ConfigError("no model here", where=model, todo="give a folder such as <workspace>/runs/main/model")
     tokenizer = AutoTokenizer.from_pretrained(model)
-    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     inputs = tokenizer(prompt, return_tensors="pt")
     with torch.inference_mode():
         made = loaded.generate(

@@ -3,13 +3,12 @@
 import os
 from pathlib import Path
 
-from rich.console import Console
-
 from pipelines import progress
 from pipelines.audit.training_questions import forgetting
 from pipelines.demo.prepare import prepare
 from pipelines.demo.score import score_planted
 from pipelines.outline import corpus_summary, framed
+from pipelines.progress import table_console
 from pipelines.recipe import load_recipe
 from pipelines.stages import audit_workspace, compile_mixture, prepare_corpus, train_model
 
@@ -25,7 +24,7 @@ FAST = [
     "train.learning_rate=1e-3",
 ]
 FAST += ["train.evaluate_every=30", "train.checkpoint_every=30", "train.evaluation_tokens=8000"]
-FAST += ["corpus.unit_bytes=1000000", "corpus.sources.3.validation=0.1"]
+FAST += ["corpus.unit_bytes=1000000", "corpus.validation=0.15"]
 # As many steps without what guards the model: no replay in the mixture, no KL to the base.
 UNGUARDED = ["run=unguarded", "train.kl=null", "mix.replay_floor=0"]
 UNGUARDED += ["mix.sources={code: {role: domain}, docs: {role: domain}}"]
@@ -34,7 +33,7 @@ UNGUARDED += ["mix.sources={code: {role: domain}, docs: {role: domain}}"]
 def run_demo(workspace: Path, *, fast: bool) -> None:
     """Fetch, prepare, mix, train guarded and unguarded, audit; prints where the report and the model are."""
     os.environ["PROVENDER_DEMO_KEY"] = KEY
-    console = Console(highlight=False)
+    console = table_console()
     size = "fast" if fast else "demo"
     inputs = prepare(
         workspace / f"{size}-input", workspace / "cache", fast=fast, seed=SEED, progress=progress.console.print
