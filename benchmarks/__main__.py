@@ -25,8 +25,8 @@ def page(rows: list[Row]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`: rates of the same work in one process and one run, medians of interleaved repeats with",
-        f"their lowest and highest ({REPEATS} repeats, 3 where the peer is slow). Trust the ratios.",
+        "Written by `make bench`: rates of the same work in one process and one run, medians of interleaved repeats",
+        f"with their lowest and highest ({REPEATS} repeats, 3 where the peer is slow). Trust the ratios.",
         "",
         f"- {datetime.now(UTC):%Y-%m-%d}, {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "- " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),

@@ -57,7 +57,7 @@ def split_words(text: pa.StringArray) -> Words:
     return Words(data, documents, starts, ends, chars, flags, hashes, offsets)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _decode(data, at, stop):
     """(code point, bytes of it) at `at`; Arrow guarantees valid UTF-8."""
     first = data[at]
@@ -70,7 +70,7 @@ def _decode(data, at, stop):
     return np.int32(0x10000), 4
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _kind(code):
     """0 white space, 1 letter, 2 digit or underscore, 3 other."""
     if code < 0x80:
@@ -92,7 +92,7 @@ def _kind(code):
     return 1
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _token_end(data, at, stop):
     """(end, characters, flags) of the token that starts at `at`, where there is no white space."""
     code, size = _decode(data, at, stop)
@@ -157,7 +157,7 @@ def _fill(data, documents, offsets, starts, ends, chars, flags, hashes):
             at = end
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def hash_bytes(data, start, end):
     """64-bit FNV-1a with a final avalanche (splitmix64): for equality within one document, not for keys."""
     value = np.uint64(0xCBF29CE484222325)

@@ -96,17 +96,25 @@ train:
 """
 
 
-@pytest.fixture
-def write_recipe(tmp_path: Path, inputs: Path, tiny_model: Path):
-    """Write the small recipe with a workspace of its own; keywords replace its values."""
+@pytest.fixture(scope="session")
+def recipe_text(inputs: Path, tiny_model: Path):
+    """The small recipe for a workspace."""
 
-    def write(name: str = "w", workers: int = 1, **values: object) -> Path:
+    def text(workspace: Path, workers: int = 1) -> str:
+        tagged = ("PHONE", "RECORD_NUMBER", "EMAIL", "SSN", "CREDIT_CARD", "IP", "URL")
+        policy = "{" + ", ".join(f"{kind}: tag" for kind in tagged) + "}"
+        return RECIPE.format(workspace=workspace, workers=workers, inputs=inputs, model=tiny_model, policy=policy)
+
+    return text
+
+
+@pytest.fixture
+def write_recipe(tmp_path: Path, recipe_text):
+    """Write the small recipe with a workspace of its own beside it."""
+
+    def write(name: str = "w", workers: int = 1) -> Path:
         path = tmp_path / f"{name}.yaml"
-        fields = {"workspace": tmp_path / name, "workers": workers, "inputs": inputs, "model": tiny_model}
-        fields |= {
-            "policy": "{PHONE: tag, RECORD_NUMBER: tag, EMAIL: tag, SSN: tag, CREDIT_CARD: tag, IP: tag, URL: tag}"
-        }
-        path.write_text(RECIPE.format(**(fields | values)))
+        path.write_text(recipe_text(tmp_path / name, workers))
         return path
 
     return write

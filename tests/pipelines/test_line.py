@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,11 +36,12 @@ def digests(folder: Path, *patterns: str) -> dict[str, str]:
 ARTEFACTS = ("annotate/**/*", "decisions/*", "selected/**/*", "corpus/**/*", "tokens/**/*", "plans/**/*")
 
 
-@pytest.fixture
-def finished(write_recipe):
-    """A workspace with everything made by one worker."""
-    recipe = write_recipe()
-    for stage in ("corpus", "mix", "train"):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, recipe_text):
+    """A workspace with everything made by one worker; tests that change it take a copy."""
+    recipe = tmp_path_factory.mktemp("finished") / "w.yaml"
+    recipe.write_text(recipe_text(recipe.with_suffix("")))
+    for stage in ("corpus", "mix", "train", "audit"):
         provender(stage, recipe)
     return recipe, recipe.with_suffix("")
 
@@ -77,7 +79,6 @@ def test_every_record_is_accounted_for(finished, inputs):
 
 def test_what_was_removed_is_in_no_file_of_the_workspace(finished):
     _, workspace = finished
-    provender("audit", workspace.with_suffix(".yaml"))
     for path in workspace.rglob("*"):
         if path.is_file():
             assert b"736-5001" not in path.read_bytes(), path
@@ -178,10 +179,12 @@ def test_a_second_run_on_the_workspace_is_refused(write_recipe):
     assert f"process {os.getpid()}" in refused.stderr and "Traceback" not in refused.stderr
 
 
-def test_a_changed_threshold_decides_again_without_reading_raw_text(finished):
-    recipe, workspace = finished
+def test_a_changed_threshold_decides_again_without_reading_raw_text(finished, tmp_path):
+    recipe, original = finished
+    workspace = tmp_path / "copy"
+    shutil.copytree(original, workspace)
     before = digests(workspace, "annotate/**/*")
-    again = provender("corpus", recipe, "--set", "corpus.decide.0.min_words=150")
+    again = provender("corpus", recipe, "--set", f"workspace={workspace}", "--set", "corpus.decide.0.min_words=150")
     stages = {line.split()[0]: "unchanged" in line for line in again.stderr.splitlines() if line}
     assert stages["annotate"] and stages["duplicates"] and not stages["decide"] and not stages["select"]
     assert digests(workspace, "annotate/**/*") == before
