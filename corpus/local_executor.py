@@ -10,7 +10,6 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
-
 PR_SET_PDEATHSIG = 1
 
 
