@@ -84,10 +84,11 @@ def mixture(audit: Audit) -> Section | None:
 
 
 def _shares(own: pl.DataFrame, column: str, colours: dict[str, int]) -> list[Line]:
-    """The share of each source in the tokens of every block of steps. A block holds at least BLOCK sequences: quotas
-    of a single small batch are whole sequences and jump by design."""
+    """The share of each source in the tokens of every block of steps. A block holds at least BLOCK sequences, or an
+    eighth of a short run: quotas of a single small batch are whole sequences and jump by design."""
     steps = own["step"].n_unique()
     size = math.ceil(BLOCK * steps / max(int(own["realised_sequences"].sum()), 1))
+    size = min(size, max(1, steps // 8))
     blocks = own.with_columns(((pl.col("step") - 1) // size).alias("block"))
     last = dict(blocks.group_by("block").agg(pl.col("step").max()).sort("block").iter_rows())
     whole = dict(blocks.group_by("block").agg(pl.col(column).sum()).iter_rows())
