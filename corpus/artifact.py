@@ -282,6 +282,20 @@ def scan_parquet(path: Path, columns: list[str] | None = None, rows: int = 1024)
         raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None
 
 
+_HELD: set[int] = set()  # descriptors of the locks this process holds
+
+
+def _forget_locks() -> None:
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+
+
+# A forked helper (such as the manager of datatrove's pool) shares the parent's lock by its descriptor and would go on
+# holding it after the parent was killed.
+os.register_at_fork(after_in_child=_forget_locks)
+
+
 class RunLock:
     """One run per workspace: an advisory lock the kernel frees when its holder dies, and a token naming the holder.
 
@@ -307,6 +321,7 @@ class RunLock:
                 todo="wait for it, stop it, or choose another folder with --set workspace=…",
             ) from None
         self._descriptor = descriptor
+        _HELD.add(descriptor)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, canonical_json({"token": self.token, "pid": os.getpid(), "host": socket.gethostname()}))
         return self
@@ -314,6 +329,7 @@ class RunLock:
     def __exit__(self, *_: object) -> None:
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
+            _HELD.discard(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
 

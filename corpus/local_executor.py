@@ -1,11 +1,25 @@
 """datatrove's local executor, quiet: its log goes to the files of the logging folder, not to the user's terminal."""
 
 import contextlib
+import ctypes
 import os
+import signal
+import sys
 
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
+
+PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+# The manager of datatrove's pool is a fork of this process that nobody tells when this process is killed.
+os.register_at_fork(after_in_child=_die_with_parent)
 
 
 class QuietLocalExecutor(LocalPipelineExecutor):

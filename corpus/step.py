@@ -5,7 +5,8 @@ any of its executors. Measuring steps add columns and drop nothing; editing step
 Any stock datatrove block can stand between them through `Stock`, which turns the readable rows into datatrove
 documents and back, one batch at a time: a document the block swallows is a drop with the block's name as reason.
 
-A custom step is a subclass of `Step` with a `process` method (see docs/custom-steps.md).
+A step of your own is a subclass of `Step` with a `process` method; a recipe names it by its import path, as it names
+stock blocks: `{kind: datatrove, block: my_package.my_steps.DropDrafts}`.
 """
 
 from abc import abstractmethod

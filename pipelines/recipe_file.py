@@ -143,9 +143,7 @@ def _real_location(location: Sequence[str | int], values: Any) -> Location:
     real: list[str | int] = []
     node: Any = values
     for index, part in enumerate(location):
-        if (isinstance(node, Mapping) and part in node) or (
-            isinstance(node, list) and isinstance(part, int) and part < len(node)
-        ):
+        if _has(node, part):
             node = node[part]
         elif index < len(location) - 1 or (
             isinstance(node, Mapping) and (part in (node.get("kind"), node.get("rule")))
@@ -153,6 +151,12 @@ def _real_location(location: Sequence[str | int], values: Any) -> Location:
             continue
         real.append(part)
     return tuple(real)
+
+
+def _has(node: Any, part: str | int) -> bool:
+    if isinstance(node, list):
+        return isinstance(part, int) and part < len(node)
+    return isinstance(node, Mapping) and part in node
 
 
 def _known_keys(model: Any, location: Location, values: Any) -> list[str]:

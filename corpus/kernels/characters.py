@@ -60,7 +60,7 @@ def class_table() -> np.ndarray:
     return table
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def decode(data, at):
     """(code point, its bytes) at `at`; Arrow guarantees whole and valid UTF-8."""
     first = data[at]
@@ -74,7 +74,7 @@ def decode(data, at):
     return high | np.int32((data[at + 2] & 0x3F) << 6 | (data[at + 3] & 0x3F)), 4
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def class_of(table, code):
     """The classes of a code point."""
     if code < 0x10000:

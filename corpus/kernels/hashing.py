@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def hash_bytes(data, start, end):
     """64-bit FNV-1a with a final avalanche (splitmix64), never 0: for equality within one document, not for keys."""
     value = np.uint64(0xCBF29CE484222325)

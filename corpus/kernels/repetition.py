@@ -111,10 +111,10 @@ def _ngrams(data, documents, offsets, chars, hashes, top, duplicate):
 
 @numba.njit(cache=True, nogil=True)
 def _longer(grams, hashes, n):
-    """Hashes of the n-grams from those of the (n - 1)-grams, in place; never 0."""
+    """Hashes of the n-grams from those of the (n - 1)-grams, in place; never 0. The order of the words counts."""
     count = max(len(hashes) - n + 1, 0)
     for index in range(count):
-        value = (grams[index] ^ (hashes[index + n - 1] + np.uint64(n))) * _MULTIPLIER
+        value = grams[index] * _MULTIPLIER ^ hashes[index + n - 1]
         value ^= value >> np.uint64(29)
         grams[index] = value | np.uint64(value == 0)
     return grams[:count]

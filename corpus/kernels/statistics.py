@@ -105,6 +105,6 @@ def _lines(data, begin, stop):
     return max(lines, 1), bullets, endings
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _is_ellipsis(data, start, end):
     return end - start >= 3 and data[start] == 0xE2 and data[start + 1] == 0x80 and data[start + 2] == 0xA6

@@ -9,8 +9,8 @@ vocabulary. White space cuts a text into chunks; of a chunk
     signs between letters cut             well-known → well - known, and/or → and / or; 3.14 and 1,000 stay whole
     units are cut from numbers            5mg → 5 mg
 
-spaCy's list of some hundred further exceptions ("cannot", "dont", emoticons, abbreviated states) is left out: on English
-prose, notes and code one token in a thousand differs. About 50 MB/s.
+spaCy's list of some hundred further exceptions ("cannot", "dont", emoticons, abbreviated states) is left out: one token
+in a thousand of English prose, notes and code differs. About 50 MB/s.
 """
 
 from dataclasses import dataclass

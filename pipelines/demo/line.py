@@ -11,6 +11,7 @@ from pipelines.outline import corpus_summary, framed
 from pipelines.progress import table_console
 from pipelines.recipe import load_recipe
 from pipelines.stages import audit_workspace, compile_mixture, prepare_corpus, train_model
+from trainer.model import quiet
 
 SEED = 17
 # The demo's identities are made up, so its key may be known; a corpus of real people needs a secret one.
@@ -35,9 +36,10 @@ def run_demo(workspace: Path, *, fast: bool) -> None:
     os.environ["PROVENDER_DEMO_KEY"] = KEY
     console = table_console()
     size = "fast" if fast else "demo"
-    inputs = prepare(
-        workspace / f"{size}-input", workspace / "cache", fast=fast, seed=SEED, progress=progress.console.print
-    )
+    with quiet():
+        inputs = prepare(
+            workspace / f"{size}-input", workspace / "cache", fast=fast, seed=SEED, progress=progress.console.print
+        )
     overrides = [f"workspace={workspace / size}", f"tokenizer.path={inputs.model}", f"train.model={inputs.model}"]
     overrides += [f"corpus.sources.{i}.reader.path={path}" for i, path in enumerate(inputs.paths.values())]
     overrides += FAST if fast else []

@@ -1,6 +1,7 @@
 """Found of planted: what the line made of every fault whose truth is known.
 
-    duplicates          the pair is in one cluster, and one of it was dropped as the kind that was planted
+    duplicates          the pair was measured to be one cluster, and not both of it stayed (an edit that broke a file's
+                        syntax lets the code rule drop it first)
     foreign language    dropped by the step "language"
     identity            the value stands in no text that was published, kept or dropped, and something was removed
     mojibake            the broken words can be read again, and their broken forms are gone
@@ -22,7 +23,7 @@ from corpus.ledger import Ledger
 
 PLACE = ["source", "file", "position"]
 NEVER_REAL = ("SSN", "CREDIT_CARD", "RECORD_NUMBER")
-_DUPLICATE_KINDS = {"exact duplicate": "exact", "near-duplicate": "near"}
+_DUPLICATES = {"exact duplicate", "near-duplicate"}
 _SCHEMA = pl.Schema({"kind": pl.String, "planted": pl.Int64, "found": pl.Int64, "false_alarms": pl.Int64})
 
 
@@ -47,12 +48,12 @@ def score_planted(truth: Path, workspace: Path) -> pl.DataFrame:
 
 def judge(planted: pl.DataFrame, ledger: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     """(kind, found) of every planted fault. `texts` has id and text, a row for each published text of a document."""
-    fates = ledger.select(*PLACE, "id", "fate", "step", "cluster", "duplicate_kind", "pii")
+    fates = ledger.select(*PLACE, "id", "fate", "step", "cluster", "pii")
     partners = fates.select(
         "source",
         pl.col("file").alias("partner_file"),
         pl.col("position").alias("partner_position"),
-        *(pl.col(name).alias(f"partner_{name}") for name in ("step", "cluster", "duplicate_kind")),
+        *(pl.col(name).alias(f"partner_{name}") for name in ("fate", "cluster")),
     )
     published = texts.group_by("id").agg(pl.col("text").str.join("\n"))
     rows = (
@@ -69,10 +70,9 @@ def judge(planted: pl.DataFrame, ledger: pl.DataFrame, texts: pl.DataFrame) -> p
 
 def _was_found(row: dict) -> bool:
     kind = row["kind"]
-    if kind in _DUPLICATE_KINDS:
+    if kind in _DUPLICATES:
         together = row["cluster"] is not None and row["cluster"] == row["partner_cluster"]
-        dropped = [row[f"{side}duplicate_kind"] for side in ("", "partner_") if row[f"{side}step"] == "duplicates"]
-        return together and _DUPLICATE_KINDS[kind] in dropped
+        return together and {row["fate"], row["partner_fate"]} != {"kept"}
     if kind == "foreign language":
         return row["step"] == "language"
     if kind == "identity":

@@ -98,6 +98,28 @@ def test_a_second_run_on_a_folder_is_refused_and_told_who_holds_it(tmp_path):
         pass
 
 
+def test_a_forked_helper_does_not_hold_the_lock_of_its_dead_parent(tmp_path):
+    code = (
+        "import os, time, pathlib; from corpus.artifact import RunLock\n"
+        f"with RunLock(pathlib.Path({str(tmp_path)!r})):\n"
+        "    helper = os.fork()\n"
+        "    if helper: print(helper, flush=True)\n"
+        "    time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    helper = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    os.kill(helper, 0)  # it lives
+    try:
+        with RunLock(tmp_path):
+            pass
+    finally:
+        os.kill(helper, signal.SIGKILL)
+
+
 def test_a_dead_holder_frees_the_lock_and_its_worker_may_not_publish(tmp_path):
     code = (
         "import sys, time, pathlib; from corpus.artifact import RunLock\n"
