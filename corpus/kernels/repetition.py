@@ -6,7 +6,9 @@ Elements are compared by 64-bit hashes; n-grams by a polynomial hash over the ha
 import numba
 import numpy as np
 
-from corpus.kernels.words import Words, hash_bytes
+from corpus.kernels.characters import characters_in
+from corpus.kernels.hashing import add, hash_bytes, slot_of, slots_for
+from corpus.kernels.words import Words
 
 TOP_NGRAMS = (2, 3, 4)
 DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)
@@ -30,43 +32,12 @@ def ngram_measures(words: Words) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _characters(data, begin, stop):
-    count = 0
-    for at in range(begin, stop):
-        count += (data[at] & 0xC0) != 0x80
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
-def _add(table, value):
-    """Put a value into an open-addressing set (0 stands for an empty slot); True if it was there."""
-    mask = len(table) - 1
-    if value == 0:
-        value = np.uint64(1)
-    slot = np.int64(value & np.uint64(mask))
-    while table[slot] != 0:
-        if table[slot] == value:
-            return True
-        slot = (slot + 1) & mask
-    table[slot] = value
-    return False
-
-
-@numba.njit(cache=True, nogil=True)
-def _table(entries):
-    size = 16
-    while size < 2 * entries:
-        size *= 2
-    return np.zeros(size, np.uint64)
-
-
-@numba.njit(cache=True, nogil=True)
 def _duplicates(data, begin, stop, breaks):
     """(duplicate elements, their characters, elements) where at least `breaks` line breaks separate elements."""
     separators = 1
     for at in range(begin, stop):
         separators += data[at] == 10
-    table = _table(separators)
+    table = np.zeros(slots_for(separators), np.uint64)
     repeated = repeated_chars = elements = 0
     at = begin
     while True:
@@ -84,9 +55,9 @@ def _duplicates(data, begin, stop, breaks):
             else:
                 end += 1
         elements += 1
-        if _add(table, hash_bytes(data, at, end)):
+        if add(table, hash_bytes(data, at, end)):
             repeated += 1
-            repeated_chars += _characters(data, at, end)
+            repeated_chars += characters_in(data, at, end)
         if end >= stop:
             return repeated, repeated_chars, elements
         at = after
@@ -97,7 +68,7 @@ def _elements(data, documents):
     out = np.zeros((len(documents) - 1, 4), np.float64)
     for document in range(len(out)):
         begin, stop = documents[document], documents[document + 1]
-        characters = _characters(data, begin, stop)
+        characters = characters_in(data, begin, stop)
         if characters == 0:
             continue
         repeated, chars, elements = _duplicates(data, begin, stop, 1)
@@ -113,64 +84,68 @@ def _elements(data, documents):
 
 
 @numba.njit(cache=True, nogil=True)
-def _ngram_hashes(hashes, first, last, n):
-    out = np.empty(max(last - first - n + 1, 0), np.uint64)
-    for index in range(len(out)):
-        value = np.uint64(n)
-        for token in range(first + index, first + index + n):
-            value = (value ^ hashes[token]) * _MULTIPLIER
-            value ^= value >> np.uint64(29)
-        out[index] = value
+def _ngrams(data, documents, offsets, chars, hashes, top, duplicate):
+    out = np.zeros((len(documents) - 1, len(top) + len(duplicate)), np.float64)
+    for document in range(len(out)):
+        characters = characters_in(data, documents[document], documents[document + 1])
+        first, last = offsets[document], offsets[document + 1]
+        table = np.empty(slots_for(last - first), np.uint64)
+        grams = hashes[first:last].copy()
+        lengths = chars[first:last]
+        repeats = True
+        for n in range(2, duplicate[-1] + 1):
+            grams = _longer(grams, hashes[first:last], n)
+            if len(grams) == 0:
+                break
+            for column in range(len(top)):
+                if top[column] == n:
+                    out[document, column] = _top(grams, lengths, n, table) / characters
+            for column in range(len(duplicate)):
+                # A repeated n-gram begins with a repeated (n - 1)-gram.
+                if duplicate[column] == n and repeats:
+                    repeated = _repeated(grams, lengths, n, table)
+                    repeats = repeated > 0
+                    out[document, len(top) + column] = repeated / characters
     return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _top(grams, chars, first, n):
-    """Characters of the most frequent n-gram (words joined by one space) times its count; ties to the first seen."""
-    order = np.argsort(grams, kind="mergesort")
-    best_count, best_first = 0, 0
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and grams[order[end]] == grams[order[start]]:
-            end += 1
-        if end - start > best_count or (end - start == best_count and order[start] < best_first):
-            best_count, best_first = end - start, order[start]
-        start = end
-    length = n - 1
-    for token in range(first + best_first, first + best_first + n):
-        length += chars[token]
-    return length * best_count
+def _longer(grams, hashes, n):
+    """Hashes of the n-grams from those of the (n - 1)-grams, in place; never 0. The order of the words counts."""
+    count = max(len(hashes) - n + 1, 0)
+    for index in range(count):
+        value = grams[index] * _MULTIPLIER ^ hashes[index + n - 1]
+        value ^= value >> np.uint64(29)
+        grams[index] = value | np.uint64(value == 0)
+    return grams[:count]
 
 
 @numba.njit(cache=True, nogil=True)
-def _repeated(grams, chars, first, n):
+def _top(grams, chars, n, table):
+    """Characters of the most frequent n-gram (words joined by one space) times its count; ties to the first seen."""
+    table[:] = 0
+    counts = np.zeros(len(table), np.int32)
+    most = 0
+    for gram in grams:
+        slot = slot_of(table, gram)
+        table[slot] = gram
+        counts[slot] += 1
+        most = max(most, counts[slot])
+    first = 0
+    while counts[slot_of(table, grams[first])] < most:
+        first += 1
+    return most * (chars[first : first + n].sum() + n - 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _repeated(grams, chars, n, table):
     """Characters of the words in n-grams that occurred before, counted without overlap from the left."""
-    table = _table(len(grams))
+    table[:] = 0
     repeated, index = 0, 0
     while index < len(grams):
-        if _add(table, grams[index]):
-            for token in range(first + index, first + index + n):
-                repeated += chars[token]
+        if add(table, grams[index]):
+            repeated += chars[index : index + n].sum()
             index += n
         else:
             index += 1
     return repeated
-
-
-@numba.njit(cache=True, nogil=True)
-def _ngrams(data, documents, offsets, chars, hashes, top, duplicate):
-    out = np.zeros((len(documents) - 1, len(top) + len(duplicate)), np.float64)
-    for document in range(len(out)):
-        characters = _characters(data, documents[document], documents[document + 1])
-        first, last = offsets[document], offsets[document + 1]
-        if characters == 0:
-            continue
-        for column in range(len(top)):
-            grams = _ngram_hashes(hashes, first, last, top[column])
-            if len(grams):
-                out[document, column] = _top(grams, chars, first, top[column]) / characters
-        for column in range(len(duplicate)):
-            grams = _ngram_hashes(hashes, first, last, duplicate[column])
-            out[document, len(top) + column] = _repeated(grams, chars, first, duplicate[column]) / characters
-    return out

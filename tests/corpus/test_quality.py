@@ -3,14 +3,12 @@
 from collections import Counter
 
 import polars as pl
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.decide import apply_rules
 from corpus.document import Batch, Document
-from corpus.kernels.words import split_words
 from corpus.quality import (
     CodeQualityRule,
     CodeQualitySettings,
@@ -21,11 +19,6 @@ from corpus.quality import (
 )
 
 
-def tokens(text: str) -> list[str]:
-    words = split_words(pa.array([text]))
-    return [bytes(words.data[a:b]).decode() for a, b in zip(words.starts, words.ends, strict=True)]
-
-
 def batch_of(*texts: str, file: str = "a.txt") -> Batch:
     return Batch.of([Document("s", file, i, text, len(text.encode())) for i, text in enumerate(texts)])
 
@@ -34,38 +27,6 @@ def quality(text: str) -> dict[str, float]:
     batch = QualitySettings(kind="quality").build().process(batch_of(text))
     names = [name for name in batch.data.schema.names if name.startswith("quality.")]
     return {name.removeprefix("quality."): batch[name][0].as_py() for name in names}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", []),
-        ("  \n\t ", []),
-        ("one two", ["one", "two"]),
-        ("don't 'quote'", ["don't", "'", "quote", "'"]),
-        ("well-known...", ["well", "-", "known", "..."]),
-        ("a,b;;c", ["a", ",", "b", ";;", "c"]),
-        ("snake_case 3.14", ["snake_case", "3", ".", "14"]),
-        ("naïve Ärzte—straße", ["naïve", "Ärzte", "—", "straße"]),
-        ("end…", ["end", "…"]),
-        ("привет, мир!", ["привет", ",", "мир", "!"]),
-    ],
-)
-def test_words_are_runs_of_word_characters_or_of_one_sign(text, expected):
-    assert tokens(text) == expected
-
-
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=8))
-def test_splitting_a_batch_is_splitting_each_document_and_loses_no_character(values):
-    array = pa.array(["padding", *values], pa.string())[1:]  # a slice: its buffers start elsewhere
-    words = split_words(array)
-    for index, value in enumerate(values):
-        own = slice(words.offsets[index], words.offsets[index + 1])
-        pieces = [bytes(words.data[a:b]).decode() for a, b in zip(words.starts[own], words.ends[own], strict=True)]
-        assert pieces == tokens(value)
-        if value.isascii():
-            assert "".join(pieces) == "".join(value.split())
-        assert words.chars[own].tolist() == [len(piece) for piece in pieces]
 
 
 def test_statistics_of_a_small_document():
