@@ -167,6 +167,15 @@ class Batch:
         return np.flatnonzero(np.asarray(off) & self.readable)
 
 
+def utf8_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+    """(bytes uint8, offsets int64[rows + 1]) of a string array without nulls, slices included: what compiled loops
+    read. Nothing is copied but the offsets."""
+    _, offsets, data = text.buffers()
+    width = np.int64 if pa.types.is_large_string(text.type) else np.int32
+    bounds = np.frombuffer(offsets, width)[text.offset : text.offset + len(text) + 1] if len(text) else np.zeros(1)
+    return np.frombuffer(data or b"", np.uint8), bounds.astype(np.int64)
+
+
 def _byte_length(text: pa.StringArray) -> pa.Array:
     return pc.cast(pc.binary_length(text), pa.int64())
 

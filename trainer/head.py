@@ -12,14 +12,13 @@ dlogits = p (log p − log q − KL), with p the model's and q the reference's d
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mixing.batch import IGNORE
-
-Direction = Literal["forward", "reverse"]
+from trainer.settings import Direction
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from corpus.artifact import Manifest
 from corpus.settings import Settings
-from trainer.head import Direction
+
+Direction = Literal["forward", "reverse"]  # forward: KL(base‖model); reverse: KL(model‖base)
 
 
 class KlSettings(Settings):

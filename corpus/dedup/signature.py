@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import xxhash
 from pydantic import Field
 
-from corpus.document import Batch
+from corpus.document import Batch, utf8_buffers
 from corpus.settings import Settings
 from corpus.step import Step
 
@@ -41,15 +41,6 @@ class SignatureSettings(Settings):
 def s_curve(bands: int, rows: int, similarity: float | np.ndarray) -> float | np.ndarray:
     """Probability that two documents of this Jaccard similarity share a band: 1 - (1 - s^rows)^bands."""
     return 1 - (1 - similarity**rows) ** bands
-
-
-def utf8_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """(bytes uint8, offsets int64[rows + 1]) of a string array without nulls, slices included; nothing is copied but
-    the offsets."""
-    _, offsets, data = text.buffers()
-    width = np.int64 if pa.types.is_large_string(text.type) else np.int32
-    bounds = np.frombuffer(offsets, width)[text.offset : text.offset + len(text) + 1] if len(text) else np.zeros(1)
-    return np.frombuffer(data or b"", np.uint8), bounds.astype(np.int64)
 
 
 def lowered(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:

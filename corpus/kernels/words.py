@@ -19,7 +19,7 @@ import numba
 import numpy as np
 import pyarrow as pa
 
-from corpus.document import Batch
+from corpus.document import Batch, utf8_buffers
 from corpus.kernels.characters import (
     AFFIX,
     ALPHANUMERIC,
@@ -76,13 +76,6 @@ class Words:
 def words_of(batch: Batch) -> Words:
     """The words of a batch, split at most once however many steps ask."""
     return batch.memo("words", lambda asked: split_words(asked.text))
-
-
-def utf8_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """(bytes uint8, offsets int64[documents + 1]) of an array, sliced or not, without copying the bytes."""
-    _, offsets, data = text.buffers()
-    starts = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1].astype(np.int64)
-    return np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8), starts
 
 
 def split_words(text: pa.StringArray) -> Words:
