@@ -1,9 +1,11 @@
 import math
 
 import kenlm
+import polars as pl
 import pyarrow as pa
 import pytest
 
+from corpus.decide import apply_rules
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError, DataError
 from corpus.perplexity import (
@@ -108,3 +110,26 @@ def test_a_missing_or_broken_model_is_a_config_error(tmp_path):
 def test_a_rule_without_a_bound_is_refused():
     with pytest.raises(ValueError, match="state max, min or max_percentile"):
         PerplexityRule(rule="perplexity")
+
+
+def test_bounds_are_absolute_or_by_percentile_of_the_source():
+    frame = pl.DataFrame(
+        {
+            "step": pl.Series([None] * 6, dtype=pl.String),
+            "reason": pl.Series([None] * 6, dtype=pl.String),
+            "perplexity.value": pl.Series([100.0, 200.0, 300.0, 400.0, 500.0, None], dtype=pl.Float32),
+        }
+    )
+
+    def decided(**bounds: float) -> tuple[list[str | None], list[str | None]]:
+        result = apply_rules(frame, PerplexityRule(rule="perplexity", **bounds).rules())
+        return result["reason"].to_list(), result["detail"].to_list()
+
+    reasons, details = decided(min=150, max=400)
+    assert reasons == ["low perplexity", None, None, None, "high perplexity", None]
+    assert (details[0], details[4]) == ("100 < 150", "500 > 400")
+    # Of five values the 0.6 percentile, linear between neighbours, is 100 + 0.6 × 400 = 340.
+    reasons, details = decided(max_percentile=0.6)
+    assert reasons == [None, None, None, "perplexity percentile", "perplexity percentile", None]
+    assert details[3] == "400 > 340 (percentile 0.6)"
+    assert decided(max_percentile=1.0)[0] == [None] * 6
