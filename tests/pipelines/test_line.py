@@ -169,6 +169,26 @@ def test_a_killed_training_ends_as_the_undisturbed_one(finished, write_recipe):
 
 
 @pytest.mark.faults
+def test_a_stopped_training_saves_says_how_to_go_on_and_exits_well(finished, tmp_path):
+    recipe, original = finished
+    workspace = tmp_path / "copy"
+    shutil.copytree(original, workspace)
+    words = [str(recipe), "--set", f"workspace={workspace}", "--set", "run=long", "--set", "mix.steps=300"]
+    provender("mix", *words)
+    command = [sys.executable, "-m", "pipelines", "train", *words]
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    metrics = workspace / "runs/long/metrics.jsonl"
+    while not (metrics.exists() and '"event":"step"' in metrics.read_text().replace(" ", "")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "to go on: provender train" in output and "run=long" in output
+    assert list(workspace.glob("runs/long/step-*/manifest.json"))
+
+
+@pytest.mark.faults
 def test_a_second_run_on_the_workspace_is_refused(write_recipe):
     from corpus.artifact import RunLock
 
