@@ -36,8 +36,8 @@ test: setup ## run all tests (browser tests are skipped without chromium)
 	@$(PYTHON) -m pytest -q
 
 check: setup ## formatting, lint, types, import rules, and that README and --help tell the truth
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --no-cache --check .
+	@$(VENV)/bin/ruff check --no-cache .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(PYTHON) -m pytest -q tests/pipelines/test_readme.py tests/pipelines/test_help.py

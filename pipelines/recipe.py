@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from corpus.tokenize import TokenizerSettings
-from mixing.budget import MixSettings
 from pydantic import Field, model_validator
-from trainer.settings import TrainSettings
 
 from corpus.artifact import canonical_json
 from corpus.engine import LocalSettings
 from corpus.errors import ConfigError
 from corpus.recipe import CorpusSettings, Name
 from corpus.settings import Settings
+from corpus.tokenize import TokenizerSettings
+from mixing.budget import MixSettings
 from pipelines.recipe_file import RecipeFile
+from trainer.settings import TrainSettings
 
 RECIPES = Path(__file__).parent / "recipes"
 
