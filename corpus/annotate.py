@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from corpus.artifact import RunLock, code_version, publish, write_parquet
 from corpus.document import BASE, EDIT, Batch, Document, batches
-from corpus.engine import Heartbeat, Unit, unit_function
+from corpus.engine import Heartbeat, Unit
 from corpus.errors import ArtifactError
 from corpus.readers import InputFile, Reader, Tally
 from corpus.step import Step
@@ -66,11 +65,11 @@ def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
     return [
         Unit(
             folder=root / line.name / f"{index:05d}",
-            function=unit_function(
-                "corpus.annotated",
-                inputs=[[file.path, _input_hash(line.reader, file)] for file in group],
+            function={
+                "kind": "corpus.annotated",
+                "inputs": [[file.path, _input_hash(line.reader, file)] for file in group],
                 **common,
-            ),
+            },
             weight=sum(file.bytes for file in group),
             work=(line.name, tuple(group)),
         )
@@ -105,7 +104,7 @@ class ReadUnit(PipelineStep):
         source, files = self.units[rank].work
         reader = self.lines[source].reader
         self.counts.tally = Tally()
-        done, last = 0, monotonic()
+        done = 0
 
         def documents() -> Iterator[Document]:
             for file in files:
@@ -114,10 +113,7 @@ class ReadUnit(PipelineStep):
         for batch in batches(documents()):
             yield batch
             done += pc.sum(batch["bytes_in"]).as_py() or 0
-            if monotonic() - last > 0.5:
-                self.heartbeat.beat(rank, min(done, self.units[rank].weight))
-                last = monotonic()
-        self.heartbeat.beat(rank, self.units[rank].weight)
+            self.heartbeat.beat(rank, min(done, self.units[rank].weight))
 
 
 class SourceSteps(PipelineStep):

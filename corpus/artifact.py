@@ -243,8 +243,13 @@ def write_atomic(path: Path, data: bytes) -> None:
     fsync(path.parent)
 
 
+def open_parquet(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of parquet as every artefact has it: page checksums, zstd, an explicit schema."""
+    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
+
+
 def write_parquet(path: Path, batches: pa.Table | Iterable[pa.RecordBatch], schema: pa.Schema | None = None) -> int:
-    """Write parquet with page checksums and zstd; returns the rows. Raises pa.ArrowInvalid when a batch has another
+    """Write parquet (see `open_parquet`); returns the rows. Raises pa.ArrowInvalid when a batch has another
     schema. Row groups are those of the batches given, so equal batches give equal bytes."""
     if isinstance(batches, pa.Table):
         schema = schema or batches.schema
@@ -252,7 +257,7 @@ def write_parquet(path: Path, batches: pa.Table | Iterable[pa.RecordBatch], sche
     if schema is None:
         raise ValueError("write_parquet needs the schema of a stream of batches")
     rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+    with open_parquet(path, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
             rows += batch.num_rows

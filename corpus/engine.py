@@ -10,18 +10,18 @@ unit by the pickled pipeline, shares no memory with the others and reports its p
 """
 
 import contextlib
-import json
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from corpus.artifact import RunLock, current, write_atomic
+from corpus.artifact import MANIFEST, current
 from corpus.settings import Settings
 
 # loguru prints the values of local variables in tracebacks, which would put document text into logs.
@@ -119,17 +119,25 @@ def _local(steps: list[Any], tasks: int, executor: LocalSettings, logging_dir: P
 class Heartbeat:
     """Bytes done by each running rank, through one small file per rank (any worker on any node can write one)."""
 
+    INTERVAL = 0.5  # seconds between two beats of a rank
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._last = 0.0
 
     def beat(self, rank: int, done: int) -> None:
-        write_atomic(self.folder / f"{rank:05d}", json.dumps(done).encode())
+        """Say that `done` bytes of this rank's unit are done; cheap to call after every batch. A reader may see half
+        a number, which `total` passes over: progress is worth no flush to the disk."""
+        if monotonic() - self._last >= self.INTERVAL:
+            self._last = monotonic()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / f"{rank:05d}").write_text(str(done))
 
     def total(self) -> int:
         total = 0
         for path in self.folder.glob("[0-9]*"):
             with contextlib.suppress(OSError, ValueError):
-                total += json.loads(path.read_bytes())
+                total += int(path.read_text())
         return total
 
 
@@ -139,7 +147,7 @@ def _watch(heartbeat: Heartbeat, todo: list[Unit], total: int, progress: Progres
 
     def poll() -> None:
         while not stop.wait(0.5):
-            units = sum((unit.folder / "manifest.json").exists() for unit in todo)
+            units = sum((unit.folder / MANIFEST).exists() for unit in todo)
             progress(min(heartbeat.total(), total), total, min(units, len(todo)), len(todo))
 
     watcher = threading.Thread(target=poll, daemon=True)
@@ -149,11 +157,3 @@ def _watch(heartbeat: Heartbeat, todo: list[Unit], total: int, progress: Progres
     finally:
         stop.set()
         watcher.join()
-
-
-def unit_function(kind: str, **parts: Any) -> dict[str, Any]:
-    """The description of a unit's function; `kind` names the stage, `parts` its inputs, settings and code."""
-    return {"kind": kind} | parts
-
-
-__all__ = ["ExecutorSettings", "Heartbeat", "Outcome", "Progress", "RunLock", "Unit", "run_units", "unit_function"]

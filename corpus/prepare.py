@@ -12,7 +12,7 @@
 Each stage is skipped when its fingerprint stands. Thresholds enter at `decide`: changing one re-reads no raw text.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -23,13 +23,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units
-from corpus.artifact import Manifest, RunLock, code_version, current, publish, read_parquet, scan_parquet, write_parquet
+from corpus.artifact import (
+    Draft,
+    Manifest,
+    RunLock,
+    code_version,
+    current,
+    publish,
+    read_parquet,
+    scan_parquet,
+    write_parquet,
+)
 from corpus.collect import Card, collect_corpus
 from corpus.decide import UnitFiles, apply_rules, as_decisions, drop_duplicates, read_columns, split_documents
-from corpus.dedup.cluster import find_clusters
+from corpus.dedup.cluster import DedupSettings, find_clusters
 from corpus.dedup.keep import choose_keepers, unit_measure
 from corpus.dedup.signature import Signature
-from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units, unit_function
+from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units
 from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
 from corpus.perplexity import (
@@ -108,7 +118,7 @@ class Preparation:
             for name, units in self.annotated.items()
         }
         stages = self._all(self.annotated) + self._all(perplexity)
-        decisions = self._decide(files, [Manifest.read(unit.folder).fingerprint for unit in stages])
+        decisions = self._decide(files, _fingerprints(stages))
         selected = self._select(files, decisions)
         with self.watch("corpus") as meter:
             manifest, outcome = collect_corpus(
@@ -142,42 +152,55 @@ class Preparation:
             )
             meter.close(_said(outcome))
 
-    def _rules(self, source: SourceSettings) -> list[Rule]:
-        """The rules of a source: those of its steps (a density of personal data), then those under `decide`."""
+    def _rules(self, source: SourceSettings, without: str | None = None) -> list[Rule]:
+        """The rules of a source: those of its steps (a density of personal data), then those under `decide`; but not
+        those of the step `without`."""
         stated = (*self.settings.steps_of(source), *self.settings.rules_of(source))
-        return [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
+        rules = [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
+        return [rule for rule in rules if rule.step != without]
+
+    def _rules_identity(self, sources: Sequence[SourceSettings], without: str | None = None) -> dict[str, list[str]]:
+        """What `_rules` gives for each source, as a fingerprint names it."""
+        return {source.name: [rule.identity() for rule in self._rules(source, without)] for source in sources}
+
+    def _publish(self, title: str, folder: Path, function: dict[str, Any], write: Callable[[Draft], None]) -> Path:
+        """Publish a stage that is one artefact, unless its function stands; `function["kind"]` is the artefact's."""
+        with self.watch(title) as meter:
+            missing = current(folder, function) is None
+            if missing:
+                with publish(folder, kind=function["kind"], function=function, lock=self.lock) as draft:
+                    write(draft)
+            meter.close(_said(Outcome(ran=int(missing), skipped=int(not missing))))
+        return folder
 
     def _learn(self, name: str, lm: TrainedLm) -> Path:
         """Two models, each from half of the documents of the named sources that pass every other rule."""
-        folder = self.workspace / "lm" / name
         chosen = [source for source in self.settings.sources if source.name in lm.sources]
         function = {
             "kind": "corpus.lm",
             "settings": lm.identity(),
-            "rules": {s.name: [rule.identity() for rule in self.settings.rules_of(s)] for s in chosen},
-            "units": [
-                Manifest.read(unit.folder).fingerprint for source in chosen for unit in self.annotated[source.name]
-            ],
+            "rules": self._rules_identity(chosen, without="perplexity"),
+            "units": _fingerprints([unit for source in chosen for unit in self.annotated[source.name]]),
             "code": code_version("corpus"),
         }
-        with self.watch(f"lm {name}") as meter:
-            if current(folder, function) is not None:
-                meter.close(_said(Outcome(0, 1)))
-                return folder
-            lmplz, build_binary = find_kenlm_tools()
-            with publish(folder, kind="corpus.lm", function=function, lock=self.lock) as draft:
-                for fold in range(FOLDS):
-                    lines = (line for source in chosen for line in self._learning_lines(source, fold))
-                    train_kenlm(lines, draft.path / fold_file(fold), lm.kenlm, lmplz, build_binary)
-            meter.close(_said(Outcome(1, 0)))
-        return folder
 
-    def _learning_lines(self, source: SourceSettings, fold: int) -> Iterator[str]:
-        units = self.annotated[source.name]
-        rules = [rule for rule in self._rules(source) if rule.step != "perplexity"]
-        frame = apply_rules(read_columns([UnitFiles((unit.folder / DOCUMENTS,)) for unit in units], rules), rules)
-        kept = set(frame.filter(pl.col("fate") == "kept")["id"])
-        for unit in units:
+        def write(draft: Draft) -> None:
+            tools = find_kenlm_tools()
+            kept = {source.name: self._learned(source) for source in chosen}
+            for fold in range(FOLDS):
+                lines = (line for source in chosen for line in self._lines_of(source, kept[source.name], fold))
+                train_kenlm(lines, draft.path / fold_file(fold), lm.kenlm, *tools)
+
+        return self._publish(f"lm {name}", self.workspace / "lm" / name, function, write)
+
+    def _learned(self, source: SourceSettings) -> set[str]:
+        """Ids of the documents of a source that pass every rule but perplexity."""
+        rules = self._rules(source, without="perplexity")
+        files = [UnitFiles((unit.folder / DOCUMENTS,)) for unit in self.annotated[source.name]]
+        return set(apply_rules(read_columns(files, rules), rules).filter(pl.col("fate") == "kept")["id"])
+
+    def _lines_of(self, source: SourceSettings, kept: set[str], fold: int) -> Iterator[str]:
+        for unit in self.annotated[source.name]:
             for rows in scan_parquet(unit.folder / DOCUMENTS, ["id", "text"]):
                 learned = [key in kept and fold_of(key) == fold for key in rows["id"].to_pylist()]
                 yield from normalised(rows["text"].filter(pa.array(learned)))
@@ -193,12 +216,12 @@ class Preparation:
             units[source.name] = [
                 Unit(
                     folder=self.workspace / "perplexity" / source.name / unit.folder.name,
-                    function=unit_function(
-                        "corpus.measured",
-                        documents=Manifest.read(unit.folder).fingerprint,
-                        step=step.identity(),
-                        code=code_version("corpus"),
-                    ),
+                    function={
+                        "kind": "corpus.measured",
+                        "documents": Manifest.read(unit.folder).fingerprint,
+                        "step": step.identity(),
+                        "code": code_version("corpus"),
+                    },
                     weight=(unit.folder / DOCUMENTS).stat().st_size,
                     work=MeasureWork(unit.folder / DOCUMENTS, step),
                 )
@@ -208,56 +231,45 @@ class Preparation:
             self._units("perplexity", flat, lambda todo, beat: [MeasureUnit(todo, beat, self.lock)])
         return units
 
-    def _clusters(self, fingerprints: list[str]) -> Path:
+    def _clusters(self, copies: DedupSettings) -> Path:
         """Clusters of copies over all sources, as clusters.parquet and pairs.parquet."""
-        folder = self.workspace / "duplicates"
-        assert self.settings.duplicates is not None
+        units = self._all(self.annotated)
         function = {
             "kind": "corpus.duplicates",
-            "settings": self.settings.duplicates.identity(),
-            "units": fingerprints,
+            "settings": copies.identity(),
+            "units": _fingerprints(units),
             "code": code_version("corpus"),
         }
-        with self.watch("duplicates") as meter:
-            if current(folder, function) is not None:
-                meter.close(_said(Outcome(0, 1)))
-                return folder
-            with publish(folder, kind="corpus.duplicates", function=function, lock=self.lock) as draft:
-                found = find_clusters([unit.folder for unit in self._all(self.annotated)], self.settings.duplicates)
-                for name, table in (("clusters", found.clusters), ("pairs", found.pairs)):
-                    draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
-                draft.totals |= {"clusters": pl.DataFrame(pl.from_arrow(found.clusters))["cluster"].n_unique()}
-                draft.totals |= {"documents": found.clusters.num_rows, "pairs": found.pairs.num_rows}
-            meter.close(_said(Outcome(1, 0)))
-        return folder
+
+        def write(draft: Draft) -> None:
+            found = find_clusters([unit.folder for unit in units], copies)
+            for name, table in (("clusters", found.clusters), ("pairs", found.pairs)):
+                draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
+            draft.totals |= {"clusters": pl.DataFrame(pl.from_arrow(found.clusters))["cluster"].n_unique()}
+            draft.totals |= {"documents": found.clusters.num_rows, "pairs": found.pairs.num_rows}
+
+        return self._publish("duplicates", self.workspace / "duplicates", function, write)
 
     def _decide(self, files: dict[str, list[UnitFiles]], fingerprints: list[str]) -> Path:
         settings = self.settings
-        clusters = None
-        if settings.duplicates is not None:
-            clusters = self._clusters([Manifest.read(u.folder).fingerprint for u in self._all(self.annotated)])
-        folder = self.workspace / "decisions"
+        clusters = self._clusters(settings.duplicates) if settings.duplicates is not None else None
         function = {
             "kind": "corpus.decisions",
             "units": fingerprints,
             "clusters": Manifest.read(clusters).fingerprint if clusters else None,
-            "rules": {s.name: [rule.identity() for rule in settings.rules_of(s)] for s in settings.sources},
+            "rules": self._rules_identity(settings.sources),
             "keep": settings.keep.identity(),
             "priority": {source.name: source.priority for source in settings.sources},
             "validation": {source.name: settings.validation_of(source) for source in settings.sources},
             "seed": self.seed,
             "code": code_version("corpus"),
         }
-        with self.watch("decide") as meter:
-            if current(folder, function) is not None:
-                meter.close(_said(Outcome(0, 1)))
-                return folder
-            with publish(folder, kind="corpus.decisions", function=function, lock=self.lock) as draft:
-                for name, frame in self._decided(files, clusters).items():
-                    table = as_decisions(frame)
-                    draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
-            meter.close(_said(Outcome(1, 0)))
-        return folder
+
+        def write(draft: Draft) -> None:
+            for name, frame in self._decided(files, clusters).items():
+                draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", as_decisions(frame))
+
+        return self._publish("decide", self.workspace / "decisions", function, write)
 
     def _decided(self, files: dict[str, list[UnitFiles]], clusters: Path | None) -> dict[str, pl.DataFrame]:
         common = ["id", "unit", "source", "priority", "bytes", "fate", "step", "reason", "detail"]
@@ -298,15 +310,15 @@ class Preparation:
             name: [
                 Unit(
                     folder=self.workspace / "selected" / name / f"{index:05d}",
-                    function=unit_function(
-                        "corpus.selected",
-                        columns=[Manifest.read(path.parent).fingerprint for path in part.paths],
-                        decisions=hashes[f"{name}.parquet"],
-                        unit=index,
-                        annotations=[[field.name, str(field.type)] for field in annotations.values()],
-                        dropped=not self.phi,
-                        code=code_version("corpus"),
-                    ),
+                    function={
+                        "kind": "corpus.selected",
+                        "columns": [Manifest.read(path.parent).fingerprint for path in part.paths],
+                        "decisions": hashes[f"{name}.parquet"],
+                        "unit": index,
+                        "annotations": [[field.name, str(field.type)] for field in annotations.values()],
+                        "dropped": not self.phi,
+                        "code": code_version("corpus"),
+                    },
                     weight=part.paths[0].stat().st_size,
                     work=SelectWork(part, decisions / f"{name}.parquet", index),
                 )
@@ -332,17 +344,21 @@ class Preparation:
                     units.append(
                         Unit(
                             folder=self.workspace / "tokens" / source.name / split,
-                            function=unit_function(
-                                "corpus.tokens",
-                                shards=[entry.sha256 for entry in shards],
-                                tokenizer=identity,
-                                code=code_version("corpus"),
-                            ),
+                            function={
+                                "kind": "corpus.tokens",
+                                "shards": [entry.sha256 for entry in shards],
+                                "tokenizer": identity,
+                                "code": code_version("corpus"),
+                            },
                             weight=sum(entry.bytes for entry in shards),
                             work=[folder / entry.path for entry in shards],
                         )
                     )
         self._units("tokens", units, lambda todo, beat: [StoreUnit(todo, self.tokenizer, beat, self.lock)])
+
+
+def _fingerprints(units: Sequence[Unit]) -> list[str]:
+    return [Manifest.read(unit.folder).fingerprint for unit in units]
 
 
 def _said(outcome: Outcome) -> str:

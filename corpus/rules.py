@@ -19,6 +19,11 @@ class Rule:
     fails: pl.Expr
     detail: pl.Expr
 
+    def identity(self) -> str:
+        """The rule as a fingerprint names it: its names, and its expressions in full."""
+        expressions = (self.fails.meta.serialize(format="json"), self.detail.meta.serialize(format="json"))
+        return "\0".join((self.step, self.reason, *expressions))
+
 
 def at_least(step: str, reason: str, column: str, bound: float) -> Rule:
     """Drop where `column` < `bound`."""

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datatrove.pipeline.base import PipelineStep
 
-from corpus.artifact import RunLock, publish, read_parquet, scan_parquet, write_parquet
+from corpus.artifact import RunLock, open_parquet, publish, read_parquet, scan_parquet, write_parquet
 from corpus.decide import UnitFiles
 from corpus.document import EDIT
 from corpus.engine import Heartbeat, Unit
@@ -97,11 +97,7 @@ class SelectUnit(PipelineStep):
             ledgers: list[pa.RecordBatch] = []
             with ExitStack() as stack:
                 writers = {
-                    name: stack.enter_context(
-                        pq.ParquetWriter(
-                            draft.path / f"{name}.parquet", kind, compression="zstd", write_page_checksum=True
-                        )
-                    )
+                    name: stack.enter_context(open_parquet(draft.path / f"{name}.parquet", kind))
                     for name, kind in written.items()
                 }
                 rows_written = dict.fromkeys(writers, 0)

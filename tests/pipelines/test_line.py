@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 
 from corpus.artifact import Manifest
+from corpus.errors import ConfigError
+from corpus.perplexity import find_kenlm_tools
 
 pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).parents[2]
@@ -210,6 +212,37 @@ def test_a_changed_threshold_decides_again_without_reading_raw_text(finished, tm
     assert digests(workspace, "annotate/**/*") == before
     ledger = pl.concat([pl.read_parquet(path) for path in sorted((workspace / "corpus" / "ledger").rglob("*.parquet"))])
     assert ledger.filter(pl.col("reason") == "too few words")["detail"].str.contains("< 150").all()
+
+
+def stages_run(*words: object) -> dict[str, bool]:
+    """Which stages of `provender corpus` ran, by name."""
+    shown = [line for line in provender("corpus", *words).stderr.splitlines() if line and line[0] != " "]
+    return {line[:14].strip(): "unchanged" not in line for line in shown}
+
+
+def test_a_changed_density_of_personal_data_decides_again(finished, tmp_path):
+    recipe, original = finished
+    workspace = tmp_path / "copy"
+    shutil.copytree(original, workspace)
+    words = [recipe, "--set", f"workspace={workspace}", "--set", "corpus.sources.1.steps.1.remove_above=0.0001"]
+    ran = stages_run(*words)
+    assert not ran["annotate"] and not ran["duplicates"] and ran["decide"]
+    ledger = pl.concat([pl.read_parquet(path) for path in sorted((workspace / "corpus/ledger/notes").iterdir())])
+    assert ledger["reason"].unique().to_list() == ["too dense in personal data"]
+
+
+def test_a_changed_bound_on_perplexity_learns_and_measures_nothing_again(write_recipe):
+    try:
+        find_kenlm_tools()
+    except ConfigError:
+        pytest.skip("lmplz is not built: make setup")
+    recipe = write_recipe()
+    model = "corpus.lm={own: {sources: [general], kenlm: {order: 2, prune: [0], memory: 100M}}}"
+    rules = "corpus.decide=[{rule: length, min_words: 60}, {rule: perplexity, max: %s}]"
+    words = [recipe, "--set", model, "--set", "corpus.sources.2.perplexity=own", "--set"]
+    first, second = stages_run(*words, rules % 100_000), stages_run(*words, rules % 90_000)
+    assert first["lm own"] and first["perplexity"] and first["decide"]
+    assert not second["lm own"] and not second["perplexity"] and second["decide"]
 
 
 def test_step_and_where_answer_from_the_plan_alone(finished):
