@@ -274,23 +274,25 @@ class Preparation:
         return self._publish("decide", self.workspace / "decisions", function, write)
 
     def _decided(self, files: dict[str, list[UnitFiles]], clusters: Path | None) -> dict[str, pl.DataFrame]:
-        common = ["id", "unit", "source", "priority", "bytes", "fate", "step", "reason", "detail"]
+        common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail"]
+        keep = self.settings.keep
         frames = []
         for source in self.settings.sources:
             rules = self._rules(source)
-            frame = apply_rules(read_columns(files[source.name], rules), rules)
+            frame = apply_rules(read_columns(files[source.name], rules, keep.columns), rules)
             labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
-            frames.append(frame.with_columns(labels).select(common))
+            frames.append(frame.with_columns(*labels, keep.quality_of(frame)).select(common))
         frame = pl.concat(frames)
+        keep.check_quality(frame["quality"])
         copies = self.settings.duplicates
         if clusters is not None and copies is not None:
             groups = pl.DataFrame(pl.from_arrow(read_parquet(clusters / "clusters.parquet")))
             members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
-                (pl.col("fate") == "kept").alias("passes"), pl.lit(None, pl.Float64).alias("quality")
+                (pl.col("fate") == "kept").alias("passes")
             )
             measure = UnitMeasure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
             pairs = read_parquet(clusters / "pairs.parquet")
-            removals = choose_keepers(members, pairs, measure, copies.threshold, self.settings.keep)
+            removals = choose_keepers(members, pairs, measure, copies.threshold, keep)
             frame = drop_duplicates(frame, removals, groups)
         else:
             empty = {"cluster": pl.String, "duplicate_of": pl.String, "duplicate_kind": pl.String}

@@ -65,6 +65,26 @@ def corpus_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = Fal
     _print(corpus_summary(prepare_corpus(loaded)))
 
 
+@corpus_app.command("duplicates")
+def corpus_duplicates(
+    recipe: RecipeName,
+    of: Annotated[
+        str | None, typer.Option(help="Show the copies of this document: its id, or the start of it.")
+    ] = None,
+    curve: Annotated[bool, typer.Option("--curve", help="Print which pairs the recipe's bands propose.")] = False,
+    set_: Overrides = None,
+) -> None:
+    """Show a cluster of duplicates side by side (--of ID), or the S-curve of the recipe's bands (--curve)."""
+    from corpus.dedup.members import cluster_of
+    from pipelines.duplicates import cluster_view, recipe_curve
+
+    loaded = _load(recipe, set_)
+    if of is not None:
+        _print(cluster_view(cluster_of(loaded.folder, of)))
+    if curve or of is None:
+        _print(recipe_curve(loaded))
+
+
 @corpus_app.command("deid-eval")
 def corpus_deid_eval(
     cases: Annotated[Path, typer.Argument(help="JSON lines of {text, spans: [[start, end, type]]}.")],

@@ -7,8 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from corpus.dedup.curve import Curve
+from corpus.dedup.curve import Curve, curve_of
 from corpus.dedup.members import Cluster, Member
+from corpus.errors import ConfigError
+from pipelines.recipe import Recipe
 
 CONTEXT = 8  # words shown before and after a difference
 LONGEST = 5_000  # words of a document that are compared for display
@@ -86,6 +88,15 @@ def _append(text: Text, words: list[str], mark: str, style: str) -> None:
     if words:
         said = " ".join(words)
         text.append(f"{{{mark}{said}{mark}}} " if mark else f"{said} ", style=style if mark else "")
+
+
+def recipe_curve(recipe: Recipe) -> RenderableType:
+    """The S-curve of a recipe. Raises ConfigError when it looks for no duplicates."""
+    if recipe.corpus.duplicates is None:
+        raise ConfigError(
+            "this recipe looks for no duplicates", where=f"{recipe.name}: corpus.duplicates", todo="remove `null` there"
+        )
+    return curve_table(curve_of(recipe.corpus.duplicates))
 
 
 def curve_table(curve: Curve) -> RenderableType:
