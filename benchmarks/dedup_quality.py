@@ -7,6 +7,7 @@ product of sparse matrices. The real code is that of transformers' models, which
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import transformers
 from scipy.sparse import csr_array
 
 from corpus.artifact import publish, write_parquet
@@ -99,7 +99,9 @@ def compare(what: str, found: Pairs, truth: Pairs, theory: float | None = None) 
 
 def real_code(files: int = FILES) -> dict[str, str]:
     """Source files of transformers' models, spread evenly; of exact copies (in lower case, white space apart) one."""
-    root = Path(transformers.__file__).parent / "models"
+    found = find_spec("transformers")  # its files only: importing it takes seconds
+    assert found is not None and found.origin is not None
+    root = Path(found.origin).parent / "models"
     paths = sorted(path for path in root.rglob("*.py") if path.stat().st_size > 2_000)
     texts = {str(path.relative_to(root)): path.read_text() for path in paths[:: max(1, len(paths) // files)]}
     return dict({" ".join(text.lower().split()): (name, text) for name, text in texts.items()}.values())

@@ -99,9 +99,11 @@ class Workplace:
     def run(self, stage: str, units: list[Unit], step: Callable[[list[Unit]], PipelineStep]) -> list[Path]:
         """The published folders of a stage. Little work is done here, without the engine's processes."""
         todo = pending(units)
-        if sum(unit.weight for unit in todo) < INLINE:
+        total = sum(unit.weight for unit in todo)
+        if total < INLINE:
             for rank in range(len(todo)):
                 step(todo).run(None, rank, len(todo))
+                self.progress(sum(unit.weight for unit in todo[: rank + 1]), total, rank + 1, len(todo))
         else:
             run_units(
                 f"duplicates/{stage}",
