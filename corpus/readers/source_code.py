@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from corpus.readers.base import FileSettings, Reading, found, plain, quarantined
-from corpus.readers.files import InputFile, glob_matcher, without_compression
+from corpus.readers.files import glob_matcher, without_compression
 from corpus.readers.languages import LANGUAGES, language_by_name, language_by_shebang
 from corpus.readers.plain_text import WholeFileReader, decode
 
@@ -39,27 +39,24 @@ class CodeReader(WholeFileReader):
 
     settings: CodeSettings
 
-    def matches(self, path: str) -> bool:
-        if any(self._excluded(path, pattern) for pattern in self.settings.exclude):
-            return False
-        if self.settings.glob is not None:
-            return glob_matcher(self.settings.glob)(path)
+    def takes(self, path: str) -> bool:
         name = without_compression(path)
         language = language_by_name(name)
         if language is None:
             return "." not in posixpath.basename(name)
         return not self.settings.languages or language in self.settings.languages
 
-    @staticmethod
-    def _excluded(path: str, pattern: str) -> bool:
-        if "/" in pattern:
-            return glob_matcher(pattern)(path)
-        return any(glob_matcher(pattern)(part) for part in path.split("/"))
+    def excludes(self, path: str) -> bool:
+        for pattern in self.settings.exclude:
+            matches = glob_matcher(pattern)
+            if matches(path) if "/" in pattern else any(matches(part) for part in path.split("/")):
+                return True
+        return False
 
-    def reading(self, file: InputFile, content: bytes) -> Reading:
+    def reading(self, path: str, content: bytes) -> Reading:
         if b"\0" in content:
             return quarantined("binary file", len(content))
-        language = language_by_name(without_compression(file.path)) or language_by_shebang(content)
+        language = language_by_name(without_compression(path)) or language_by_shebang(content)
         cookie = PEP_263.match(content) if language == "python" else None
         encodings = [cookie[1].decode(), None] if cookie else [None]
         text = decode(content, *([self.settings.encoding] if self.settings.encoding else encodings))
