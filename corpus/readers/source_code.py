@@ -10,20 +10,15 @@ from corpus.readers.base import FileSettings, Reading, found, plain, quarantined
 from corpus.readers.files import glob_matcher, without_compression
 from corpus.readers.languages import LANGUAGES, language_by_name, language_by_shebang
 from corpus.readers.plain_text import WholeFileReader, decode
+from corpus.settings import Settings
 
 PEP_263 = re.compile(rb"^(?:[ \t\f]*(?:#[^\n]*)?\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
 
 
-class CodeSettings(FileSettings):
-    """Source files, one document a file. Folders: files whose name tells a language, and files without an extension,
-    which are looked at for a `#!` line."""
+class LanguagesSettings(Settings):
+    """Which programming languages are taken."""
 
-    kind: Literal["code"] = "code"
     languages: tuple[str, ...] = Field((), description="Only these, such as `python`; all that are known if empty.")
-    exclude: tuple[str, ...] = Field(
-        (".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "*.min.js"),
-        description="Globs of files and folders to leave out, by name, or by path where they contain a slash.",
-    )
 
     @field_validator("languages")
     @classmethod
@@ -32,6 +27,17 @@ class CodeSettings(FileSettings):
             if language not in LANGUAGES:
                 raise ValueError(f"unknown language {language!r}; known are {', '.join(sorted(LANGUAGES))}")
         return languages
+
+
+class CodeSettings(FileSettings, LanguagesSettings):
+    """Source files, one document a file. Folders and archives: files whose name tells a language, and files without an
+    extension, which are looked at for a `#!` line."""
+
+    kind: Literal["code"] = "code"
+    exclude: tuple[str, ...] = Field(
+        (".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "*.min.js"),
+        description="Globs of files and folders to leave out, by name, or by path where they contain a slash.",
+    )
 
 
 class CodeReader(WholeFileReader):
@@ -62,8 +68,13 @@ class CodeReader(WholeFileReader):
         text = decode(content, *([self.settings.encoding] if self.settings.encoding else encodings))
         if text is None:
             return quarantined(f"not {self.settings.encoding or 'UTF-8'}", len(content))
-        reading = found(text, metadata=plain({"language": language}))
-        asked = self.settings.languages
-        if reading.reason is None and (language not in asked if asked else language is None and not self.settings.glob):
-            return reading._replace(step="read", reason="not in a language asked for")
-        return reading
+        if not self.settings.languages and self.settings.glob is not None and language is None:
+            return found(text, metadata=plain({"language": None}))
+        return only_asked(found(text, metadata=plain({"language": language})), language, self.settings.languages)
+
+
+def only_asked(reading: Reading, language: str | None, asked: tuple[str, ...]) -> Reading:
+    """The reading of a source file, dropped where its language is none of `asked`, or not known if all are."""
+    if reading.reason is None and (language not in asked if asked else language is None):
+        return reading._replace(step="read", reason="not in a language asked for")
+    return reading
