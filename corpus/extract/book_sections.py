@@ -23,7 +23,7 @@ def extract(message: bytes) -> bytes:
     from resiliparse.parse.html import HTMLTree
 
     request = json.loads(message)
-    tree = HTMLTree.parse(request["page"])
+    tree: Any = HTMLTree.parse(request["page"])
     starts = _starts(tree, request["anchors"])
     mark = MARK
     while mark in request["page"]:
@@ -36,11 +36,11 @@ def extract(message: bytes) -> bytes:
         element.parent.insert_before(place, element)
     text = extract_plain_text(tree, preserve_formatting=True, main_content=False, skip_elements=SKIPPED)
     before, *pieces = text.split(mark)
-    first = tree.document.query_selector(HEADINGS) if not starts else None
+    first = _before(tree, starts, request["anchors"])
     sections = [{"title": _title(first) if first is not None else None, "anchor": None, "text": before.strip()}]
     # A mark that did not come out leaves its section to the one before it.
-    for number, piece in zip(pieces[::2], pieces[1::2], strict=False):
-        sections.append({**titles[int(number)], "text": piece.strip()})
+    for start, piece in zip(pieces[::2], pieces[1::2], strict=False):
+        sections.append({**titles[int(start)], "text": piece.strip()})
     return json.dumps(sections).encode("utf-8", "replace")
 
 
@@ -58,6 +58,14 @@ def _starts(tree: Any, anchors: list[str] | None) -> list[tuple[Any, str | None]
         if len(found) > (heading == "h1"):
             return [(element, None) for element in found]
     return []
+
+
+def _before(tree: Any, starts: list[tuple[Any, str | None]], anchors: list[str] | None) -> Any:
+    """The heading that titles what stands before the first section: the only <h1>, or any where nothing starts."""
+    if starts and anchors is not None:
+        return None
+    heading = tree.document.query_selector("h1" if starts else HEADINGS)
+    return None if starts and starts[0][0].tag == "h1" else heading
 
 
 def _title(element: Any) -> str | None:

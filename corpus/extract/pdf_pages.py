@@ -1,4 +1,4 @@
-"""PDF → the lines of its pages with their places, and its bookmarks; an engine of worker.py, so it imports nothing of ours.
+"""PDF → the lines of its pages with their places, and its bookmarks; an engine of worker.py (imports nothing of ours).
 
     in     the file
     out    JSON: {"pages": [[[text, left, bottom, right, top], …], …], "outline": [[level, title, page], …],
@@ -64,13 +64,14 @@ def page_lines(text: Any) -> list[list[Any]]:
     count = raw.FPDFText_CountChars(text)
     for index in range(count + 1):
         code = raw.FPDFText_GetUnicode(text, index) if index < count else 10
-        if code in (10, 13):
+        broken = code == 2 or (code == 45 and raw.FPDFText_IsHyphen(text, index) == 1)
+        if broken:
+            characters.append(BROKEN_WORD)
+        if broken or code in (10, 13):  # PDFium goes on in the same line after a hyphen
             line = "".join(characters)
             if line and not line.isspace():
                 lines.append([line, *box(text, first, index - 1)])
             characters, first = [], index + 1
-        elif code == 2 or (code == 45 and raw.FPDFText_IsHyphen(text, index) == 1):
-            characters.append(BROKEN_WORD)
         elif code and not 0xD800 <= code < 0xE000 and code not in (0xFFFE, 0xFFFF):
             characters.append(chr(code))
     return lines

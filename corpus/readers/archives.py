@@ -230,7 +230,7 @@ def _pax(content: bytes) -> dict[str, str]:
     """`path` and `size` of a pax header: records "length key=value\\n"."""
     values = {}
     while content.strip(b"\0"):
-        length, space, rest = content.partition(b" ")
+        length, space, _ = content.partition(b" ")
         if not space or not length.isdigit() or not len(length) + 2 <= int(length) <= len(content):
             raise DamagedError
         key, _, value = content[len(length) + 1 : int(length) - 1].partition(b"=")

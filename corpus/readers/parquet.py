@@ -25,7 +25,7 @@ class ParquetReader(RecordReader):
     """Records are rows; only the columns asked for are read, and page checksums are verified where a file has them."""
 
     suffixes = (".parquet",)
-    settings: ParquetSettings
+    settings: RecordSettings
 
     def readings(self, member: Member, tally: Tally) -> Iterator[Reading]:
         rows = 0

@@ -1,13 +1,15 @@
 """Lines of a PDF's pages → paragraphs: a PDF says where letters stand and not what belongs together.
 
 A paragraph ends where the gap to the next line is wider than usual, the size of the letters changes, the next line is
-set in, or a line stops short of the column and ends a sentence or is followed by a line set out. Words broken at line ends are mended with the
-document's own words as the judge. Page numbers and the lines that head or foot many pages are left out.
+set in, or a line stops short of the column and ends a sentence or is followed by a line set out. Words broken at line
+ends are mended with the document's own words as the judge. Page numbers and the lines that head or foot many pages are
+left out.
 """
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -61,8 +63,10 @@ def survey(pages: Sequence[Sequence[Line]]) -> Document:
     for page in pages:
         edges.update({_masked(line) for line in (*page[:EDGE_LINES], *page[EDGE_LINES:][-EDGE_LINES:])})
         for line in page:
-            words.update(word.lower() for word in WORD.findall(line.text.rstrip()[:-1]))
-        for above, below in zip(page, page[1:], strict=False):
+            text = line.text.rstrip()
+            whole = LAST_WORD.sub("", text[:-1]) if text.endswith(HYPHENS) else text
+            words.update(word.lower() for word in WORD.findall(whole))
+        for above, below in pairwise(page):
             step = above.top - below.top
             if 0 < step < 4 * above.height:
                 pitches.append(step / above.height)
@@ -107,7 +111,7 @@ def mended(text: str, line: str, words: Counter[str]) -> str:
 
 
 def _ends(above: Line, below: Line, new_page: bool, left: float, right: float, pitch: float) -> bool:
-    """Whether a paragraph ends between two lines; `left` and `right` are the edges of the text on the page of `below`."""
+    """Whether a paragraph ends between two lines; `left` and `right` are the edges of the text on `below`'s page."""
     sizes = sorted((above.height, below.height))
     if sizes[0] > 0 and sizes[1] / sizes[0] > OTHER_SIZE:
         return True

@@ -25,17 +25,19 @@ HREF = "{http://www.w3.org/1999/xlink}href"
 SHORT_ABSTRACTS = ("graphical", "teaser", "toc", "video")
 # What stands on lines of its own; anything else is part of the line it is in.
 BLOCKS = frozenset(
-    "abstract ack app app-group boxed-text caption def def-list disp-formula disp-quote fig fig-group fn notes p sec "
-    "sig-block speech statement table-wrap table-wrap-group term title verse-group verse-line body "
-    "floats-group supplementary-material table-wrap-foot def-item".split()
+    """abstract ack app app-group body boxed-text caption def def-item def-list disp-formula disp-quote fig fig-group
+    floats-group fn notes p sec sig-block speech statement supplementary-material table-wrap table-wrap-foot
+    table-wrap-group term title verse-group verse-line""".split()  # noqa: SIM905
 )
-SKIPPED = frozenset("graphic inline-graphic media object-id permissions ref-list alt-text long-desc attrib".split())
+SKIPPED = frozenset(
+    ("alt-text", "attrib", "graphic", "inline-graphic", "long-desc", "media", "object-id", "permissions", "ref-list")
+)
 FORMULAS = ("tex-math", "textual-form", "math")  # of the alternatives for one formula, the first that there is
 TEX_BODY = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
 
 
 class PmcSettings(FileSettings):
-    """PMC JATS articles (.xml, .nxml), in files or in the .tar.gz bundles that PMC ships. The record id is the PMCID."""
+    """PMC JATS articles (.xml, .nxml), in files or in PMC's .tar.gz bundles. The record id is the PMCID."""
 
     kind: Literal["pmc"] = "pmc"
     parts: tuple[Part, ...] = Field(("title", "abstract", "body"), min_length=1, description="What makes up the text.")
