@@ -55,18 +55,19 @@ def members(
 
 def zipped(stream: ByteStream, wanted: Callable[[str], bool], limit: int) -> Iterator[tuple[str, ByteStream]]:
     """The members of a zip; all together they may expand to `limit` bytes."""
-    try:
-        archive = zipfile.ZipFile(_Directory(seekable(stream)))  # type: ignore[arg-type]
-    except FAULTS:
-        raise DamagedError from None
     bound = _Bound(limit)
-    for info in archive.infolist():
-        name = inner_path(info.filename)
-        if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or not wanted(name):
-            continue
-        yield name, _Zipped(archive, info, bound)
-        if bound.left < 0:
-            return  # the member that crossed the bound has said so
+    with seekable(stream) as handle:
+        try:
+            archive = zipfile.ZipFile(_Directory(handle))  # type: ignore[arg-type]
+        except FAULTS:
+            raise DamagedError from None
+        for info in archive.infolist():
+            name = inner_path(info.filename)
+            if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or not wanted(name):
+                continue
+            yield name, _Zipped(archive, info, bound)
+            if bound.left < 0:
+                return  # the member that crossed the bound has said so
 
 
 def tarred(stream: ByteStream, wanted: Callable[[str], bool]) -> Iterator[tuple[str, ByteStream]]:

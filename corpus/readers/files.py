@@ -146,16 +146,18 @@ def without_compression(path: str) -> str:
     return stem if extension.lower() in COMPRESSIONS else path
 
 
-def seekable(stream: ByteStream) -> IO[bytes]:
+@contextlib.contextmanager
+def seekable(stream: ByteStream) -> Iterator[IO[bytes]]:
     """The stream itself where it can seek, else a copy that can: of what precedes the damage in a damaged one."""
     if isinstance(stream, io.IOBase) and stream.seekable():
-        return stream  # type: ignore[return-value]
-    copy = tempfile.SpooledTemporaryFile(SPOOL)  # nameless: what it holds may be personal
-    with contextlib.suppress(DamagedError):
-        while block := stream.read(BLOCK):
-            copy.write(block)
-    copy.seek(0)
-    return copy
+        yield stream  # type: ignore[misc]
+        return
+    with tempfile.SpooledTemporaryFile(SPOOL) as copy:  # nameless: what it holds may be personal
+        with contextlib.suppress(DamagedError):
+            while block := stream.read(BLOCK):
+                copy.write(block)
+        copy.seek(0)
+        yield copy
 
 
 @cache

@@ -30,14 +30,15 @@ class ParquetReader(RecordReader):
     def readings(self, member: Member, tally: Tally) -> Iterator[Reading]:
         rows = 0
         try:
-            parquet = pq.ParquetFile(pa.PythonFile(seekable(member.stream), mode="r"), page_checksum_verification=True)
-            self.require_fields(parquet.schema_arrow.names, member.where)
-            if not self._footer_adds_up(parquet.metadata):
-                raise DamagedError(member.bytes)
-            for batch in parquet.iter_batches(batch_size=ROWS, columns=list(self.fields)):
-                for reading in self.batch_readings(batch, tally):
-                    rows += 1
-                    yield reading
+            with seekable(member.stream) as handle:
+                parquet = pq.ParquetFile(pa.PythonFile(handle, mode="r"), page_checksum_verification=True)
+                self.require_fields(parquet.schema_arrow.names, member.where)
+                if not self._footer_adds_up(parquet.metadata):
+                    raise DamagedError(member.bytes)
+                for batch in parquet.iter_batches(batch_size=ROWS, columns=list(self.fields)):
+                    for reading in self.batch_readings(batch, tally):
+                        rows += 1
+                        yield reading
         except (OSError, UnicodeDecodeError, pa.ArrowException):  # a damaged column name is not UTF-8
             raise DamagedError(0 if rows else member.bytes) from None
 

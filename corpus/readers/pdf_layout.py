@@ -31,6 +31,7 @@ INDENT = 0.7  # of a line's height
 SHORT = 0.88  # of the column's width
 RUNNING_PAGES, RUNNING_SHARE = 3, 0.02  # a line heads or foots so many pages, in number and share
 EDGE_LINES = 2  # of a page that may be running heads
+HEAD_CHARACTERS = 80  # a longer line is text, however often it comes
 
 
 class Line(NamedTuple):
@@ -71,7 +72,7 @@ def survey(pages: Sequence[Sequence[Line]]) -> Document:
             if 0 < step < 4 * above.height:
                 pitches.append(step / above.height)
     enough = max(RUNNING_PAGES, RUNNING_SHARE * len(pages))
-    running = frozenset(text for text, count in edges.items() if count >= enough)
+    running = frozenset(text for text, count in edges.items() if count >= enough and len(text) <= HEAD_CHARACTERS)
     return Document(running, words, median(pitches) if pitches else 1.2)
 
 

@@ -123,7 +123,7 @@ class Writer:
         """Write an element without what follows it."""
         if not isinstance(element.tag, str):
             return  # a comment, a processing instruction, an entity
-        name = etree.QName(element).localname
+        name = local_name(element)
         if name in SKIPPED or reference(element, name):
             return
         if name == "label":
@@ -155,7 +155,7 @@ class Writer:
                 self._pieces.append(child.tail)
 
     def _alternatives(self, element: etree._Element) -> None:
-        named = {etree.QName(child).localname: child for child in element if isinstance(child.tag, str)}
+        named = {local_name(child): child for child in element if isinstance(child.tag, str)}
         chosen = next((named[name] for name in FORMULAS if name in named), None)
         for child in named.values() if chosen is None else [chosen]:
             self.element(child)
@@ -177,6 +177,11 @@ class Writer:
                 lines.append(mark + line)
         if lines:
             self.blocks.append("\n".join(lines))
+
+
+def local_name(element: etree._Element) -> str:
+    """The tag without its name space, and without a prefix that no name space was declared for."""
+    return element.tag.rpartition("}")[2].rpartition(":")[2]
 
 
 def reference(element: etree._Element, name: str) -> bool:

@@ -97,8 +97,9 @@ def epub(documents: Sequence[str], toc: Sequence[tuple[str, str]] = (), ncx: boo
     if ncx:
         nav = '<item id="ncx" href="toc.ncx" media-type="application/x-dtbncx+xml"/>'
     package = (
-        '<package xmlns="http://www.idpf.org/2007/opf" version="3.0"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
-        f"<dc:title>A Book</dc:title><dc:language>en</dc:language></metadata><manifest>{items}{nav if toc else ''}</manifest>"
+        '<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/" version="3.0">'
+        "<metadata><dc:title>A Book</dc:title><dc:language>en</dc:language></metadata>"
+        f"<manifest>{items}{nav if toc else ''}</manifest>"
         f"<spine{' toc=' + chr(34) + 'ncx' + chr(34) if ncx else ''}>{spine}</spine></package>"
     )
     links = "".join(f'<li><a href="text/{target}">{title}</a></li>' for title, target in toc)
@@ -160,8 +161,15 @@ ARTICLE = """<article xmlns:xlink="http://www.w3.org/1999/xlink" article-type="r
 <abstract abstract-type="graphical"><p>not this</p></abstract></article-meta></front>
 <body><sec><label>1</label><title>Methods</title><p>{text}<sup><xref ref-type="bibr">4</xref></sup> was CO<sub>2</sub>
 <xref ref-type="bibr">[5]</xref>.</p><list><list-item><p>one</p></list-item><list-item><p>two</p></list-item></list>
-<p>Where <inline-formula><alternatives><tex-math>\\documentclass{{x}}\\begin{{document}}$a^2$\\end{{document}}</tex-math>
-<mml:math xmlns:mml="http://www.w3.org/1998/Math/MathML"><mml:mi>a</mml:mi></mml:math></alternatives></inline-formula> holds.
+<p>Where <inline-formula><alternatives>
+<tex-math>\\documentclass{{x}}\\begin{{document}}$a^2$\\end{{document}}</tex-math>
+<mml:math xmlns:mml="http://www.w3.org/1998/Math/MathML"><mml:mi>a</mml:mi></mml:math>
+</alternatives></inline-formula> holds.
 <table-wrap><label>Table 1</label><caption><p>Counts</p></caption><table><tr><th>drug</th><th>n</th></tr>
 <tr><td>aspirin</td><td>4</td></tr></table></table-wrap> After.</p></sec></body>
 <back><ack><p>Thanks.</p></ack><ref-list><ref><mixed-citation>Ref</mixed-citation></ref></ref-list></back></article>"""
+
+
+def greedy(page: str) -> str:
+    """An engine that takes as many bytes as the page says."""
+    return "x" * int(page)

@@ -11,6 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from readers_inputs import (
+    ARTICLE,
+    PROSE,
+    epub,
+    gzipped_members,
+    http,
+    pdf,
+    tarred,
+    warc,
+    warc_record,
+    xhtml,
+    zipped,
+)
 
 from corpus.document import Document
 from corpus.errors import DataError
@@ -30,19 +43,6 @@ from corpus.readers import (
 )
 from corpus.readers.pdf_layout import Line, mended, paragraphs, survey
 from corpus.readers.textbooks import chapter_starts
-from readers_inputs import (
-    ARTICLE,
-    PROSE,
-    epub,
-    gzipped_members,
-    http,
-    pdf,
-    tarred,
-    warc,
-    warc_record,
-    xhtml,
-    zipped,
-)
 
 
 def read(configured: ReaderSettings) -> list[Document]:
@@ -134,7 +134,8 @@ def test_pdf_lines_become_paragraphs_and_broken_words_are_mended(tmp_path: Path)
     assert document.text.split("\n\n") == [
         "The inflammation of the lower leg was treated with a well-known drug that had been in use for long and that "
         "everybody took for safe. It was a well-known case.",
-        "Another paragraph that begins after a gap and runs over to the next page of this very document, where it ends.",
+        "Another paragraph that begins after a gap and runs over to the next page of this very document, where it "
+        "ends.",
         "Third.",
     ]
     assert carried(document)["pages"] == 2
@@ -160,7 +161,8 @@ def test_pdfs_without_text_encrypted_or_broken_each_have_their_reason(tmp_path: 
 
 def test_running_heads_and_page_numbers_are_left_out() -> None:
     bodies = [
-        f"{word} is what this page tells of, at the length of a whole line of it." for word in "Wax Oak Tin Hay".split()
+        f"{word} is what this page tells of, at the length of a whole line of it."
+        for word in ("Wax", "Oak", "Tin", "Hay")
     ]
     pages = [
         [
