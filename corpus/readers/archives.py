@@ -21,6 +21,7 @@ from corpus.readers.files import BLOCK, EXPANDED, ByteStream, DamagedError, seek
 TAR_BLOCK = 512
 HEADER_BYTES = 1 << 20  # a long name or a pax header above this is damage
 DIRECTORY_BYTES = 32 << 20  # a zip's directory above this (some 300,000 files) is refused, for it is held in memory
+END_RECORD_BYTES = 22 + 0xFFFF  # of a zip, with the longest comment
 FAULTS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -59,15 +60,42 @@ def zipped(stream: ByteStream, wanted: Callable[[str], bool], limit: int) -> Ite
     with seekable(stream) as handle:
         try:
             archive = zipfile.ZipFile(_Directory(handle))  # type: ignore[arg-type]
+            complete = _complete(handle, archive)
         except FAULTS:
             raise DamagedError from None
+        if not complete:
+            raise DamagedError
         for info in archive.infolist():
             name = inner_path(info.filename)
-            if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or not wanted(name):
+            if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
+                continue
+            if not wanted(name) and _named_so(archive, info):
                 continue
             yield name, _Zipped(archive, info, bound)
             if bound.left < 0:
                 return  # the member that crossed the bound has said so
+
+
+def _complete(handle: IO[bytes], archive: zipfile.ZipFile) -> bool:
+    """Whether the record at the end of a zip counts as many files as zipfile found, which does not look at it."""
+    size = handle.seek(0, io.SEEK_END)
+    handle.seek(max(0, size - END_RECORD_BYTES))
+    tail = handle.read(END_RECORD_BYTES)
+    (count,) = struct.unpack_from("<10xH", tail, tail.rfind(b"PK\x05\x06"))
+    return count in (len(archive.infolist()), 0xFFFF)  # 65,535: the number stands elsewhere (zip64)
+
+
+def _named_so(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
+    """Whether the member's own header agrees with the directory on its name; a damaged name hides a file."""
+    if info.flag_bits & 1:
+        return True
+    try:
+        archive.open(info).close()
+    except NotImplementedError:
+        return True
+    except FAULTS:
+        return False
+    return True
 
 
 def tarred(stream: ByteStream, wanted: Callable[[str], bool]) -> Iterator[tuple[str, ByteStream]]:

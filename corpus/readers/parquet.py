@@ -39,6 +39,8 @@ class ParquetReader(RecordReader):
                     for reading in self.batch_readings(batch, tally):
                         rows += 1
                         yield reading
+                if rows != parquet.metadata.num_rows:  # the header of a page has no checksum either
+                    raise DamagedError(0 if rows else member.bytes)
         except (OSError, UnicodeDecodeError, pa.ArrowException):  # a damaged column name is not UTF-8
             raise DamagedError(0 if rows else member.bytes) from None
 

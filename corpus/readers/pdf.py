@@ -40,7 +40,7 @@ class Pdf(NamedTuple):
 
 
 class PdfReader(WholeFileReader):
-    """The text is the paragraphs of all pages; metadata: title and number of pages. About 40 pages/s a core."""
+    """The text is the paragraphs of all pages; metadata: title and number of pages. About 200 pages/s a core."""
 
     suffixes = (".pdf",)
     settings: PdfSettings

@@ -32,7 +32,7 @@ class WarcReader(Reader):
     """Response and conversion records of the asked content types, fetched with success, are documents.
 
     Their transfer and content encodings are undone (FastWARC); they are decoded as UTF-8 where they are that, then by
-    the charset of the HTTP header, then as the page declares. About 60 MB/s of pages a core.
+    the charset of the HTTP header, then as the page declares. About 45 MB/s of pages a core.
     """
 
     suffixes = (".warc", ".wet")

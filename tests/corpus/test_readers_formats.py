@@ -427,6 +427,20 @@ def test_archive_bombs_stop_at_their_bound(tmp_path: Path, monkeypatch: pytest.M
         assert len(documents) <= 4
 
 
+def test_a_zip_whose_directory_lost_files_is_damaged_and_trailing_bytes_are_not(tmp_path: Path) -> None:
+    raw = zipped({f"{name}.py": b"pass\n" for name in "abc"})
+    (tmp_path / "a.zip").write_bytes(raw + b"\0" * 40)
+    (tmp_path / "b.zip").write_bytes(raw[:-10] + b"\0\0\0\0" + raw[-6:])  # the size of the directory is now 0
+    (tmp_path / "c.zip").write_bytes(raw.replace(b"a.py", b"a.xx", 1))
+    documents = read(CodeSettings(path=str(tmp_path)))
+    assert [(d.file, d.reason) for d in documents] == [
+        *[("a.zip", None)] * 3,
+        ("b.zip", "damaged file"),
+        ("c.zip", "damaged file"),
+        *[("c.zip", None)] * 2,
+    ]
+
+
 def test_a_damaged_member_of_a_zip_leaves_the_others(tmp_path: Path) -> None:
     import random
 
