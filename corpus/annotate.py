@@ -139,10 +139,13 @@ class ReadUnit(PipelineStep):
             for file in files:
                 yield from reader.read(file, self.counts.tally)
 
-        for batch in batches(documents()):
-            yield batch
-            done += pc.sum(batch["bytes_in"]).as_py() or 0
-            self.heartbeat.beat(rank, min(done, self.units[rank].weight))
+        try:
+            for batch in batches(documents()):
+                yield batch
+                done += pc.sum(batch["bytes_in"]).as_py() or 0
+                self.heartbeat.beat(rank, min(done, self.units[rank].weight))
+        finally:
+            reader.close()
 
 
 class SourceSteps(PipelineStep):
