@@ -11,8 +11,16 @@ from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings
 from corpus.perplexity import LmSettings, PerplexityRule
 from corpus.quality import (
+    BadWordsRule,
+    BadWordsSettings,
+    C4ParagraphRule,
+    C4ParagraphSettings,
+    C4Rule,
+    C4Settings,
     CodeQualityRule,
     CodeQualitySettings,
+    FineWebRule,
+    FineWebSettings,
     GopherQualityRule,
     GopherRepetitionRule,
     LengthRule,
@@ -29,12 +37,25 @@ StepSettings = Annotated[
     | DeidentifySettings
     | LanguageSettings
     | QualitySettings
+    | C4Settings
+    | C4ParagraphSettings
+    | BadWordsSettings
+    | FineWebSettings
     | CodeQualitySettings
     | StockSettings,
     Field(discriminator="kind"),
 ]
 RuleSettings = Annotated[
-    LanguageRule | LengthRule | GopherQualityRule | GopherRepetitionRule | CodeQualityRule | PerplexityRule,
+    LanguageRule
+    | LengthRule
+    | GopherQualityRule
+    | GopherRepetitionRule
+    | C4Rule
+    | C4ParagraphRule
+    | BadWordsRule
+    | FineWebRule
+    | CodeQualityRule
+    | PerplexityRule,
     Field(discriminator="rule"),
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]

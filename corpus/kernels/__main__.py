@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from corpus.dedup.signature import Signature
 from corpus.document import Batch, Document
+from corpus.kernels.lines import split_lines
 from corpus.kernels.repetition import line_measures, ngram_measures
 from corpus.kernels.statistics import word_statistics
 from corpus.kernels.words import split_words
@@ -11,9 +12,11 @@ from corpus.kernels.words import split_words
 
 def compile_kernels() -> None:
     """Call each kernel once with the types it is called with later."""
-    words = split_words(pa.array(["a few words and a few words more"]))
-    for measure in (word_statistics, line_measures, ngram_measures):
-        measure(words)
+    text = pa.array(["a few words and a few words more"])
+    words = split_words(text)
+    word_statistics(words)
+    ngram_measures(words)
+    line_measures(split_lines(text))
     Signature().process(Batch.of([Document("compile", "", 0, "a few words to sign", 19)]))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.document import Batch, utf8_buffers
+from corpus.kernels import characters
 from corpus.kernels.characters import (
     AFFIX,
     ALPHANUMERIC,
@@ -30,6 +31,7 @@ from corpus.kernels.characters import (
     PICTURE,
     PUNCTUATION,
     QUOTE,
+    SIGN,
     SPACE,
     UPPER,
     class_of,
@@ -40,6 +42,8 @@ from corpus.kernels.hashing import contains, hash_bytes, set_of
 
 WORD = 1  # the token has a character that is not punctuation
 ALPHABETIC = 2  # the token has a letter
+SENTENCE_END = 4  # the token is one sign that ends sentences
+SIGNS = 8  # the token is signs alone
 
 # Chunks that stay whole once other signs are off; a single letter with a dot and a run like U.S. do so by rule.
 UNDIVIDED = (
@@ -54,6 +58,7 @@ UNITS = (
     *("kmh", "mph", "hPa", "Pa", "mbar", "mb", "MB", "kb", "KB", "gb", "GB", "tb", "TB", "T", "G", "M", "K"),
     *("am", "pm"),
 )
+_NOT_PUNCTUATION = np.uint16(1 << 15)  # a class the table has not, while a token is described
 _LONGEST_EXCEPTION = 8  # bytes
 _LONGEST_CHUNK = 4096  # characters; a longer run without white space is cut there
 
@@ -68,7 +73,7 @@ class Words:
     starts: np.ndarray  # int64[tokens]
     ends: np.ndarray  # int64[tokens]
     chars: np.ndarray  # int32[tokens]
-    flags: np.ndarray  # uint8[tokens], of WORD and ALPHABETIC
+    flags: np.ndarray  # uint8[tokens], of the four above
     hashes: np.ndarray  # uint64[tokens]
     offsets: np.ndarray  # int64[documents + 1]
 
@@ -94,13 +99,20 @@ def _describe(data, starts, ends, table):
     chars, flags, hashes = np.empty(count, np.int32), np.empty(count, np.uint8), np.empty(count, np.uint64)
     for token in range(count):
         at, end = starts[token], ends[token]
-        length, flag = 0, 0
+        length, some, every = 0, np.uint16(0), np.uint16(0xFFFF)
         while at < end:
-            code, size = decode(data, at)
+            code, size = np.int32(data[at]), 1
+            if code >= 128:
+                code, size = decode(data, at)
             kind = class_of(table, code)
-            flag |= (0 if kind & PUNCTUATION else WORD) | (ALPHABETIC if kind & LETTER else 0)
+            some |= kind if kind & PUNCTUATION else kind | _NOT_PUNCTUATION
+            every &= kind
             length += 1
             at += size
+        flag = (WORD if some & _NOT_PUNCTUATION else 0) | (ALPHABETIC if some & LETTER else 0)
+        flag |= (SENTENCE_END if length == 1 and every & characters.SENTENCE_END else 0) | (
+            SIGNS if every & SIGN else 0
+        )
         chars[token], flags[token], hashes[token] = length, flag, hash_bytes(data, starts[token], end)
     return chars, flags, hashes
 
@@ -117,6 +129,18 @@ def _split(data, documents, table, undivided, units):
     for document in range(len(documents) - 1):
         at, stop = documents[document], documents[document + 1]
         while at < stop:
+            if data[at] == 32:
+                at += 1
+                continue
+            end, tail = _plain_word(data, at, stop, table)
+            if end > at:
+                starts[total], ends[total] = at, end
+                total += 1
+                if tail:
+                    starts[total], ends[total] = end, end + 1
+                    total += 1
+                at = end + tail
+                continue
             code, size = decode(data, at)
             kind = class_of(table, code)
             if kind & SPACE:
@@ -140,6 +164,37 @@ def _split(data, documents, table, undivided, units):
                 total = _chunk(data, places, codes, length, table, undivided, units, starts, ends, total)
         offsets[document + 1] = total
     return starts[:total].copy(), ends[:total].copy(), offsets
+
+
+@numba.njit(cache=True, nogil=True)
+def _plain_word(data, at, stop, table):
+    """(end, signs behind: 0 or 1) of a chunk that is letters, later digits too, and at most one sign behind them, which
+    is most of any prose; (at, 0) for a chunk of another kind. Says of such a chunk what `_chunk` would say."""
+    end, kind, wanted = at, np.uint16(0), np.uint16(LETTER)
+    while end < stop:
+        if data[end] < 128:
+            following, size = table[data[end]], 1
+        else:
+            code, size = decode(data, end)
+            following = class_of(table, code)
+        if not following & wanted:
+            break
+        kind, wanted = following, np.uint16(ALPHANUMERIC)
+        end += size
+    length = end - at
+    if length == 0 or length >= _LONGEST_CHUNK:
+        return at, 0
+    if end == stop or following & SPACE:
+        return end, 0
+    sign = data[end]
+    if end + 1 < stop and (data[end + 1] >= 128 or not table[data[end + 1]] & SPACE):
+        return at, 0
+    # , : ; ! ? ) come off any word, a dot off a word in lower case that is longer than "vs" and "co".
+    if sign == 44 or sign == 58 or sign == 59 or sign == 33 or sign == 63 or sign == 41:
+        return end, 1
+    if sign == 46 and length > 2 and 97 <= data[at] < 128 and kind & (LOWER | DIGIT):
+        return end, 1
+    return at, 0
 
 
 @numba.njit(cache=True, nogil=True)
