@@ -17,6 +17,8 @@ from corpus.quality import (
     C4ParagraphSettings,
     C4Rule,
     C4Settings,
+    ClassifierRule,
+    ClassifierSettings,
     CodeQualityRule,
     CodeQualitySettings,
     FineWebRule,
@@ -41,6 +43,7 @@ StepSettings = Annotated[
     | C4ParagraphSettings
     | BadWordsSettings
     | FineWebSettings
+    | ClassifierSettings
     | CodeQualitySettings
     | StockSettings,
     Field(discriminator="kind"),
@@ -54,6 +57,7 @@ RuleSettings = Annotated[
     | C4ParagraphRule
     | BadWordsRule
     | FineWebRule
+    | ClassifierRule
     | CodeQualityRule
     | PerplexityRule,
     Field(discriminator="rule"),

@@ -134,7 +134,7 @@ def _rewrite(
             if found & JAVASCRIPT:
                 row[5] += 1
                 continue
-            row[8] += curly and _holds(out, line, end, 123)
+            row[8] += curly and _has_curly(out, line, end)
             if found & POLICY:
                 row[6] += 1
                 continue
@@ -201,10 +201,10 @@ def _begins(data, at, stop, text, first, last):
     """Whether text[first:last] stands at `at`."""
     if at + last - first > stop:
         return False
-    for index in range(first, last):
-        if data[at + index - first] != text[index]:
-            return False
-    return True
+    index = first
+    while index < last and data[at + index - first] == text[index]:
+        index += 1
+    return index == last
 
 
 @numba.njit(cache=True, nogil=True)
@@ -219,11 +219,11 @@ def _is_terminal(data, begin, stop):
 
 
 @numba.njit(cache=True, nogil=True)
-def _holds(data, begin, stop, byte):
-    for at in range(begin, stop):
-        if data[at] == byte:
-            return True
-    return False
+def _has_curly(data, begin, stop):
+    at = begin
+    while at < stop and data[at] != 123:
+        at += 1
+    return at < stop
 
 
 @numba.njit(cache=True, nogil=True)

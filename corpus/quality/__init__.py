@@ -2,6 +2,7 @@
 
 from corpus.quality.badwords import BadWordsRule, BadWordsSettings
 from corpus.quality.c4 import C4ParagraphRule, C4ParagraphSettings, C4Rule, C4Settings
+from corpus.quality.classifier import ClassifierRule, ClassifierSettings
 from corpus.quality.code import CodeQualityRule, CodeQualitySettings
 from corpus.quality.fineweb import FineWebRule, FineWebSettings
 from corpus.quality.prose import QualitySettings
@@ -14,6 +15,8 @@ __all__ = [
     "C4ParagraphSettings",
     "C4Rule",
     "C4Settings",
+    "ClassifierRule",
+    "ClassifierSettings",
     "CodeQualityRule",
     "CodeQualitySettings",
     "FineWebRule",

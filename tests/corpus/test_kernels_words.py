@@ -63,7 +63,7 @@ def test_flags_tell_words_and_letters() -> None:
     both = WORD | ALPHABETIC
     assert tokens(words) == ["abc", "42", "?", "!", "x1", "é", "•"]
     ending = SENTENCE_END | SIGNS
-    assert words.flags.tolist() == [both, WORD, ending, ending, both, both, WORD]
+    assert words.flags.tolist() == [both, WORD, ending, ending, both, both, WORD | SIGNS]
 
 
 def test_equal_tokens_have_equal_hashes_wherever_they_stand() -> None:
