@@ -14,8 +14,18 @@ from corpus.language import LanguageRule, LanguageSettings
 from corpus.own_steps import FilterSettings, FormatterSettings
 from corpus.perplexity import LmSettings, PerplexityRule
 from corpus.quality import (
+    BadWordsRule,
+    BadWordsSettings,
+    C4ParagraphRule,
+    C4ParagraphSettings,
+    C4Rule,
+    C4Settings,
+    ClassifierRule,
+    ClassifierSettings,
     CodeQualityRule,
     CodeQualitySettings,
+    FineWebRule,
+    FineWebSettings,
     GopherQualityRule,
     GopherRepetitionRule,
     LengthRule,
@@ -33,6 +43,11 @@ StepSettings = Annotated[
     | DeidentifySettings
     | LanguageSettings
     | QualitySettings
+    | C4Settings
+    | C4ParagraphSettings
+    | BadWordsSettings
+    | FineWebSettings
+    | ClassifierSettings
     | CodeQualitySettings
     | StockSettings
     | FilterSettings
@@ -40,7 +55,17 @@ StepSettings = Annotated[
     Field(discriminator="kind"),
 ]
 RuleSettings = Annotated[
-    LanguageRule | LengthRule | GopherQualityRule | GopherRepetitionRule | CodeQualityRule | PerplexityRule,
+    LanguageRule
+    | LengthRule
+    | GopherQualityRule
+    | GopherRepetitionRule
+    | C4Rule
+    | C4ParagraphRule
+    | BadWordsRule
+    | FineWebRule
+    | ClassifierRule
+    | CodeQualityRule
+    | PerplexityRule,
     Field(discriminator="rule"),
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
