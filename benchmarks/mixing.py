@@ -12,7 +12,7 @@ from corpus.artifact import publish
 from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.budget import MixSettings, SourceBudget
 from mixing.loader import Loader
-from mixing.plan import compile_plan
+from mixing.compile import compile_plan
 
 TOKENS = 8_000_000
 STEPS, BATCH, LENGTH = 60, 64, 2048

@@ -80,13 +80,15 @@ class MixSettings(Settings):
 
 @dataclass(frozen=True)
 class Supply:
-    """What a source has: `tokens` in its store, of which `sequences` whole ones are an epoch; `used` are the sequences
-    given by earlier segments; `store` is the fingerprint of the token store ("" when there is none)."""
+    """What a source has: `tokens` in its stream, `sequences` an epoch, in which `padding` places hold no token; `store`
+    is the fingerprint of the token store or its packing ("" when there is none); `used` are the sequences given by
+    earlier segments."""
 
     name: str
     tokens: int
     sequences: int
     store: str = ""
+    padding: int = 0
     used: int = 0
 
 

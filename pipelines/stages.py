@@ -89,7 +89,8 @@ def _open_store(folder: Path, source: str) -> TokenStore:
 
 def compile_mixture(recipe: Recipe) -> "MixturePlan":
     """Token stores → the plan of the recipe's run."""
-    from mixing.plan import MixturePlan, compile_plan, plan_function
+    from mixing.compile import compile_plan, plan_function
+    from mixing.plan import MixturePlan
 
     settings, folder = recipe.need("mix"), plan_folder(recipe)
     with workspace(recipe) as lock, progress.stage(f"plan {recipe.run}") as meter:

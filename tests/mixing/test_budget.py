@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from corpus.errors import ConfigError
 from mixing.budget import MixSettings, SourceBudget, Supply, solve, water_fill
-from mixing.plan import compile_plan
+from mixing.compile import compile_plan
 from mixing.schedule import Constant
 from mixing.table import effective_tokens
 

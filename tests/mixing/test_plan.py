@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from corpus.errors import ArtifactError, ConfigError
 from mixing.budget import MixSettings, SourceBudget, Supply
-from mixing.plan import MixturePlan, compile_plan
+from mixing.compile import append_segment, compile_plan
+from mixing.plan import MixturePlan
 from mixing.schedule import UNIT, Constant, Cosine, Knots, Linear, Point, Schedule, Stepwise, domain_units
 from mixing.simulate import curves, target
 
@@ -134,7 +135,7 @@ def _settings(**changes) -> MixSettings:
 
 def test_an_appended_segment_loses_nothing_and_repeats_nothing() -> None:
     plan = compile_plan(_three(), _settings())
-    longer = plan.append_segment(40, _settings(steps=200, schedule=Constant(share=0.25)))
+    longer = append_segment(plan, 40, _settings(steps=200, schedule=Constant(share=0.25)))
     assert longer.steps == 240
     assert (longer.cumulative[:, :41] == plan.cumulative[:, :41]).all()
     for step in (0, 17, 39):
@@ -158,7 +159,7 @@ def test_a_segment_starts_at_the_counts_and_keeps_to_its_own_targets(
 ) -> None:
     first = compile_plan(*mixture)
     start = data.draw(st.integers(1, first.steps))
-    plan = first.append_segment(start, mixture[1].model_copy(update={"schedule": schedule, "steps": steps}))
+    plan = append_segment(first, start, mixture[1].model_copy(update={"schedule": schedule, "steps": steps}))
     assert plan.steps == start + steps
     assert (plan.cumulative[:, : start + 1] == first.cumulative[:, : start + 1]).all()
     quotas = np.diff(plan.cumulative.astype(np.int64), axis=1)
@@ -171,17 +172,17 @@ def test_a_segment_starts_at_the_counts_and_keeps_to_its_own_targets(
 def test_a_segment_may_bring_a_source_and_counts_earlier_epochs_against_the_cap() -> None:
     plan = compile_plan(_three(), _settings(steps=100))
     new = [*_three(), Supply("code", 300 * 16, 300)]
-    longer = plan.append_segment(100, _settings(steps=50), new)
+    longer = append_segment(plan, 100, _settings(steps=50), new)
     assert longer.cumulative[longer.names.index("code"), 100] == 0
     assert longer.cumulative[longer.names.index("code"), -1] > 0
     with pytest.raises(ConfigError, match="max_epochs"):
-        plan.append_segment(100, _settings(steps=700, schedule=Constant(share=0.9)))
+        append_segment(plan, 100, _settings(steps=700, schedule=Constant(share=0.9)))
 
 
 def test_saving_twice_gives_the_same_bytes_and_loading_the_same_plan(tmp_path) -> None:
-    plan = compile_plan(_three(), _settings()).append_segment(40, _settings(steps=20))
+    plan = append_segment(compile_plan(_three(), _settings()), 40, _settings(steps=20))
     plan.save(tmp_path / "one")
-    compile_plan(_three()[::-1], _settings()).append_segment(40, _settings(steps=20)).save(tmp_path / "two")
+    append_segment(compile_plan(_three()[::-1], _settings()), 40, _settings(steps=20)).save(tmp_path / "two")
     for name in ("plan.json", "plan.parquet", "manifest.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     loaded = MixturePlan.load(tmp_path / "one")
