@@ -4,8 +4,8 @@ A remote store (any fsspec URL) is read through a local cache: every file is fet
 in the manifest, and is there only after the hash of what came has been compared. Stores that share a shard share its
 copy. The cache lies in `$PROVENDER_CACHE`, by default `~/.cache/provender`.
 
-datatrove's DocumentTokenizer writes the same `.ds` and `.ds.index` without a manifest; `open_files` makes one in memory,
-a function of the files' hashes, so that a plan notices when a shard is another one.
+datatrove's DocumentTokenizer writes the same `.ds` and `.ds.index` without a manifest; `open_files` makes one in
+memory, a function of the files' hashes, so that a plan notices when a shard is another one.
 """
 
 import hashlib
@@ -147,5 +147,10 @@ def adopt(folder: Path, tokenizer: dict[str, Any] | None) -> Manifest:
     if len(widths) > 1:
         raise ArtifactError("token shards of 2 and of 4 bytes in one folder", where=folder, todo="keep them apart")
     function = {"files": {entry.path: entry.sha256 for entry in entries}, "tokenizer": tokenizer}
-    totals = {"documents": documents, "tokens": tokens, "shards": len(entries) // 2, "token_bytes": max(widths, default=2)}
+    totals = {
+        "documents": documents,
+        "tokens": tokens,
+        "shards": len(entries) // 2,
+        "token_bytes": max(widths, default=2),
+    }
     return Manifest(ADOPTED, function, tuple(entries), totals | {"tokenizer": tokenizer})

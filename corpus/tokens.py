@@ -146,7 +146,7 @@ class TokenStore:
         `tokenizer` says what its ids mean. Raises ArtifactError when there is no valid store or a shard is shorter
         than its index says.
         """
-        manifest, locate = open_files(folder, tokenizer and asdict(tokenizer))
+        manifest, locate = open_files(folder, None if tokenizer is None else asdict(tokenizer))
         store = cls(folder, manifest, locate)
         for shard, ends in zip(store.shards, store.shard_ends, strict=True):
             if len(shard) != (int(ends[-1]) if len(ends) else 0):
@@ -245,9 +245,7 @@ class TokenStore:
             locate = self.locate or (lambda name: Path(self.folder) / name)
             return read_parquet(locate("documents.parquet"))
         names = sorted(entry.path for entry in self.manifest.files if entry.path.endswith(".ds"))
-        ids = [
-            f"{name}:{row}" for name, ends in zip(names, self.shard_ends, strict=True) for row in range(len(ends))
-        ]
+        ids = [f"{name}:{row}" for name, ends in zip(names, self.shard_ends, strict=True) for row in range(len(ends))]
         lengths = [np.diff(ends, prepend=0) for ends in self.shard_ends]
         return pa.table(
             {

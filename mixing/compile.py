@@ -8,13 +8,14 @@ import numpy as np
 
 from corpus.artifact import code_version
 from corpus.errors import ConfigError
-from mixing.budget import Budget, MixSettings, Supply, solve
+from mixing.budget import Budget, MixSettings, Supply
 from mixing.plan import MixturePlan, changed_store
 from mixing.plan_files import compact
 from mixing.quotas import assign, group_room, whole_total
 from mixing.schedule import UNIT, domain_units
 from mixing.segments import Segment, Source
 from mixing.sequences import Sequences, Stores, of_one_tokenizer
+from mixing.solve import solve
 
 
 def compile_plan(stores: Stores | Iterable[Supply], settings: MixSettings) -> MixturePlan:

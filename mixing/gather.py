@@ -1,9 +1,9 @@
 """The loader's kernel: rows of token ids, labels, positions and document numbers straight from memory maps.
 
-One call fills a batch from any number of sources, shards and layouts. The kernel reads the maps through their addresses,
-which `Tables` collects once (and keeps the maps alive); nothing is allocated, no Python runs per row, and the GIL is free.
-A row that is chunked is a span of the store, whose documents are found by bisection in the shard's index; a row that is
-packed is a list of pieces, padded to its length.
+One call fills a batch from any number of sources, shards and layouts. The kernel reads the maps through their
+addresses, which `Tables` collects once (and keeps the maps alive); nothing is allocated, no Python runs per row, and
+the GIL is free. A row that is chunked is a span of the store, whose documents are found by bisection in the shard's
+index; a row that is packed is a list of pieces, padded to its length.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def _pointer(typing_context, address, sample):
 @njit(nogil=True, inline="always")
 def _at(address, size, sample):
     """The array of `size` items of the type of `sample` at an address."""
-    return carray(_pointer(address, sample), (size,))
+    return carray(_pointer(address, sample), (size,))  # type: ignore[call-arg]  # numba gives the typing context
 
 
 @njit(nogil=True)
@@ -127,7 +127,9 @@ class Tables:
 
     @classmethod
     def of(cls, sequences: Sequence[Sequences]) -> "Tables":
-        sources, shards, alive = [], [], []
+        alive: list[np.ndarray] = []
+        sources: list[tuple[int, ...]] = []
+        shards: list[tuple[int, ...]] = []
         for entry in sequences:
             store = entry.store
             first = len(shards)

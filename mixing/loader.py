@@ -95,7 +95,10 @@ class Loader:
         """This rank's rows of a step, in memory that is the caller's as long as he holds any of it. Raises ConfigError
         when the plan has no such step."""
         planned = self.plan.batch(step)
-        source, sequence = planned.source[self.rows], planned.sequence[self.rows]
+        return self.read(planned.source[self.rows], planned.sequence[self.rows], step)
+
+    def read(self, source: np.ndarray, sequence: np.ndarray, step: int) -> TokenBatch:
+        """The rows sequence[k] of source[k], int64[rows], as a batch of `step`."""
         tokens, labels, positions, documents = self._buffers.take(len(source), self.plan.sequence_length)
         tables = self._tables
         gather(source, sequence, tables.sources, tables.shards, tokens, labels, positions, documents)

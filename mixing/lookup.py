@@ -35,9 +35,7 @@ class Occurrence:
     epoch: int
 
 
-def steps_of(
-    plan: "MixturePlan", source: str, document_row: int, store: TokenStore | Sequences
-) -> list[Occurrence]:
+def steps_of(plan: "MixturePlan", source: str, document_row: int, store: TokenStore | Sequences) -> list[Occurrence]:
     """Every occurrence of a document in the run, in order; none when it lies in the tail or is never reached.
 
     `document_row` is the document's row in its token store.

@@ -7,7 +7,6 @@ index and mixing/lookup.py runs it backwards. Quotas: mixing/quotas.py. Memory: 
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +19,11 @@ from corpus.artifact import RunLock, fingerprint
 from corpus.errors import ArtifactError, ConfigError
 from corpus.tokens import TokenStore
 from mixing import lookup, plan_files
-from mixing.budget import Supply
 from mixing.order import interleave, rows_of, source_key
 from mixing.segments import Rows, Segment, Source
 from mixing.sequences import Sequences, Stores, of_one_tokenizer
 from mixing.table import budget_table
+
 
 @dataclass(frozen=True)
 class MixturePlan:
@@ -103,7 +102,9 @@ class MixturePlan:
     @property
     def body(self) -> dict[str, Any]:
         """The content of plan.json without its fingerprint: everything the batches depend on."""
-        counts = np.ascontiguousarray(self.cumulative, dtype="<i8")
+        counts = hashlib.sha256()
+        for row in self.cumulative:  # one source at a time: the plan of a trillion tokens is not copied
+            counts.update(row.astype("<i8").tobytes())
         return {
             "format": plan_files.FORMAT,
             "sequence_length": self.sequence_length,
@@ -114,7 +115,7 @@ class MixturePlan:
             "sources": [asdict(source) for source in self.sources],
             "segments": [json.loads(json.dumps(asdict(segment))) for segment in self.segments],
             "budget": self.table().to_dicts(),
-            "cumulative_sha256": hashlib.sha256(counts.tobytes()).hexdigest(),
+            "cumulative_sha256": counts.hexdigest(),
         }
 
     @cached_property

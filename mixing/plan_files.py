@@ -1,7 +1,7 @@
 """A plan on disk.
 
-    plan.json      format, sequence length, global batch, seed, sources, segments (settings, start, asked, caps)
-    plan.parquet   step, source, sequences, cumulative (after the step); by source and step, only where there are any
+plan.json      format, sequence length, global batch, seed, sources, segments (settings, start, asked, caps)
+plan.parquet   step, source, sequences, cumulative (after the step); by source and step, only where there are any
 """
 
 import json
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.artifact import Manifest, RunLock, publish, read_parquet
+from corpus.artifact import Manifest, RunLock, publish, scan_parquet
 from corpus.errors import ArtifactError
 
 KIND = "mixing.plan"
@@ -69,11 +69,12 @@ def read(folder: Path) -> tuple[dict[str, Any], np.ndarray]:
         raise ArtifactError(
             "a plan of another format", where=folder, found=body["format"], todo="compile it again: `provender mix`"
         )
-    rows = read_parquet(folder / "plan.parquet")
-    source, step = rows["source"].to_numpy(), rows["step"].to_numpy()
-    counts = np.zeros((len(body["sources"]), body["steps"] + 1), np.int64)
-    counts[source, step + 1] = rows["sequences"].to_numpy()
-    return body, compact(np.cumsum(counts, axis=1, out=counts))
+    counts = np.zeros((len(body["sources"]), body["steps"] + 1), np.int32)
+    for rows in scan_parquet(folder / "plan.parquet", ["step", "source", "sequences"], rows=1 << 18):
+        source, step = rows["source"].to_numpy(), rows["step"].to_numpy()
+        counts[source, step + 1] = rows["sequences"].to_numpy()
+    small = int(counts.sum(axis=1, dtype=np.int64).max(initial=0)) < 1 << 31
+    return body, np.cumsum(counts, axis=1, out=counts if small else None, dtype=None if small else np.int64)
 
 
 def compact(cumulative: np.ndarray) -> np.ndarray:

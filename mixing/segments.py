@@ -10,9 +10,9 @@ from mixing.budget import Role, Supply
 
 @dataclass(frozen=True)
 class Source:
-    """A source of the plan: `sequences` are one epoch, with `padding_tokens` places left free; the last `tail_tokens` of
-    its `tokens` are not trained; `store` is the fingerprint of its token store or of its packing ("" for a plan compiled
-    from numbers alone)."""
+    """A source of the plan: `sequences` are one epoch, with `padding_tokens` places left free; the last `tail_tokens`
+    of its `tokens` are not trained; `store` is the fingerprint of its token store or of its packing ("" for a plan
+    compiled from numbers alone)."""
 
     name: str
     role: Role

@@ -111,6 +111,28 @@ def mix_where(
     _print(where_table(_load(recipe, set_), document))
 
 
+@mix_app.command("simulate")
+def mix_simulate(
+    recipe: RecipeName,
+    tokens_per_second: Annotated[float | None, typer.Option(min=1e-9, help="Speed of all devices together.")] = None,
+    price_per_hour: Annotated[float | None, typer.Option(min=0, help="Price of all devices together.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the curves into this SVG file.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """What the compiled plan will do: shares planned and realised, epochs, repeats, time and cost."""
+    from pipelines.mixture import simulate
+
+    _print(simulate(_load(recipe, set_), tokens_per_second, price_per_hour, picture))
+
+
+@mix_app.command("packing")
+def mix_packing(recipe: RecipeName, set_: Overrides = None) -> None:
+    """What each way of packing would do to each source: truncated documents, cut tokens, padding."""
+    from pipelines.mixture import packings
+
+    _print(packings(_load(recipe, set_)))
+
+
 @train_app.command("run")
 def train_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False, resume: Resume = True) -> None:
     """Train the recipe's model on its plan. SIGTERM or Ctrl-C finishes the step, saves, and says how to go on."""

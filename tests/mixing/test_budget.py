@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpus.errors import ConfigError
-from mixing.budget import MixSettings, SourceBudget, Supply, solve, water_fill
+from mixing.budget import MixSettings, SourceBudget, Supply
 from mixing.compile import compile_plan
+from mixing.groups import water_fill
 from mixing.schedule import Constant
+from mixing.solve import solve
 from mixing.table import effective_tokens
 
 

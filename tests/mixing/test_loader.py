@@ -12,8 +12,8 @@ from corpus.errors import ArtifactError, ConfigError, DataError
 from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.batch import IGNORE
 from mixing.budget import MixSettings, SourceBudget
-from mixing.loader import Loader
 from mixing.compile import compile_plan, plan_function
+from mixing.loader import Loader
 from mixing.plan import MixturePlan
 
 TOKENIZER = TokenizerIdentity("0" * 64, 1000, 0)
