@@ -24,7 +24,7 @@ import polars as pl
 from pydantic import Field
 
 from corpus.artifact import RunLock, content_hash, current, publish
-from corpus.errors import DataError
+from corpus.errors import ConfigError, DataError
 from corpus.settings import Settings
 from corpus.tokens import TokenStore
 from mixing.bins import best_fit, bucketed, chunked
@@ -62,9 +62,14 @@ class PackingSettings(Settings):
 
 
 def _files(pattern: Path) -> list[Path]:
+    """The files that hold weights. Raises ConfigError when there is none."""
     if pattern.is_dir():
-        return sorted(pattern.rglob("*.parquet"))
-    return sorted(pattern.parent.glob(pattern.name)) if "*" in pattern.name else [pattern]
+        found = sorted(pattern.rglob("*.parquet"))
+    else:
+        found = [path for path in sorted(pattern.parent.glob(pattern.name)) if path.is_file()]
+    if not found:
+        raise ConfigError("there is no file of quality weights", where=pattern, todo="give a parquet file or a pattern")
+    return found
 
 
 def pack(
@@ -123,7 +128,9 @@ def arrange(store: TokenStore, settings: PackingSettings, sequence_length: int, 
     lengths, order = ends - starts, None
     if settings.weights is not None:
         ids = store.documents["id"].to_pylist()
-        order = order_of(copies(read_weights(settings.weights, settings.weight_column, ids, source), seed, source))
+        order = order_of(
+            copies(read_weights(_files(settings.weights), settings.weight_column, ids, source), seed, source)
+        )
         lengths = lengths[order]
     rows, pieces = METHODS[settings.method](lengths, sequence_length)
     if order is not None:

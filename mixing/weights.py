@@ -48,25 +48,27 @@ def order_of(count: np.ndarray) -> np.ndarray:
     return np.concatenate(passes) if passes else np.empty(0, np.int64)
 
 
-def read_weights(path: Path, column: str, ids: Sequence[str], source: str) -> np.ndarray:
-    """float64[documents]: the weights of the documents `ids`, from a parquet file or a pattern of several with the
-    columns `id` and `column`. Raises ConfigError when it cannot be read so, DataError when a document has none."""
+def read_weights(paths: Sequence[Path], column: str, ids: Sequence[str], source: str) -> np.ndarray:
+    """float64[documents]: the weights of the documents `ids`, from parquet files with the columns `id` and `column`.
+
+    Raises ConfigError when it cannot be read so, DataError when a document has none.
+    """
     try:
-        table = pl.scan_parquet(path).select(pl.col("id"), pl.col(column).cast(pl.Float64).alias("weight")).collect()
+        table = pl.scan_parquet(paths).select(pl.col("id"), pl.col(column).cast(pl.Float64).alias("weight")).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ConfigError(
             f"the quality weights of {source} cannot be read",
-            where=path,
+            where=paths[0],
             found=str(error).splitlines()[0],
             todo=f"give a parquet file with the columns id and {column}",
         ) from None
     if table["id"].is_duplicated().any():
-        raise DataError("a document has two quality weights", where=path)
+        raise DataError("a document has two quality weights", where=paths[0])
     found = pl.DataFrame({"id": ids}).join(table, on="id", how="left", maintain_order="left")["weight"]
     if found.null_count():
         raise DataError(
             f"{found.null_count():,} documents of {source} have no quality weight",
-            where=path,
+            where=paths[0],
             found=f"first: {ids[int(found.is_null().arg_max() or 0)]}",
             todo="weigh every document of the token store; 0 leaves one out",
         )
