@@ -54,7 +54,9 @@ def read_weights(paths: Sequence[Path], column: str, ids: Sequence[str], source:
     Raises ConfigError when it cannot be read so, DataError when a document has none.
     """
     try:
-        table = pl.scan_parquet(paths).select(pl.col("id"), pl.col(column).cast(pl.Float64).alias("weight")).collect()
+        table = (
+            pl.scan_parquet(list(paths)).select(pl.col("id"), pl.col(column).cast(pl.Float64).alias("weight")).collect()
+        )
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ConfigError(
             f"the quality weights of {source} cannot be read",
