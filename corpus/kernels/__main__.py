@@ -1,23 +1,25 @@
 """Compile every kernel into the cache (`python -m corpus.kernels`), so that the first documents need not wait."""
 
-import pyarrow as pa
-
 from corpus.dedup.signature import Signature
 from corpus.document import Batch, Document
-from corpus.kernels.lines import split_lines
-from corpus.kernels.repetition import line_measures, ngram_measures
-from corpus.kernels.statistics import word_statistics
-from corpus.kernels.words import split_words
+from corpus.quality import C4ParagraphSettings, C4Settings, CodeQualitySettings, FineWebSettings, QualitySettings
 
 
 def compile_kernels() -> None:
-    """Call each kernel once with the types it is called with later."""
-    text = pa.array(["a few words and a few words more"])
-    words = split_words(text)
-    word_statistics(words)
-    ngram_measures(words)
-    line_measures(split_lines(text))
-    Signature().process(Batch.of([Document("compile", "", 0, "a few words to sign", 19)]))
+    """Run each step that has kernels on one small document."""
+    text = "A few words, and a few words more. That is all."
+    batch = Batch.of([Document("compile", "", 0, text, len(text))])
+    steps = (
+        QualitySettings(kind="quality").build(),
+        C4ParagraphSettings(kind="c4_paragraphs").build(),
+        C4Settings(kind="c4", unit="sentence", edit=False).build(),
+        C4Settings(kind="c4").build(),
+        FineWebSettings(kind="fineweb").build(),
+        CodeQualitySettings(kind="code_quality").build(),
+        Signature(),
+    )
+    for step in steps:
+        batch = step.process(batch)
 
 
 if __name__ == "__main__":
