@@ -64,8 +64,8 @@ class CodeQuality(Step):
     """Adds the code.* columns. `code.parses` is null for files that are not Python or too long to parse, and
     `code.fault` says why one does not; for the others see `corpus.kernels.code.MEASURES`.
 
-    About 60 MB/s of other languages a core; Python is parsed at some 2 to 4 MB/s. A file that could hang or crash the parser is
-    parsed in a child process, which may.
+    About 60 MB/s of other languages a core; Python is parsed at some 2 to 4 MB/s. A file that could hang or crash the
+    parser is parsed in a child process, which may.
     """
 
     name: ClassVar[str] = "code"
