@@ -22,7 +22,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units
+from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units, stored_units
 from corpus.artifact import (
     Draft,
     Manifest,
@@ -36,8 +36,8 @@ from corpus.artifact import (
 )
 from corpus.collect import Card, collect_corpus
 from corpus.decide import UnitFiles, apply_rules, as_decisions, drop_duplicates, read_columns, split_documents
-from corpus.dedup.cluster import DedupSettings, find_clusters
-from corpus.dedup.keep import choose_keepers, unit_measure
+from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
+from corpus.dedup.keep import UnitMeasure, choose_keepers
 from corpus.dedup.signature import Signature
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units
 from corpus.errors import DataError
@@ -51,10 +51,10 @@ from corpus.perplexity import (
     normalised,
     train_kenlm,
 )
-from corpus.readers import make_reader
-from corpus.recipe import CorpusSettings, SourceSettings, TrainedLm
+from corpus.recipe import CorpusSettings, SourceSettings, TrainedLm, source_line
 from corpus.rules import Rule
 from corpus.select import INTERNAL, SPLITS, SelectUnit, SelectWork
+from corpus.step import Step
 from corpus.tokenize import CountTokens, StoreUnit, TokenizerSettings, TokensSettings
 
 
@@ -78,25 +78,25 @@ class Preparation:
         phi: bool,
         lock: RunLock,
         watch: Watch,
+        stored: bool = False,
     ) -> None:
-        self.settings, self.tokenizer, self.workspace = settings, tokenizer, workspace
+        """`stored`: decide on the columns that are there; raw files are neither looked for nor read."""
+        self.settings, self.tokenizer, self.workspace, self.stored = settings, tokenizer, workspace, stored
         self.executor, self.seed, self.phi, self.lock, self.watch = executor, seed, phi, lock, watch
 
     @cached_property
     def lines(self) -> dict[str, SourceLine]:
         """Sources with their built steps; every source is signed for deduplication and its tokens are counted."""
-        lines = {}
-        for source in self.settings.sources:
-            steps = [step.build() for step in self.settings.steps_of(source)]
-            if self.settings.duplicates is not None:
-                steps.append(Signature(self.settings.duplicates.signature))
-            steps.append(CountTokens(TokensSettings(), self.tokenizer))
-            lines[source.name] = SourceLine(source.name, make_reader(source.reader, source.name), tuple(steps))
-        return lines
+        ends: list[Step] = [CountTokens(TokensSettings(), self.tokenizer)]
+        if self.settings.duplicates is not None:
+            ends.insert(0, Signature(self.settings.duplicates.signature))
+        return {source.name: source_line(self.settings, source, ends) for source in self.settings.sources}
 
     @cached_property
     def annotated(self) -> dict[str, list[Unit]]:
         root = self.workspace / "annotate"
+        if self.stored:
+            return {name: stored_units(line, root) for name, line in self.lines.items()}
         return {name: cut_units(line, root, self.settings.unit_bytes) for name, line in self.lines.items()}
 
     def run(self, card: Card, description: dict[str, Any]) -> Manifest:
@@ -153,11 +153,8 @@ class Preparation:
             meter.close(_said(outcome))
 
     def _rules(self, source: SourceSettings, without: str | None = None) -> list[Rule]:
-        """The rules of a source: those of its steps (a density of personal data), then those under `decide`; but not
-        those of the step `without`."""
-        stated = (*self.settings.steps_of(source), *self.settings.rules_of(source))
-        rules = [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
-        return [rule for rule in rules if rule.step != without]
+        """The rules of a source, but not those of the step `without`."""
+        return [rule for rule in self.settings.decisions_of(source) if rule.step != without]
 
     def _rules_identity(self, sources: Sequence[SourceSettings], without: str | None = None) -> dict[str, list[str]]:
         """What `_rules` gives for each source, as a fingerprint names it."""
@@ -242,7 +239,9 @@ class Preparation:
         }
 
         def write(draft: Draft) -> None:
-            found = find_clusters([unit.folder for unit in units], copies)
+            place = Workplace(self.workspace / "dedup", self.executor, self.lock)
+            sources = {name: [unit.folder for unit in parts] for name, parts in self.annotated.items()}
+            found = find_clusters(sources, copies, place)
             for name, table in (("clusters", found.clusters), ("pairs", found.pairs)):
                 draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
             draft.totals |= {"clusters": pl.DataFrame(pl.from_arrow(found.clusters))["cluster"].n_unique()}
@@ -272,23 +271,25 @@ class Preparation:
         return self._publish("decide", self.workspace / "decisions", function, write)
 
     def _decided(self, files: dict[str, list[UnitFiles]], clusters: Path | None) -> dict[str, pl.DataFrame]:
-        common = ["id", "unit", "source", "priority", "bytes", "fate", "step", "reason", "detail"]
+        common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail"]
+        keep = self.settings.keep
         frames = []
         for source in self.settings.sources:
             rules = self._rules(source)
-            frame = apply_rules(read_columns(files[source.name], rules), rules)
+            frame = apply_rules(read_columns(files[source.name], rules, keep.columns), rules)
             labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
-            frames.append(frame.with_columns(labels).select(common))
+            frames.append(frame.with_columns(*labels, keep.quality_of(frame)).select(common))
         frame = pl.concat(frames)
+        keep.check_quality(frame["quality"])
         copies = self.settings.duplicates
         if clusters is not None and copies is not None:
             groups = pl.DataFrame(pl.from_arrow(read_parquet(clusters / "clusters.parquet")))
             members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
-                (pl.col("fate") == "kept").alias("passes"), pl.lit(None, pl.Float64).alias("quality")
+                (pl.col("fate") == "kept").alias("passes")
             )
-            measure = unit_measure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
+            measure = UnitMeasure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
             pairs = read_parquet(clusters / "pairs.parquet")
-            removals = choose_keepers(members, pairs, measure, copies.threshold, self.settings.keep)
+            removals = choose_keepers(members, pairs, measure, copies.threshold, keep)
             frame = drop_duplicates(frame, removals, groups)
         else:
             empty = {"cluster": pl.String, "duplicate_of": pl.String, "duplicate_kind": pl.String}

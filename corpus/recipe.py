@@ -1,27 +1,41 @@
 """The corpus part of a recipe: sources, what is done to them, and every threshold."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from corpus.annotate import SourceLine
 from corpus.dedup.cluster import DedupSettings
 from corpus.dedup.keep import KeepSettings
 from corpus.deidentify import DeidentifySettings
 from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings
+from corpus.own_steps import FilterSettings, FormatterSettings
 from corpus.perplexity import LmSettings, PerplexityRule
 from corpus.quality import (
+    BadWordsRule,
+    BadWordsSettings,
+    C4ParagraphRule,
+    C4ParagraphSettings,
+    C4Rule,
+    C4Settings,
+    ClassifierRule,
+    ClassifierSettings,
     CodeQualityRule,
     CodeQualitySettings,
+    FineWebRule,
+    FineWebSettings,
     GopherQualityRule,
     GopherRepetitionRule,
     LengthRule,
     QualitySettings,
 )
-from corpus.readers import ReaderSettings
+from corpus.readers import ReaderSettings, make_reader
 from corpus.repair import RepairSettings
+from corpus.rules import Rule
 from corpus.settings import Settings
-from corpus.step import StockSettings
+from corpus.step import Step, StockSettings
 
 StepSettings = Annotated[
     ExtractSettings
@@ -29,12 +43,29 @@ StepSettings = Annotated[
     | DeidentifySettings
     | LanguageSettings
     | QualitySettings
+    | C4Settings
+    | C4ParagraphSettings
+    | BadWordsSettings
+    | FineWebSettings
+    | ClassifierSettings
     | CodeQualitySettings
-    | StockSettings,
+    | StockSettings
+    | FilterSettings
+    | FormatterSettings,
     Field(discriminator="kind"),
 ]
 RuleSettings = Annotated[
-    LanguageRule | LengthRule | GopherQualityRule | GopherRepetitionRule | CodeQualityRule | PerplexityRule,
+    LanguageRule
+    | LengthRule
+    | GopherQualityRule
+    | GopherRepetitionRule
+    | C4Rule
+    | C4ParagraphRule
+    | BadWordsRule
+    | FineWebRule
+    | ClassifierRule
+    | CodeQualityRule
+    | PerplexityRule,
     Field(discriminator="rule"),
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
@@ -91,5 +122,17 @@ class CorpusSettings(Settings):
     def rules_of(self, source: SourceSettings) -> tuple[Any, ...]:
         return self.decide if source.decide is None else source.decide
 
+    def decisions_of(self, source: SourceSettings) -> list[Rule]:
+        """Everything that may drop a document of a source: the rules of its steps (a density of personal data), then
+        those under `decide`."""
+        stated = (*self.steps_of(source), *self.rules_of(source))
+        return [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
+
     def validation_of(self, source: SourceSettings) -> float:
         return self.validation if source.validation is None else source.validation
+
+
+def source_line(settings: CorpusSettings, source: SourceSettings, ends: Sequence[Step] = ()) -> SourceLine:
+    """A source ready to be annotated: its reader, its built steps and, after them, `ends`."""
+    steps = [step.build() for step in settings.steps_of(source)]
+    return SourceLine(source.name, make_reader(source.reader, source.name), (*steps, *ends))
