@@ -1,8 +1,8 @@
-"""The mixture: the loader beside the limit of copying memory and beside other loaders, packing, and a trillion tokens.
+"""The mixture: the loader beside the limit of copying memory and other loaders, packing, and a trillion tokens.
 
 The peers run in the interpreter that $PROVENDER_PEERS names (a Python with mosaicml-streaming, litdata, grain, datasets
-and megatron-core, whose pins clash with ours), each in a process of its own that loads when it is told to; one that does
-not start there is reported as not installed.
+and megatron-core, whose pins clash with ours), each in a process of its own that loads when it is told to; one that
+does not start there is reported as not installed.
 """
 
 import multiprocessing
