@@ -12,6 +12,8 @@ from corpus.errors import ArtifactError, ConfigError
 from corpus.tokens import TokenizerIdentity, TokenStoreWriter
 from mixing.loader import Loader
 from mixing.plan import MixturePlan
+from mixing.sequences import Sequences
+from mixing.simulate import tokens_by_step
 from pipelines.audit.verify import verify
 from pipelines.mixture import packings, simulate
 from pipelines.outline import where_table
@@ -54,8 +56,12 @@ def test_packed_sources_go_through_plan_loader_and_questions(recipe) -> None:
     stores = training_stores(recipe)
     owners = np.concatenate([batch.document_ids.ravel() for batch in Loader(plan, stores).iterate()])
     assert (owners == -1).any()
-    for source in plan.sources:
+    for index, source in enumerate(plan.sources):
         assert (source.padding_tokens > 0) == (source.name != "general")
+        cut = Sequences.of(stores[source.name], plan.sequence_length)
+        batches = list(Loader(plan, stores).iterate())
+        seen = [int((batch.document_ids[batch.source_ids == index] >= 0).sum()) for batch in batches]
+        assert tokens_by_step(plan, source.name, cut, plan.steps).tolist() == seen
     frame = plan.show(3, stores)
     document = frame["first_document"][0]
     assert "step" in _text(where_table(recipe, document))
