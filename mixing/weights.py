@@ -48,7 +48,7 @@ def order_of(count: np.ndarray) -> np.ndarray:
     return np.concatenate(passes) if passes else np.empty(0, np.int64)
 
 
-def read_weights(paths: Sequence[Path], column: str, ids: Sequence[str], source: str) -> np.ndarray:
+def read_weights(paths: list[Path], column: str, ids: Sequence[str], source: str) -> np.ndarray:
     """float64[documents]: the weights of the documents `ids`, from parquet files with the columns `id` and `column`.
 
     Raises ConfigError when it cannot be read so, DataError when a document has none.
