@@ -36,8 +36,8 @@ from corpus.artifact import (
 )
 from corpus.collect import Card, collect_corpus
 from corpus.decide import UnitFiles, apply_rules, as_decisions, drop_duplicates, read_columns, split_documents
-from corpus.dedup.cluster import DedupSettings, find_clusters
-from corpus.dedup.keep import choose_keepers, unit_measure
+from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
+from corpus.dedup.keep import UnitMeasure, choose_keepers
 from corpus.dedup.signature import Signature
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units
 from corpus.errors import DataError
@@ -242,7 +242,9 @@ class Preparation:
         }
 
         def write(draft: Draft) -> None:
-            found = find_clusters([unit.folder for unit in units], copies)
+            place = Workplace(self.workspace / "dedup", self.executor, self.lock)
+            sources = {name: [unit.folder for unit in parts] for name, parts in self.annotated.items()}
+            found = find_clusters(sources, copies, place)
             for name, table in (("clusters", found.clusters), ("pairs", found.pairs)):
                 draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
             draft.totals |= {"clusters": pl.DataFrame(pl.from_arrow(found.clusters))["cluster"].n_unique()}
@@ -286,7 +288,7 @@ class Preparation:
             members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
                 (pl.col("fate") == "kept").alias("passes"), pl.lit(None, pl.Float64).alias("quality")
             )
-            measure = unit_measure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
+            measure = UnitMeasure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
             pairs = read_parquet(clusters / "pairs.parquet")
             removals = choose_keepers(members, pairs, measure, copies.threshold, self.settings.keep)
             frame = drop_duplicates(frame, removals, groups)

@@ -1,6 +1,6 @@
 """True Jaccard similarity of documents: their sets of distinct 64-bit shingles, kept on disk, compared two by two."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,11 +19,33 @@ class ShingleSets:
     shingles: np.ndarray
     bounds: np.ndarray
 
-    def jaccard(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """float64[pairs] of the sets numbered left[i] and right[i]; two empty sets have similarity 0."""
+    def jaccard(self, left: np.ndarray, right: np.ndarray, other: "ShingleSets | None" = None) -> np.ndarray:
+        """float64[pairs] of the sets left[i] and, of `other` if given, right[i]; two empty sets have similarity 0."""
         from corpus.kernels.minhash import jaccard
 
-        return jaccard(self.shingles, self.bounds, left.astype(np.int64), right.astype(np.int64))
+        other = other or self
+        return jaccard(
+            self.shingles, self.bounds, other.shingles, other.bounds, left.astype(np.int64), right.astype(np.int64)
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the bounds; the shingles lie in `folder`/shingles.bin already (see `write_shingle_sets`)."""
+        np.save(folder / "bounds.npy", self.bounds)
+
+    @classmethod
+    def open(cls, folder: Path) -> "ShingleSets":
+        return cls(_mapped(folder / "shingles.bin"), np.load(folder / "bounds.npy"))
+
+
+def _mapped(file: Path | IO[Any]) -> np.ndarray:
+    """The uint64 of a file, mapped and not read; a file of none cannot be mapped."""
+    size = file.stat().st_size if isinstance(file, Path) else file.seek(0, 2)
+    # As a plain array: compiled loops know arrays, and would take a subclass for another type.
+    return np.asarray(np.memmap(file, np.uint64, "r")) if size else _NOTHING
+
+
+_NOTHING = np.zeros(0, np.uint64)
+_NOTHING.flags.writeable = False
 
 
 def shingle_sets(text: pa.StringArray, ngram: int) -> ShingleSets:
@@ -31,56 +53,41 @@ def shingle_sets(text: pa.StringArray, ngram: int) -> ShingleSets:
     from corpus.kernels.minhash import shingle_sets
 
     shingles, offsets = shingle_sets(*lowered(text), ngram)
+    shingles.flags.writeable = False
     return ShingleSets(shingles, np.stack([offsets[:-1], offsets[1:]], axis=1))
 
 
-def read_texts(unit: Path, rows: np.ndarray) -> pa.StringArray:
-    """The texts at ascending `rows` of a unit's documents.parquet; one pass over its text column."""
-    parts: list[pa.Array] = []
-    start = 0
-    for batch in scan_parquet(unit / "documents.parquet", ["text"]):
-        inside = rows[(rows >= start) & (rows < start + batch.num_rows)]
-        parts.append(batch.column(0).take(pa.array(inside - start)))
-        start += batch.num_rows
-    return pa.concat_arrays(parts) if parts else pa.array([], pa.string())
+def read_rows(unit: Path, rows: np.ndarray, column: str = "text") -> Iterator[tuple[slice, pa.Array]]:
+    """The values of a column of a unit's documents.parquet at ascending `rows`, by the batch: which of `rows`, values.
+
+    One pass over the column; memory does not grow with the unit.
+    """
+    start, done = 0, 0
+    for batch in scan_parquet(unit / "documents.parquet", [column]):
+        stop = int(np.searchsorted(rows, start + batch.num_rows))
+        if stop > done:
+            yield slice(done, stop), batch.column(0).take(pa.array(rows[done:stop] - start))
+        start, done = start + batch.num_rows, stop
+        if done == len(rows):
+            return
 
 
 def write_shingle_sets(
-    spill: IO[Any],
-    units: Sequence[Path],
-    unit: np.ndarray,
-    row: np.ndarray,
-    ngram: int,
-    text_of: Callable[[Path, np.ndarray], pa.StringArray] | None = None,
+    spill: IO[Any], units: Sequence[Path], unit: np.ndarray, row: np.ndarray, ngram: int
 ) -> ShingleSets:
     """Write the set of each document (units[unit[i]], row[i]) to the open file `spill` and map it into memory.
 
-    Sets are numbered as the documents are; on disk they lie in the order of reading. Each unit is read once; the texts
-    of one unit that are asked for are in memory at a time.
+    Sets are numbered as the documents are; on disk they lie in the order of reading. Each unit is read once.
     """
     bounds = np.zeros((len(unit), 2), np.int64)
     written = 0
     for number in np.unique(unit):
         mine = np.flatnonzero(unit == number)
         mine = mine[np.argsort(row[mine])]
-        part = shingle_sets((text_of or read_texts)(units[number], row[mine]), ngram)
-        spill.write(part.shingles.tobytes())
-        bounds[mine] = part.bounds + written
-        written += len(part.shingles)
+        for some, text in read_rows(units[number], row[mine]):
+            part = shingle_sets(text, ngram)
+            spill.write(part.shingles)
+            bounds[mine[some]] = part.bounds + written
+            written += len(part.shingles)
     spill.flush()
-    shingles = np.memmap(spill, np.uint64, "r", shape=(written,)) if written else np.zeros(0, np.uint64)
-    return ShingleSets(shingles, bounds)
-
-
-def documents_in(units: Sequence[Path], ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
-    """id → (unit number, row) of the ids asked for."""
-    wanted = set(ids)
-    found: dict[str, tuple[int, int]] = {}
-    for number, unit in enumerate(units):
-        row = 0
-        for batch in scan_parquet(unit / "documents.parquet", ["id"]):
-            for offset, name in enumerate(batch.column(0).to_pylist()):
-                if name in wanted:
-                    found[name] = (number, row + offset)
-            row += batch.num_rows
-    return found
+    return ShingleSets(_mapped(spill), bounds)

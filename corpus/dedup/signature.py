@@ -5,23 +5,32 @@
                     fewer than `ngram` words, which can only match exactly
 
 Both are null for a document the reader passed a verdict on. Words and shingles: corpus/kernels/minhash.py. The band
-layout only matters when candidates are looked for, so another split of the same number of hashes would re-use them.
+layout only matters when candidates are looked for, so another split of the same number of hashes re-uses them.
 
 Method: Broder 1997; Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", 3.3-3.4.
 """
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from corpus.dedup.curve import choose_bands
 from corpus.document import Batch, utf8_buffers
 from corpus.settings import Settings
 from corpus.step import Step
+
+
+class TargetSettings(Settings):
+    """Choose the bands by what they are to find."""
+
+    similarity: float = Field(gt=0, lt=1, description="Jaccard similarity of the least alike pair that is looked for")
+    recall: float = Field(default=0.95, gt=0, lt=1, description="share of such pairs that some band proposes, at least")
+    hashes: int = Field(default=112, ge=1, description="minima a document may have, 4 bytes each")
 
 
 class SignatureSettings(Settings):
@@ -31,16 +40,28 @@ class SignatureSettings(Settings):
     ngram: int = Field(default=5, ge=1, description="words in a shingle")
     bands: int = Field(default=14, ge=1, description="bands of the sketch; more find less similar pairs")
     rows: int = Field(default=8, ge=1, description="minima in a band; more ask for more similar pairs")
+    target: TargetSettings | None = Field(default=None, description="choose bands and rows, which are not given then")
     seed: int = Field(default=1, ge=0, description="seed of the hash functions")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen(cls, given: Any) -> Any:
+        """Bands and rows of a target. Stored settings hold all three, which then have to agree."""
+        if not isinstance(given, dict) or given.get("target") is None:
+            return given
+        target = TargetSettings.model_validate(given["target"])
+        bands, rows = choose_bands(target.similarity, target.recall, target.hashes)
+        if (given.get("bands", bands), given.get("rows", rows)) != (bands, rows):
+            raise ValueError(f"target chooses {bands} bands of {rows} rows: leave out bands and rows, or target")
+        return {**given, "bands": bands, "rows": rows}
 
     @property
     def hashes(self) -> int:
         return self.bands * self.rows
 
-
-def s_curve(bands: int, rows: int, similarity: float | np.ndarray) -> float | np.ndarray:
-    """Probability that two documents of this Jaccard similarity share a band: 1 - (1 - s^rows)^bands."""
-    return 1 - (1 - similarity**rows) ** bands
+    def identity(self) -> dict[str, Any]:
+        """What decides a signature: not how its minima are put into bands."""
+        return {"kind": self.kind, "ngram": self.ngram, "hashes": self.hashes, "seed": self.seed}
 
 
 def lowered(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:

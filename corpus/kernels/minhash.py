@@ -207,19 +207,34 @@ def shingle_sets(data, offsets, n):
 
 
 @njit(cache=True, nogil=True)
-def jaccard(shingles, bounds, left, right):
-    """float64[pairs]: |A ∩ B| / |A ∪ B| of the ascending sets numbered left[i] and right[i]; 0 for two empty sets."""
+def jaccard(shingles, bounds, others, other_bounds, left, right):
+    """float64[pairs]: |A ∩ B| / |A ∪ B| of the ascending sets left[i] of the first and right[i] of the second store; 0
+    for two empty sets."""
     similarity = np.zeros(len(left), np.float64)
     for pair in range(len(left)):
         a, a_end = bounds[left[pair]]
-        b, b_end = bounds[right[pair]]
+        b, b_end = other_bounds[right[pair]]
         union = (a_end - a) + (b_end - b)
         shared = 0
         while a < a_end and b < b_end:
-            x, y = shingles[a], shingles[b]
+            x, y = shingles[a], others[b]
             shared += x == y
             a += x <= y
             b += y <= x
         if union:
             similarity[pair] = shared / (union - shared)
+    return similarity
+
+
+@njit(cache=True, nogil=True)
+def equal_minima(sketches, others, left, right):
+    """float64[pairs]: share of equal minima of rows left[i] and right[i] of two uint32[documents, hashes]."""
+    similarity = np.zeros(len(left), np.float64)
+    hashes = sketches.shape[1]
+    for pair in range(len(left)):
+        a, b = left[pair], right[pair]
+        same = 0
+        for k in range(hashes):
+            same += sketches[a, k] == others[b, k]
+        similarity[pair] = same / hashes
     return similarity

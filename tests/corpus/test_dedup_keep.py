@@ -1,12 +1,14 @@
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_dedup_cluster import documents_of, near_copies, rows, write_unit
+from test_dedup_cluster import clusters_of, documents_of, near_copies, rows, write_unit
 
-from corpus.dedup.cluster import PAIRS, DedupSettings, find_clusters
-from corpus.dedup.keep import KeepSettings, choose_keepers, similarity_to_keeper, unit_measure
+from corpus.dedup.cluster import PAIRS
+from corpus.dedup.keep import MEASURED, KeepSettings, QualityOrder, UnitMeasure, choose_keepers
 
 
 def frame(entries: list[tuple]) -> pl.DataFrame:
@@ -18,12 +20,13 @@ def pairs_of(edges: list[tuple]) -> pa.Table:
     return pa.Table.from_pylist([dict(zip(PAIRS.names, edge, strict=True)) for edge in edges], schema=PAIRS)
 
 
-def never(asked: pl.DataFrame) -> np.ndarray:
+def never(left: pl.Series, right: pl.Series, among: pl.Series) -> np.ndarray:
     raise AssertionError("nothing had to be measured")
 
 
-def unlike(asked: pl.DataFrame) -> np.ndarray:
-    return np.full(asked.height, 0.1)
+def unlike(left: pl.Series, right: pl.Series, among: pl.Series) -> np.ndarray:
+    assert set(left) | set(right) <= set(among)
+    return np.full(len(left), 0.1)
 
 
 PAIR = pairs_of([("a", "b", "near", 0.9)])
@@ -40,7 +43,15 @@ def test_each_criterion_prefers_what_it_says() -> None:
     assert keeper((1, None, 1, True), (1, None, 9, True), "priority", "longest") == "b"
     assert keeper((1, 0.2, 9, True), (2, 0.7, 1, True), "quality") == "b"
     assert keeper((1, None, 9, True), (2, 0.1, 1, True), "quality") == "b"
+    assert keeper((1, float("nan"), 9, True), (2, 0.1, 1, True), "quality") == "b"
     assert keeper((1, None, 5, True), (1, None, 5, True), "longest") == "a"
+
+
+def test_the_lowest_quality_may_be_the_best() -> None:
+    documents = frame([("a", "a", 0, 300.0, 1, True), ("b", "a", 0, 80.0, 1, True)])
+    by = {best: KeepSettings(quality=QualityOrder(column="perplexity", best=best)) for best in ("highest", "lowest")}
+    kept = {best: choose_keepers(documents, PAIR, never, 0.8, keep)["duplicate_of"].item() for best, keep in by.items()}
+    assert kept == {"highest": "a", "lowest": "b"}
 
 
 def test_a_document_that_fails_another_rule_is_no_keeper() -> None:
@@ -56,19 +67,58 @@ def test_the_far_end_of_a_chain_is_kept_too() -> None:
 
 
 def test_members_of_an_exact_group_share_its_edges() -> None:
+    """c, the copy of a that comes first, stays for a, b and for d, which was measured against a."""
     edges = pairs_of([("a", "b", "exact", 1.0), ("a", "c", "exact", 1.0), ("a", "d", "near", 0.9)])
-    asked = pl.DataFrame({"id": ["c", "d"], "keeper": ["b", "c"]})
-    out = similarity_to_keeper(asked, edges, never)
-    assert out.select("kind", pl.col("similarity").round(3)).rows() == [("exact", 1.0), ("near", np.float32(0.9))]
+    documents = frame(
+        [(name, "a", priority, None, 1, True) for name, priority in zip("abcd", (2, 2, 1, 2), strict=True)]
+    )
+    out = choose_keepers(documents, edges, never, 0.8, KeepSettings())
+    near = np.float32(0.9)
+    assert out.rows() == [("a", "c", "exact", 1.0), ("b", "c", "exact", 1.0), ("d", "c", "near", near)]
+
+
+def test_copies_of_a_removed_document_go_to_the_same_keeper() -> None:
+    edges = pairs_of([("a", "b", "exact", 1.0), ("a", "d", "near", 0.9)])
+    documents = frame([("a", "a", 1, None, 1, False), ("b", "a", 1, None, 1, True), ("d", "a", 0, None, 1, True)])
+    out = choose_keepers(documents, edges, never, 0.8, KeepSettings())
+    assert out.rows() == [("b", "d", "near", np.float32(0.9))]
 
 
 def test_a_similarity_without_an_edge_is_measured_on_the_texts(tmp_path) -> None:
     words = [f"w{number}" for number in range(100)]
-    documents = documents_of([" ".join(words), " ".join(words[:50])])
-    unit = write_unit(tmp_path / "u", documents)
-    asked = pl.DataFrame({"id": [documents[0].id], "keeper": [documents[1].id]})
-    out = similarity_to_keeper(asked, pairs_of([]), unit_measure([unit], 5))
-    assert out["similarity"].item() == np.float32(46 / 96)
+    documents = documents_of([" ".join(words), " ".join(words[:50]), "something else in five words"])
+    units = [write_unit(tmp_path / str(row), [document]) for row, document in enumerate(documents)]
+    ids = pl.Series([document.id for document in documents])
+    measure = UnitMeasure(units, 5)
+    assert measure(ids[:1], ids[1:2], ids).tolist() == [46 / 96]
+    for unit in units:
+        (unit / "documents.parquet").unlink()  # texts are read once
+    assert measure(ids[[0, 1]], ids[[2, 0]], ids[:1]).tolist() == [0.0, 46 / 96]
+
+
+def test_a_copy_that_no_band_proposed_goes_all_the_same() -> None:
+    """b was measured against a only; c, preferred to both, is as near to b without having met it in a band."""
+    edges = pairs_of([("a", "b", "near", 0.85), ("a", "c", "near", 0.85)])
+    documents = frame([("a", "a", 0, None, 1, False), ("b", "a", 2, None, 1, True), ("c", "a", 1, None, 1, True)])
+    out = choose_keepers(documents, edges, lambda left, right, among: np.full(len(left), 0.81), 0.8, KeepSettings())
+    assert out.rows() == [("b", "c", "near", np.float32(0.81))]
+
+
+def test_a_long_chain_costs_no_more_than_its_comparisons() -> None:
+    """Each document is like the next only: after MEASURED keepers the known pairs decide, and no text is compared."""
+    count = 5000
+    names = [f"d{number:05d}" for number in range(count)]
+    chain = pairs_of([(a, b, "near", 0.85) for a, b in pairwise(names)])
+    asked = []
+
+    def counting(left: pl.Series, right: pl.Series, among: pl.Series) -> np.ndarray:
+        asked.append(len(left))
+        return unlike(left, right, among)
+
+    documents = frame([(name, names[0], 0, None, 1, True) for name in names])
+    out = choose_keepers(documents, chain, counting, 0.8, KeepSettings())
+    assert out["id"].to_list() == names[1::2] and out["duplicate_of"].to_list() == names[0::2]
+    assert sum(asked) <= MEASURED * count
 
 
 @settings(max_examples=60, deadline=None)
@@ -104,13 +154,13 @@ def test_every_passing_document_is_kept_or_like_its_keeper(data: st.DataObject) 
 def test_clusters_of_real_units_leave_no_similar_pair_among_the_kept(tmp_path) -> None:
     documents = documents_of(near_copies(20, seed=9))
     unit = write_unit(tmp_path / "u", documents)
-    found = find_clusters([unit], DedupSettings())
+    found = clusters_of([unit])
     members = pl.DataFrame(
         [(name, cluster, 0, None, 1, True) for name, cluster, _ in rows(found.clusters)],
         schema=frame([]).schema,
         orient="row",
     )
-    removed = set(choose_keepers(members, found.pairs, unit_measure([unit], 5), 0.8, KeepSettings())["id"])
+    removed = set(choose_keepers(members, found.pairs, UnitMeasure([unit], 5), 0.8, KeepSettings())["id"])
     kept_pairs = [(a, b) for a, b, _, _ in rows(found.pairs) if a not in removed and b not in removed]
     assert kept_pairs == []
     assert set(members["cluster"]) == set(members.filter(~pl.col("id").is_in(removed))["cluster"])

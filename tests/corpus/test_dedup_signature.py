@@ -6,8 +6,9 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus.dedup.curve import s_curve
 from corpus.dedup.shingles import shingle_sets
-from corpus.dedup.signature import Signature, SignatureSettings, s_curve
+from corpus.dedup.signature import Signature, SignatureSettings
 from corpus.document import Batch, Document
 
 WORDS = st.lists(st.sampled_from(["a", "of", "Heart", "ÉTÉ", "rate", "was", "72", "bpm", "naïve"]), max_size=40)
