@@ -39,9 +39,15 @@ DECISIONS = pa.schema(
 
 @dataclass(frozen=True)
 class UnitFiles:
-    """The column files of one annotated unit, row by row about the same records."""
+    """The column files of one annotated unit, row by row about the same records. Where `overlay` is given, its text
+    and token counts stand for those of the documents that were cut (corpus/cuts/overlay.py)."""
 
     paths: tuple[Path, ...]
+    overlay: Path | None = None
+
+    def all_paths(self) -> tuple[Path, ...]:
+        """The column files and the overlay."""
+        return self.paths if self.overlay is None else (*self.paths, self.overlay)
 
     def names(self) -> set[str]:
         return {name for path in self.paths for name in pq.read_schema(path).names}

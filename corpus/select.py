@@ -25,7 +25,7 @@ from corpus.engine import Heartbeat, Unit
 from corpus.ledger import LEDGER, Ledger
 
 # Columns that serve a stage and not a reader of the corpus.
-INTERNAL = ("dedup.", "deidentify.spans", "token_count")
+INTERNAL = ("cuts.spans", "dedup.", "deidentify.spans", "token_count")
 SPLITS = ("train", "validation")
 
 
@@ -132,13 +132,11 @@ class SelectUnit(PipelineStep):
         """The unit's records in batches, with the columns of all its files side by side."""
         first, *others = files.paths
         streams = [scan_parquet(path) for path in others]
+        cut = scan_parquet(files.overlay) if files.overlay is not None else None
         for batch in scan_parquet(first):
             for stream in streams:
-                extra = next(stream)
-                for name in extra.schema.names:
-                    if name not in batch.schema.names:
-                        batch = batch.append_column(name, extra.column(name))
-            yield batch
+                batch = _beside(batch, next(stream))
+            yield batch if cut is None else _cut(batch, next(cut))
 
     def _shard(self, rows: pa.RecordBatch, verdicts: pa.Table, written: dict[str, pa.Schema]) -> dict[str, pa.Table]:
         schema = written["train"]
@@ -191,6 +189,25 @@ def ledger_rows(rows: pa.RecordBatch, verdicts: pa.Table) -> pa.RecordBatch:
         pa.array(values) if isinstance(values, np.ndarray) else values for values in (columns[n] for n in LEDGER.names)
     ]
     return pa.RecordBatch.from_arrays([a.cast(f.type) for a, f in zip(arrays, LEDGER, strict=True)], schema=LEDGER)
+
+
+def _beside(rows: pa.RecordBatch, extra: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with the columns of `extra` that they do not have."""
+    for name in extra.schema.names:
+        if name not in rows.schema.names:
+            rows = rows.append_column(name, extra.column(name))
+    return rows
+
+
+def _cut(rows: pa.RecordBatch, overlay: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with what an overlay says of the documents that were cut."""
+    for name in ("text", "token_count"):
+        if name in rows.schema.names:
+            index = rows.schema.get_field_index(name)
+            rows = rows.set_column(
+                index, rows.schema.field(index), pc.coalesce(overlay.column(name), rows.column(name))
+            )
+    return _beside(rows, overlay)
 
 
 def _column(rows: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:

@@ -9,8 +9,8 @@ import polars as pl
 import pyarrow as pa
 
 from corpus.artifact import scan_parquet
-from corpus.cuts.spans import Kind, KINDS, Spans
-from corpus.dedup.keep import SORTING, KeepSettings
+from corpus.cuts.spans import KINDS, Kind, Spans
+from corpus.dedup.keep import KeepSettings
 from corpus.document import utf8_buffers
 from corpus.kernels.cuts import spans_before, spans_of, text_without
 
@@ -89,11 +89,10 @@ class KeptDocuments:
 def keep_ranks(documents: pl.DataFrame, settings: KeepSettings) -> pl.Series:
     """The place of each kept document in the keep order, 0 first; −1 for one that is not kept.
 
-    documents: fate, id, and the columns the order names: priority, quality, bytes.
+    documents: fate, id, priority, quality, bytes.
     """
-    columns, descending = zip(*(SORTING[criterion] for criterion in (*settings.order, "earliest")), strict=True)
     kept = documents.with_row_index("_at").filter(pl.col("fate") == "kept")
-    order = kept.sort(columns, descending=descending, nulls_last=True)["_at"].to_numpy()
+    order = settings.sorted(kept)["_at"].to_numpy()
     rank = np.full(documents.height, -1, np.int64)
     rank[order] = np.arange(len(order))
     return pl.Series("rank", rank)

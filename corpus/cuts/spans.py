@@ -13,20 +13,25 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from corpus.artifact import read_parquet, write_parquet
+from corpus.artifact import Draft, read_parquet, write_parquet
 
 Kind = Literal["repeated_lines", "repeated_paragraphs", "substring", "contamination"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SPANS = pa.schema(
     [
-        pa.field("unit", pa.int32(), nullable=False),  # number of the unit, over all sources
         pa.field("row", pa.int64(), nullable=False),  # row of the unit's documents.parquet
         pa.field("start", pa.int64(), nullable=False),  # UTF-8 bytes into the annotated text
         pa.field("length", pa.int64(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),
     ]
 )
+FOLDER = "spans"
 NOTHING = np.zeros(0, np.int64)
+
+
+def span_file(unit: int) -> str:
+    """Where in its artefact a finder publishes the spans of unit number `unit`, counted over all sources."""
+    return f"{FOLDER}/{unit:05d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,30 @@ class Spans:
         return cls(**{name: values[order] for name, values in joined.items()})
 
     @classmethod
-    def read(cls, path: Path) -> "Spans":
-        table = read_parquet(path)
-        unit, row, start, length = (table[name].to_numpy().astype(np.int64) for name in SPANS.names[:4])
-        kind = np.array([KINDS.index(name) for name in table["kind"].to_pylist()], np.int64)
-        return cls(unit, row, start, start + length, kind)
+    def read(cls, folders: Sequence[Path], unit: int) -> "Spans":
+        """The spans of one unit that the finders published in `folders`."""
+        paths = [path for folder in folders if (path := folder / span_file(unit)).exists()]
+        return cls.together([cls._read(path, unit) for path in paths])
 
-    def write(self, path: Path) -> int:
-        names = pa.array(KINDS).take(pa.array(self.kind))
-        table = pa.table([self.unit, self.row, self.start, self.stop - self.start, names], names=SPANS.names)
-        return write_parquet(path, table.cast(SPANS))
+    @classmethod
+    def _read(cls, path: Path, unit: int) -> "Spans":
+        table = read_parquet(path)
+        row, start, length = (table[name].to_numpy().astype(np.int64) for name in SPANS.names[:3])
+        kind = np.array([KINDS.index(name) for name in table["kind"].to_pylist()], np.int64)
+        return cls(np.full(len(row), unit, np.int64), row, start, start + length, kind)
+
+    def publish(self, draft: Draft) -> None:
+        """Write one file for each unit that has spans."""
+        (draft.path / FOLDER).mkdir()
+        for unit in np.unique(self.unit).tolist():
+            mine = slice(*np.searchsorted(self.unit, [unit, unit + 1]))
+            names = pa.array(KINDS).take(pa.array(self.kind[mine]))
+            columns = [self.row[mine], self.start[mine], self.stop[mine] - self.start[mine], names]
+            table = pa.table(columns, names=SPANS.names).cast(SPANS)
+            draft.rows[span_file(unit)] = write_parquet(draft.path / span_file(unit), table)
+        draft.totals |= {"spans": len(self), "documents": len(np.unique(np.stack([self.unit, self.row]), axis=1).T)}
+        bytes_by_kind = np.bincount(self.kind, self.stop - self.start, minlength=len(KINDS)).astype(int)
+        draft.totals["bytes"] = {kind: int(n) for kind, n in zip(KINDS, bytes_by_kind, strict=True) if n}
 
     def __len__(self) -> int:
         return len(self.unit)

@@ -55,7 +55,9 @@ class HeldOutSettings(Settings):
     """The held-out documents against those to train on. Documents of one source share phrases, so that a coverage is
     asked for by default."""
 
-    coverage: float = Field(0.5, ge=0, le=1, description="least share of the words of either that both have; 0: one n-gram")
+    coverage: float = Field(
+        0.5, ge=0, le=1, description="least share of the words of either that both have; 0: one n-gram"
+    )
     remove: Literal["train", "validation"] = Field("train", description="on which side a contaminated document goes")
     action: Action = Field("document", description="drop the document, or cut the shared words out of it")
 
@@ -71,7 +73,9 @@ class DecontaminateSettings(Settings):
 
     sets: tuple[EvaluationSet, ...] = ()
     ngram: int = Field(13, ge=2, description="words in an n-gram")
-    min_words: int = Field(8, ge=1, description="an item of fewer than n words is looked for as a whole from so many on")
+    min_words: int = Field(
+        8, ge=1, description="an item of fewer than n words is looked for as a whole from so many on"
+    )
     coverage: float = Field(0.0, ge=0, le=1, description="least share of the words of item or document; 0: one n-gram")
     action: Action = Field("document", description="drop the document, or cut the shared words out of it")
     common: int = Field(COMMON, ge=1, description="n-grams in more items of a set than this identify none of them")
@@ -145,26 +149,28 @@ class _Search:
         self.drops: list[dict[str, Any]] = []
         self.items: list[dict[str, Any]] = []
         self._gone = [np.zeros(len(rank), bool) for rank in kept.rank]
+        self._booked: set[tuple[str, str]] = set()
         self._place: dict[str, tuple[int, int]] = {}  # where held-out documents are, by id
 
     def texts(self, rows: Sequence[np.ndarray] | None = None) -> Iterator[Texts]:
-        """The documents that are not dropped so far, or those of `rows` (masks by unit)."""
+        """The documents as cut so far, all or those of `rows` (masks by unit)."""
+        asked = None if rows is None else lambda unit: rows[unit]
+        return self.kept.texts(Spans.together([self.cuts, self.found]), rows=asked)
 
-        def wanted(unit: int) -> np.ndarray:
-            return ~self._gone[unit] if rows is None else ~self._gone[unit] & rows[unit]
-
-        return self.kept.texts(Spans.together([self.cuts, self.found]), rows=wanted)
+    def staying(self, held_out: bool) -> list[np.ndarray]:
+        """bool[rows] by unit: the documents of one side of the split that are not dropped so far."""
+        return [(mask == held_out) & ~gone for mask, gone in zip(self.kept.held_out, self._gone, strict=True)]
 
     def parts(self, sets: Sequence[Items]) -> Iterator[_Part]:
         for items in sets:
-            for texts, first, count in parts_of(items.texts, items.item, PART):
-                names = items.names[first : first + count]
-                yield self._part(items.texts[texts], items.item[texts] - first, [items.set] * count, names, None)
+            for texts, first, last in parts_of(items.texts, items.item, len(items.names), PART):
+                names = items.names[first:last]
+                yield self._part(items.texts[texts], items.item[texts] - first, [items.set] * len(names), names, None)
 
     def held_out(self) -> Iterator[_Part]:
         """Held-out documents as items of one text each, PART bytes of them at a time."""
         held: list[Texts] = []
-        for texts in self.texts(self.kept.held_out):
+        for texts in self.texts(self.staying(held_out=True)):
             held.append(texts)
             if sum(len(one.data) for one in held) >= PART:
                 yield self._held_out(held)
@@ -188,7 +194,7 @@ class _Search:
 
     def remove(self, part: _Part, coverage: float, action: Action) -> None:
         """Drop or cut what is contaminated by the items of `part`, until nothing is."""
-        looked_at = None if part.ids is None else [~mask for mask in self.kept.held_out]
+        looked_at = None if part.ids is None else self.staying(held_out=False)
         first = True
         while True:
             changed = [np.zeros(len(rank), bool) for rank in self.kept.rank]
@@ -224,12 +230,13 @@ class _Search:
             item = part.names[found.item[pair]]
             gone, other = (item, document) if backwards else (document, item)
             place = self._place[item] if backwards else (texts.unit, int(texts.rows[found.document[pair]]))
-            if action == "document":
-                if self._gone[place[0]][place[1]]:
-                    continue  # a held-out document that an earlier batch met
-                self._gone[place[0]][place[1]] = True
-            shares = (float(found.of_item[pair]), float(found.of_document[pair]))
             name = part.sets[found.item[pair]]
+            if action == "document":
+                self._gone[place[0]][place[1]] = True
+            if (gone, name) in self._booked:
+                continue  # by an earlier part of the set, or a held-out document that an earlier batch met
+            self._booked.add((gone, name))
+            shares = (float(found.of_item[pair]), float(found.of_document[pair]))
             self.drops.append(dict(zip(DROPS.names, (gone, name, other, *shares, action), strict=True)))
 
 

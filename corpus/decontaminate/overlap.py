@@ -112,14 +112,18 @@ class ItemIndex:
         )
 
 
-def parts_of(texts: pa.StringArray, item: np.ndarray, size: int) -> Iterator[tuple[slice, int, int]]:
-    """(slice of texts, first item, items) of consecutive items of about `size` bytes: one index each."""
+def parts_of(texts: pa.StringArray, item: np.ndarray, items: int, size: int) -> Iterator[tuple[slice, int, int]]:
+    """(slice of the texts, first item, item behind the last): consecutive items of about `size` bytes, one index each.
+
+    item: the item of each text, ascending, below `items`.
+    """
     _, offsets = utf8_buffers(texts)
     first = 0
-    while first < len(item):
-        last = int(np.searchsorted(offsets, offsets[first] + size))
-        last = int(np.searchsorted(item, item[min(max(last, first + 1), len(item)) - 1], side="right"))
-        yield slice(first, last), int(item[first]), int(item[last - 1] - item[first]) + 1
+    while first < items:
+        text = int(np.searchsorted(item, first))
+        full = int(np.searchsorted(offsets, offsets[text] + size))
+        last = items if full >= len(item) else max(int(item[full]), first + 1)
+        yield slice(text, int(np.searchsorted(item, last))), first, last
         first = last
 
 

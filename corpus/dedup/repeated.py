@@ -10,7 +10,6 @@ probability of 5 · 10⁻⁵. Cost: two passes over the text for each of the two
 of `corpus.dedup.frequency`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -77,9 +76,13 @@ def find_repeated(kept: KeptDocuments, sources: tuple[str, ...], settings: Repea
     scopes = {sources[number]: {number} for number in chosen} if settings.scope == "source" else {"corpus": set(chosen)}
     found, listed = Spans.none(), []
     for scope, members in scopes.items():
-        for kind, repeat in (("repeated_lines", settings.lines), ("repeated_paragraphs", settings.paragraphs)):
+        kinds: tuple[tuple[Kind, RepeatSettings | None], ...] = (
+            ("repeated_lines", settings.lines),
+            ("repeated_paragraphs", settings.paragraphs),
+        )
+        for kind, repeat in kinds:
             if repeat is not None:
-                search = _Search(kept, kind, repeat, settings.digits, lambda unit: kept.source[unit] in members)
+                search = _Search(kept, kind, repeat, settings.digits, frozenset(members))
                 spans, most = search.run(found)
                 found = Spans.together([found, spans])
                 listed += [{"scope": scope, "kind": kind, "keep": repeat.keep, **row} for row in most]
@@ -94,7 +97,11 @@ class _Search:
     kind: Kind
     repeat: RepeatSettings
     digits: bool
-    units: Callable[[int], bool]
+    members: frozenset[int]  # the sources of the scope
+
+    def units(self, unit: int) -> bool:
+        """Whether a unit belongs to the scope."""
+        return self.kept.source[unit] in self.members
 
     def run(self, cuts: Spans) -> tuple[Spans, list[dict]]:
         documents = sum(int((rank >= 0).sum()) for unit, rank in enumerate(self.kept.rank) if self.units(unit))
@@ -115,13 +122,13 @@ class _Search:
         return starts, ends, np.where(characters >= self.repeat.min_characters, hashes, np.uint64(0)), bounds
 
     def _cut(self, cuts: Spans, frequent: Frequent) -> tuple[Spans, list[dict]]:
-        table = map_of(frequent.hashes, np.arange(len(frequent.hashes)))
+        table, held = map_of(frequent.hashes, np.arange(len(frequent.hashes)))
         order = np.lexsort((frequent.hashes, -frequent.documents))[:SHOWN]
         shown: dict[int, str | None] = dict.fromkeys(order.tolist())
         parts = []
         for texts in self.kept.texts(cuts, self.units):
             starts, ends, hashes, bounds = self._pieces(texts)
-            place = look_up(*table, hashes, -1)
+            place = look_up(table, held, hashes, -1)
             owner = np.repeat(texts.rank, np.diff(bounds))
             marks = (place >= 0) & (owner > frequent.last[place])
             parts.append(texts.spans(self.kind, bounds, starts, ends, marks))
@@ -130,5 +137,7 @@ class _Search:
                     at = np.flatnonzero(marks)[piece]
                     text = texts.data[starts[at] : ends[at]].tobytes().decode()
                     shown[number] = text[:SHOWN_CHARACTERS]
-        most = [{"documents": int(frequent.documents[n]), "text": text} for n, text in shown.items() if text is not None]
+        most = [
+            {"documents": int(frequent.documents[n]), "text": text} for n, text in shown.items() if text is not None
+        ]
         return Spans.together(parts), most

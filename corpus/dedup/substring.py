@@ -119,7 +119,8 @@ def _concatenated(parts: list[Runs]) -> Runs:
     shifts = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
     places = [part.places + shift for part, shift in zip(parts, shifts, strict=True)]
     names = ("unit", "row", "rank", "token", "length", "key", "data")
-    return Runs(*(np.concatenate([getattr(part, name) for part in parts]) for name in names), np.concatenate(places))
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Runs(**columns, places=np.concatenate(places))
 
 
 def _repeated_windows(runs: Runs, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -142,9 +143,7 @@ def _repeated_windows(runs: Runs, n: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return runs.unit[run[chosen]], runs.row[run[chosen]], runs.token[run[chosen]] + within[chosen]
 
 
-def _marked(
-    kept: KeptDocuments, cuts: Spans, unit: np.ndarray, row: np.ndarray, first: np.ndarray, n: int
-) -> Spans:
+def _marked(kept: KeptDocuments, cuts: Spans, unit: np.ndarray, row: np.ndarray, first: np.ndarray, n: int) -> Spans:
     """The cuts that take out the tokens of the windows at (unit, row, first token)."""
     order = np.lexsort((first, row, unit))
     unit, row, first = unit[order], row[order], first[order]
