@@ -283,7 +283,7 @@ class Preparation:
         function = {
             "kind": "corpus.decisions",
             "survivors": Manifest.read(survivors).fingerprint,
-            "found": _fingerprints(found),
+            "found": [Manifest.read(one).fingerprint for one in found],
             "cut": _fingerprints(cut),
             "after_cuts": cuts.after_cuts.identity(),
             "code": code_version("corpus"),

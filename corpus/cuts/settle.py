@@ -24,13 +24,11 @@ class AfterCutsSettings(Settings):
         return [at_least(STEP, "left too short after cuts", LEFT, self.min_characters)]
 
 
-def left_characters(overlays: Sequence[Path | None]) -> pl.DataFrame:
-    """id and characters left of the documents of one source that were cut; `overlays` by unit, None without cuts."""
+def left_characters(overlays: Sequence[Path]) -> pl.DataFrame:
+    """id and characters left of the documents of one source that were cut, from its overlays' folders."""
     frames = [pl.DataFrame(schema={"id": pl.String, LEFT: pl.Int64})]
     for folder in overlays:
-        if folder is not None:
-            table = pl.DataFrame(pl.from_arrow(read_parquet(folder / OVERLAY, ["id", LEFT])))
-            frames.append(table.drop_nulls())
+        frames.append(pl.DataFrame(pl.from_arrow(read_parquet(folder / OVERLAY, ["id", LEFT]))).drop_nulls())
     return pl.concat(frames)
 
 
