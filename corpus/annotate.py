@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datatrove.pipeline.base import PipelineStep
 
-from corpus.artifact import RunLock, code_version, publish, write_parquet
+from corpus.artifact import MANIFEST, Manifest, RunLock, code_version, publish, write_parquet
 from corpus.document import BASE, EDIT, Batch, Document, batches
 from corpus.engine import Heartbeat, Unit
 from corpus.errors import ArtifactError
@@ -42,6 +42,15 @@ class SourceLine:
         fields += [pa.field(name, kind) for step in self.steps for name, kind in step.columns.items()]
         return pa.schema(fields)
 
+    def identity(self) -> dict[str, Any]:
+        """What a unit of this source is a function of, beside its input files."""
+        return {
+            "source": self.name,
+            "reader": self.reader.settings.identity(),
+            "steps": [step.identity() for step in self.steps],
+            "code": code_version("corpus"),
+        }
+
 
 def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
     """The units of a source: its files in order of path, grouped until a group holds `unit_bytes`.
@@ -56,12 +65,7 @@ def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
             weight = 0
         groups[-1].append(file)
         weight += file.bytes
-    common = {
-        "source": line.name,
-        "reader": line.reader.settings.identity(),
-        "steps": [step.identity() for step in line.steps],
-        "code": code_version("corpus"),
-    }
+    common = line.identity()
     return [
         Unit(
             folder=root / line.name / f"{index:05d}",
@@ -75,6 +79,31 @@ def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
         )
         for index, group in enumerate(groups)
     ]
+
+
+def stored_units(line: SourceLine, root: Path) -> list[Unit]:
+    """The units of a source as they were published, its files unseen.
+
+    Raises ArtifactError when there are none, or when they were measured by another reader, other steps or other code.
+    """
+    folders = sorted(path.parent for path in (root / line.name).glob(f"[0-9]*/{MANIFEST}"))
+    if not folders:
+        raise ArtifactError(
+            "nothing is stored of this source", where=root / line.name, todo="run `provender corpus` with this recipe"
+        )
+    units = []
+    for folder in folders:
+        function = Manifest.read(folder).function
+        changed = [name for name, value in line.identity().items() if function.get(name) != value]
+        if changed:
+            raise ArtifactError(
+                "the stored columns were made in another way than the recipe says now",
+                where=folder,
+                found=f"another {', '.join(changed)}",
+                todo="run `provender corpus`, which measures again",
+            )
+        units.append(Unit(folder, function, weight=(folder / DOCUMENTS).stat().st_size))
+    return units
 
 
 def _input_hash(reader: Reader, file: InputFile) -> str:
@@ -110,10 +139,13 @@ class ReadUnit(PipelineStep):
             for file in files:
                 yield from reader.read(file, self.counts.tally)
 
-        for batch in batches(documents()):
-            yield batch
-            done += pc.sum(batch["bytes_in"]).as_py() or 0
-            self.heartbeat.beat(rank, min(done, self.units[rank].weight))
+        try:
+            for batch in batches(documents()):
+                yield batch
+                done += pc.sum(batch["bytes_in"]).as_py() or 0
+                self.heartbeat.beat(rank, min(done, self.units[rank].weight))
+        finally:
+            reader.close()
 
 
 class SourceSteps(PipelineStep):

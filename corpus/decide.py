@@ -63,12 +63,14 @@ class UnitFiles:
         return pl.concat(frames, how="horizontal")
 
 
-def read_columns(units: Sequence[UnitFiles], rules: Sequence[Rule]) -> pl.DataFrame:
-    """What deciding on a source needs: its rules' columns, ids, verdicts, the bytes of the text; one row per record.
+def read_columns(units: Sequence[UnitFiles], rules: Sequence[Rule], more: Sequence[str] = ()) -> pl.DataFrame:
+    """What deciding on a source needs: its rules' columns and `more`, ids, verdicts, the bytes of the text; one row per
+    record. A column no unit has is null.
 
     Memory: the asked columns of one source; texts are never loaded.
     """
     needed = {name for rule in rules for expr in (rule.fails, rule.detail) for name in expr.meta.root_names()}
+    needed |= set(more)
     frames = []
     for index, unit in enumerate(units):
         names = unit.names()

@@ -44,6 +44,7 @@ BASE = pa.schema(
 )
 EDIT = "edit."
 QUARANTINE = "quarantine"
+SUBJECT = "subject"  # the key in `metadata` of whom a document is about: a patient
 
 
 def document_id(source: str, file: str, position: int) -> str:

@@ -25,7 +25,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units
+from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units, stored_units
 from corpus.artifact import (
     Draft,
     Manifest,
@@ -67,10 +67,10 @@ from corpus.perplexity import (
     normalised,
     train_kenlm,
 )
-from corpus.readers import make_reader
-from corpus.recipe import CorpusSettings, SourceSettings, TrainedLm
+from corpus.recipe import CorpusSettings, SourceSettings, TrainedLm, source_line
 from corpus.rules import Rule
 from corpus.select import INTERNAL, SPLITS, SelectUnit, SelectWork
+from corpus.step import Step
 from corpus.tokenize import CountTokens, StoreUnit, TokenizerSettings, TokensSettings
 
 
@@ -94,25 +94,25 @@ class Preparation:
         phi: bool,
         lock: RunLock,
         watch: Watch,
+        stored: bool = False,
     ) -> None:
-        self.settings, self.tokenizer, self.workspace = settings, tokenizer, workspace
+        """`stored`: decide on the columns that are there; raw files are neither looked for nor read."""
+        self.settings, self.tokenizer, self.workspace, self.stored = settings, tokenizer, workspace, stored
         self.executor, self.seed, self.phi, self.lock, self.watch = executor, seed, phi, lock, watch
 
     @cached_property
     def lines(self) -> dict[str, SourceLine]:
         """Sources with their built steps; every source is signed for deduplication and its tokens are counted."""
-        lines = {}
-        for source in self.settings.sources:
-            steps = [step.build() for step in self.settings.steps_of(source)]
-            if self.settings.duplicates is not None:
-                steps.append(Signature(self.settings.duplicates.signature))
-            steps.append(CountTokens(TokensSettings(), self.tokenizer))
-            lines[source.name] = SourceLine(source.name, make_reader(source.reader, source.name), tuple(steps))
-        return lines
+        ends: list[Step] = [CountTokens(TokensSettings(), self.tokenizer)]
+        if self.settings.duplicates is not None:
+            ends.insert(0, Signature(self.settings.duplicates.signature))
+        return {source.name: source_line(self.settings, source, ends) for source in self.settings.sources}
 
     @cached_property
     def annotated(self) -> dict[str, list[Unit]]:
         root = self.workspace / "annotate"
+        if self.stored:
+            return {name: stored_units(line, root) for name, line in self.lines.items()}
         return {name: cut_units(line, root, self.settings.unit_bytes) for name, line in self.lines.items()}
 
     def run(self, card: Card, description: dict[str, Any]) -> Manifest:
@@ -169,11 +169,8 @@ class Preparation:
             meter.close(_said(outcome))
 
     def _rules(self, source: SourceSettings, without: str | None = None) -> list[Rule]:
-        """The rules of a source: those of its steps (a density of personal data), then those under `decide`; but not
-        those of the step `without`."""
-        stated = (*self.settings.steps_of(source), *self.settings.rules_of(source))
-        rules = [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
-        return [rule for rule in rules if rule.step != without]
+        """The rules of a source, but not those of the step `without`."""
+        return [rule for rule in self.settings.decisions_of(source) if rule.step != without]
 
     def _rules_identity(self, sources: Sequence[SourceSettings], without: str | None = None) -> dict[str, list[str]]:
         """What `_rules` gives for each source, as a fingerprint names it."""
@@ -293,9 +290,8 @@ class Preparation:
             drops = drops_of(found)
             for name, parts in overlays.items():
                 before = pl.DataFrame(pl.from_arrow(read_parquet(survivors / f"{name}.parquet", DECISIONS.names)))
-                frame = settle(
-                    before, left_characters([unit and unit.folder for unit in parts]), drops, cuts.after_cuts
-                )
+                left = left_characters([unit.folder for unit in parts if unit is not None])
+                frame = settle(before, left, drops, cuts.after_cuts)
                 draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", as_decisions(frame))
 
         decisions = self._publish("decide", self.workspace / "decisions", function, write)
@@ -333,23 +329,25 @@ class Preparation:
         return self._publish(title, folder, function, write)
 
     def _decided(self, files: dict[str, list[UnitFiles]], clusters: Path | None) -> dict[str, pl.DataFrame]:
-        common = ["id", "unit", "source", "priority", "bytes", "fate", "step", "reason", "detail"]
+        common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail"]
+        keep = self.settings.keep
         frames = []
         for source in self.settings.sources:
             rules = self._rules(source)
-            frame = apply_rules(read_columns(files[source.name], rules), rules)
+            frame = apply_rules(read_columns(files[source.name], rules, keep.columns), rules)
             labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
-            frames.append(frame.with_columns(labels).select(common))
+            frames.append(frame.with_columns(*labels, keep.quality_of(frame)).select(common))
         frame = pl.concat(frames)
+        keep.check_quality(frame["quality"])
         copies = self.settings.duplicates
         if clusters is not None and copies is not None:
             groups = pl.DataFrame(pl.from_arrow(read_parquet(clusters / "clusters.parquet")))
             members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
-                (pl.col("fate") == "kept").alias("passes"), pl.lit(None, pl.Float64).alias("quality")
+                (pl.col("fate") == "kept").alias("passes")
             )
             measure = UnitMeasure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
             pairs = read_parquet(clusters / "pairs.parquet")
-            removals = choose_keepers(members, pairs, measure, copies.threshold, self.settings.keep)
+            removals = choose_keepers(members, pairs, measure, copies.threshold, keep)
             frame = drop_duplicates(frame, removals, groups)
         else:
             empty = {"cluster": pl.String, "duplicate_of": pl.String, "duplicate_kind": pl.String}

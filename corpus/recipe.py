@@ -1,9 +1,11 @@
 """The corpus part of a recipe: sources, what is done to them, and every threshold."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from corpus.annotate import SourceLine
 from corpus.cuts.settle import AfterCutsSettings
 from corpus.cuts.stages import CutSettings
 from corpus.decontaminate import DecontaminateSettings
@@ -14,6 +16,7 @@ from corpus.dedup.substring import SubstringSettings
 from corpus.deidentify import DeidentifySettings
 from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings
+from corpus.own_steps import FilterSettings, FormatterSettings
 from corpus.perplexity import LmSettings, PerplexityRule
 from corpus.quality import (
     CodeQualityRule,
@@ -23,10 +26,11 @@ from corpus.quality import (
     LengthRule,
     QualitySettings,
 )
-from corpus.readers import ReaderSettings
+from corpus.readers import ReaderSettings, make_reader
 from corpus.repair import RepairSettings
+from corpus.rules import Rule
 from corpus.settings import Settings
-from corpus.step import StockSettings
+from corpus.step import Step, StockSettings
 
 StepSettings = Annotated[
     ExtractSettings
@@ -35,7 +39,9 @@ StepSettings = Annotated[
     | LanguageSettings
     | QualitySettings
     | CodeQualitySettings
-    | StockSettings,
+    | StockSettings
+    | FilterSettings
+    | FormatterSettings,
     Field(discriminator="kind"),
 ]
 RuleSettings = Annotated[
@@ -102,6 +108,12 @@ class CorpusSettings(Settings):
     def rules_of(self, source: SourceSettings) -> tuple[Any, ...]:
         return self.decide if source.decide is None else source.decide
 
+    def decisions_of(self, source: SourceSettings) -> list[Rule]:
+        """Everything that may drop a document of a source: the rules of its steps (a density of personal data), then
+        those under `decide`."""
+        stated = (*self.steps_of(source), *self.rules_of(source))
+        return [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
+
     def validation_of(self, source: SourceSettings) -> float:
         return self.validation if source.validation is None else source.validation
 
@@ -110,3 +122,9 @@ class CorpusSettings(Settings):
         settings = CutSettings(self.repeated, self.substring, self.decontaminate, self.after_cuts)
         held_out = any(self.validation_of(source) > 0 for source in self.sources)
         return settings if settings.find_anything(held_out) else None
+
+
+def source_line(settings: CorpusSettings, source: SourceSettings, ends: Sequence[Step] = ()) -> SourceLine:
+    """A source ready to be annotated: its reader, its built steps and, after them, `ends`."""
+    steps = [step.build() for step in settings.steps_of(source)]
+    return SourceLine(source.name, make_reader(source.reader, source.name), (*steps, *ends))

@@ -11,6 +11,7 @@ import csv
 import io
 import posixpath
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,13 +25,14 @@ import xxhash
 from pydantic import Field
 
 from corpus.errors import ConfigError, DataError
-from corpus.readers.files import DamagedError, InputFile, Root, lines, without_compression
+from corpus.readers.files import ByteStream, DamagedError, InputFile, Root, decompressed, lines, without_compression
 from corpus.settings import Settings
 
 OBJECTS, ROWS, TABLES, LINES = (".jsonl", ".ndjson", ".json"), (".csv", ".tsv"), (".parquet",), (".txt",)
 SUFFIXES = (*OBJECTS, *ROWS, *TABLES, *LINES)
 SAVED = ("state.json", "dataset_dict.json")  # what `save_to_disk` leaves
 LARGEST = 64 << 20  # bytes of one line
+LARGEST_FILE = 8 << 30  # bytes of one file, decompressed
 
 
 class EvaluationSet(Settings):
@@ -145,7 +147,7 @@ def _file(root: Root, file: InputFile) -> Iterator[tuple[str, dict[str, Any] | s
     if suffix in OBJECTS:
         yield from _objects(root, file)
     elif suffix in LINES:
-        with root.open(file) as handle:
+        with _opened(root, file) as handle:
             for number, line in enumerate(lines(handle, LARGEST), 1):
                 if isinstance(line, bytes) and line.strip():
                     yield f"{file.path}:{number}", line.decode(errors="replace")
@@ -160,13 +162,19 @@ def _file(root: Root, file: InputFile) -> Iterator[tuple[str, dict[str, Any] | s
         )
 
 
+@contextmanager
+def _opened(root: Root, file: InputFile) -> Iterator[ByteStream]:
+    with root.stored(file) as stored:
+        yield decompressed(stored, file.path, LARGEST_FILE)
+
+
 def _suffix(path: str) -> str:
     return posixpath.splitext(without_compression(path))[1]
 
 
 def _objects(root: Root, file: InputFile) -> Iterator[tuple[str, dict[str, Any]]]:
     """Objects a line; a .json file may also hold one list of objects."""
-    with root.open(file) as handle:
+    with _opened(root, file) as handle:
         if _suffix(file.path) == ".json":
             data = handle.read()
             if data.lstrip()[:1] == b"[":
@@ -193,7 +201,7 @@ def _parsed(data: bytes, where: str) -> Any:
 
 
 def _rows(root: Root, file: InputFile) -> Iterator[tuple[str, dict[str, Any]]]:
-    with root.open(file) as handle:
+    with _opened(root, file) as handle:
         data = handle.read()
     if _suffix(file.path) in TABLES:
         try:

@@ -2,7 +2,7 @@
 
     keys        per group of units      ids, exact hashes, band keys            corpus/dedup/keys.py
     numbers                             ranks by id, exact groups               corpus/dedup/numbers.py
-    bands       per band and range      buckets of equal keys                   corpus/dedup/join.py
+    bands       per bands and range     buckets of equal keys                   corpus/dedup/join.py
     candidates                          pairs, each once
     sets        per group of units      shingle sets of the candidates          corpus/dedup/verify.py
     verify      per part of the pairs   true Jaccard, those at the threshold
@@ -99,9 +99,11 @@ class Workplace:
     def run(self, stage: str, units: list[Unit], step: Callable[[list[Unit]], PipelineStep]) -> list[Path]:
         """The published folders of a stage. Little work is done here, without the engine's processes."""
         todo = pending(units)
-        if sum(unit.weight for unit in todo) < INLINE:
+        total = sum(unit.weight for unit in todo)
+        if total < INLINE:
             for rank in range(len(todo)):
                 step(todo).run(None, rank, len(todo))
+                self.progress(sum(unit.weight for unit in todo[: rank + 1]), total, rank + 1, len(todo))
         else:
             run_units(
                 f"duplicates/{stage}",
@@ -173,16 +175,19 @@ def _fingerprints(folders: Sequence[Path]) -> list[str]:
 def _band_units(
     keys: list[Path], numbers: Path, settings: DedupSettings, origin: dict[str, Any], root: Path
 ) -> list[Unit]:
+    """Units of one range of one band, or of several bands when there are few documents."""
     records = len(np.load(numbers / "rank.npy", mmap_mode="r"))
     bits = range_bits(records, settings.rows_in_memory)
+    together = max(1, settings.rows_in_memory // max(1, records))
+    every = range(settings.signature.bands)
     return [
         Unit(
-            folder=root / "bands" / f"{band:03d}-{part:05d}",
-            function={"kind": "dedup.bands", "band": band, "part": part, "bits": bits, **origin},
-            weight=12 * records >> bits,
-            work=BandWork(tuple(keys), numbers, band, part, bits),
+            folder=root / "bands" / f"{bands[0]:03d}-{part:05d}",
+            function={"kind": "dedup.bands", "bands": list(bands), "part": part, "bits": bits, **origin},
+            weight=12 * len(bands) * records >> bits,
+            work=BandWork(tuple(keys), numbers, tuple(bands), part, bits),
         )
-        for band in range(settings.signature.bands)
+        for bands in (every[first : first + together] for first in range(0, len(every), together))
         for part in range(1 << bits)
     ]
 

@@ -1,6 +1,6 @@
-"""The LSH join: documents that share a band's key, band by band and range by range, each a unit of work.
+"""The LSH join: documents that share a band's key, band by band and range by range.
 
-    keys of one band and range ─ sort ─► buckets ─► pairs.npy of the small ones, members of the large ones
+    keys of a band and range ─ sort ─► buckets ─► pairs.npy of the small ones, members of the large ones
     all of these ─ one range of pairs at a time ─► candidates, cut into parts of about equal size
 
 A bucket of up to BUCKET documents gives all its pairs. A larger one, where all pairs would be m² / 2, is handed on as
@@ -28,11 +28,11 @@ HALF = np.uint64(32)
 
 @dataclass(frozen=True)
 class BandWork:
-    """One range (leading `bits` of the key equal to `part`) of one band, of these published keys and numbers."""
+    """One range (leading `bits` of the key equal to `part`) of some bands, of these published keys and numbers."""
 
     keys: tuple[Path, ...]
     numbers: Path
-    band: int
+    bands: tuple[int, ...]
     part: int
     bits: int
 
@@ -56,7 +56,7 @@ class Found:
 
 
 class BandUnit(PipelineStep):
-    """Joins this rank's band and range and publishes what is `Found`."""
+    """Joins this rank's bands, one at a time, and publishes what is `Found`."""
 
     name = "bands"
     type = "LSH join"
@@ -69,18 +69,18 @@ class BandUnit(PipelineStep):
         unit = self.units[rank]
         work: BandWork = unit.work
         with publish(unit.folder, kind="dedup.bands", function=unit.function, lock=self.lock) as draft:
-            found = join_band(*_band(work))
+            found = unite([join_band(*_band(work, band)) for band in work.bands])
             found.save(draft.path)
             draft.totals |= {"pairs": len(found.pairs), "large": len(found.bounds) - 1}
 
 
-def _band(work: BandWork) -> tuple[np.ndarray, np.ndarray]:
+def _band(work: BandWork, band: int) -> tuple[np.ndarray, np.ndarray]:
     """(keys, ranks) of the documents of a band's range that take part in the join."""
     ranks = np.load(work.numbers / "rank.npy", mmap_mode="r")
     joined = np.load(work.numbers / "joined.npy", mmap_mode="r")
     keys, numbers, start = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)], 0
     for folder in work.keys:
-        own = Keys.open(folder).bands[work.band]
+        own = Keys.open(folder).bands[band]
         rows = np.flatnonzero(joined[start : start + len(own)] & in_range(own, work.part, work.bits))
         keys.append(own[rows])
         numbers.append(ranks[start : start + len(own)][rows])
@@ -106,8 +106,7 @@ def join_band(keys: np.ndarray, ranks: np.ndarray) -> Found:
     members, more = _large_buckets(packed, low, keys, ranks, runs)
     codes = np.concatenate([codes, *more])
     codes.sort()
-    bounds = np.cumsum([0, *map(len, members)])
-    return Found(codes, np.concatenate([np.zeros(0, np.uint32), *members]), bounds)
+    return Found(codes, _joined(members), _bounds(members))
 
 
 def _large_buckets(
@@ -124,7 +123,7 @@ def _large_buckets(
                 members.append(bucket)
             else:
                 pairs.append(all_pairs(bucket))
-    return sorted(members, key=lambda bucket: bucket.tolist()), pairs
+    return members, pairs
 
 
 def all_pairs(bucket: np.ndarray) -> np.ndarray:
@@ -143,6 +142,31 @@ def decode(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (codes >> HALF).astype(np.int64), (codes & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
+def unite(found: Sequence[Found]) -> Found:
+    """The pairs and the large buckets of all, each once."""
+    pairs = np.unique(np.concatenate([one.pairs for one in found]))
+    buckets = _buckets(found)
+    return Found(pairs, _joined(buckets), _bounds(buckets))
+
+
+def _buckets(found: Sequence[Found]) -> list[np.ndarray]:
+    """The large buckets of all, each once, in one order whatever the order of `found`."""
+    each = {}
+    for one in found:
+        for start, stop in zip(one.bounds[:-1], one.bounds[1:], strict=True):
+            bucket = np.asarray(one.members[start:stop])
+            each[bucket.tobytes()] = bucket
+    return sorted(each.values(), key=np.ndarray.tolist)
+
+
+def _joined(buckets: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.uint32), *buckets])
+
+
+def _bounds(buckets: Sequence[np.ndarray]) -> np.ndarray:
+    return np.cumsum([0, *map(len, buckets)])
+
+
 def merge_candidates(bands: Sequence[Path], documents: int, largest: int, draft: Draft) -> None:
     """Unite what the bands found: part-<i>/ with pairs and large buckets, each pair and each bucket once, and
     involved.npy bool[documents], by rank, of all that are in one. About `largest` pairs make a part."""
@@ -150,11 +174,10 @@ def merge_candidates(bands: Sequence[Path], documents: int, largest: int, draft:
     involved = np.zeros(documents, bool)
     for one in found:
         involved[one.members] = True
-    large = {bucket.tobytes(): bucket for one in found for bucket in _buckets(one)}
-    buckets = sorted(large.values(), key=lambda bucket: bucket.tolist())
+    buckets = _buckets(found)
     parts = 1 + sum(len(one.pairs) for one in found) // largest
-    edges = [np.uint64(documents * part // parts) << HALF for part in range(1, parts)]
-    slices = [np.split(one.pairs, np.searchsorted(one.pairs, np.array(edges, np.uint64))) for one in found]
+    edges = np.array([documents * part // parts for part in range(1, parts)], np.uint64) << HALF
+    slices = [np.split(one.pairs, np.searchsorted(one.pairs, edges)) for one in found]
     total = 0
     for part in range(parts):
         pairs = np.unique(np.concatenate([np.zeros(0, np.uint64), *(own[part] for own in slices)]))
@@ -163,12 +186,7 @@ def merge_candidates(bands: Sequence[Path], documents: int, largest: int, draft:
         mine = buckets[part::parts]
         folder = draft.path / f"part-{part:05d}"
         folder.mkdir()
-        members = np.concatenate([np.zeros(0, np.uint32), *mine])
-        Found(pairs, members, np.cumsum([0, *map(len, mine)])).save(folder)
+        Found(pairs, _joined(mine), _bounds(mine)).save(folder)
         total += len(pairs)
     np.save(draft.path / "involved.npy", involved)
     draft.totals |= {"parts": parts, "pairs": total, "large": len(buckets)}
-
-
-def _buckets(found: Found) -> list[np.ndarray]:
-    return [found.members[a:b] for a, b in zip(found.bounds[:-1], found.bounds[1:], strict=True)]

@@ -24,6 +24,7 @@ from pydantic import Field
 from corpus.artifact import scan_parquet
 from corpus.dedup.join import encode
 from corpus.dedup.shingles import ShingleSets, write_shingle_sets
+from corpus.errors import ConfigError
 from corpus.settings import Settings
 
 Criterion = Literal["priority", "quality", "longest", "earliest"]
@@ -47,6 +48,36 @@ class KeepSettings(Settings):
         description="priority: lower first; quality: see there, unmeasured last; longest: bytes; earliest: id",
     )
     quality: QualityOrder | None = Field(default=None, description="without it all copies are of equal quality")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The measured columns the order asks for."""
+        return () if self.quality is None else (self.quality.column,)
+
+    def quality_of(self, frame: pl.DataFrame) -> pl.Expr:
+        """`quality` of the documents of a frame with `columns`; null where it was not measured. Raises ConfigError when
+        the column holds no numbers."""
+        if self.quality is None:
+            return pl.lit(None, pl.Float64).alias("quality")
+        kind = frame.schema[self.quality.column]
+        if not (kind.is_numeric() or kind in (pl.Null, pl.Boolean)):
+            raise ConfigError(
+                "quality has to be a number",
+                where="corpus.keep.quality.column",
+                found=f"{self.quality.column} is {kind}",
+                todo="name a numeric column of the annotations",
+            )
+        return pl.col(self.quality.column).cast(pl.Float64).alias("quality")
+
+    def check_quality(self, quality: pl.Series) -> None:
+        """Raises ConfigError when a column is asked for that no document of any source has."""
+        if self.quality is not None and len(quality) and quality.is_null().all():
+            raise ConfigError(
+                "no document has this measurement",
+                where="corpus.keep.quality.column",
+                found=self.quality.column,
+                todo="name a column that a step of the sources measures, as annotate/*/*/documents.parquet has it",
+            )
 
     def sorted(self, documents: pl.DataFrame) -> pl.DataFrame:
         """Documents (priority, quality, bytes, id) with the most preferred first."""

@@ -19,6 +19,7 @@ from typing import Any
 WORKER = Path(__file__).with_name("worker.py")
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
+MEMORY = 1 << 30
 # A page may wait for the processor much longer than it uses it; this factor only catches a child that sleeps.
 PATIENCE = 20.0
 
@@ -29,16 +30,18 @@ class Failure(Enum):
     TIMED_OUT = "timed out"
     CRASHED = "parser crashed"
     RAISED = "parser error"
+    MEMORY = "out of memory"
 
 
 class Guard:
-    """Maps an engine of corpus/extract/worker.py over texts in a child process, which is started at the first use.
+    """Maps an engine of corpus/extract/worker.py over pages in a child process, which is started at the first use.
 
-    Pickles without its child. `close` ends the child; so does the end of this process, by closing the pipe.
+    A page may take `seconds` of processor time and `memory` bytes. Pickles without its child. `close` ends the child;
+    so does the end of this process, by closing the pipe.
     """
 
-    def __init__(self, engine: str, seconds: float) -> None:
-        self.engine, self.seconds = engine, seconds
+    def __init__(self, engine: str, seconds: float, memory: int = MEMORY) -> None:
+        self.engine, self.seconds, self.memory = engine, seconds, memory
         self._child: subprocess.Popen[bytes] | None = None
         self._buffer = bytearray()
 
@@ -47,8 +50,12 @@ class Guard:
 
     def map(self, texts: list[str]) -> list[str | Failure]:
         """The engine's result for each text, in order, or how it failed."""
-        pages = [text.encode() for text in texts]
-        results: list[str | Failure] = []
+        results = self.map_bytes([text.encode() for text in texts])
+        return [result if isinstance(result, Failure) else result.decode() for result in results]
+
+    def map_bytes(self, pages: list[bytes]) -> list[bytes | Failure]:
+        """The same, for an engine from bytes to bytes."""
+        results: list[bytes | Failure] = []
         while len(results) < len(pages):
             try:
                 self._ask(pages[len(results) :])
@@ -68,7 +75,7 @@ class Guard:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._child = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER), self.engine, str(self.seconds)],
+            [sys.executable, "-P", str(WORKER), self.engine, str(self.seconds), str(self.memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -96,10 +103,12 @@ class Guard:
         except BrokenPipeError:
             raise self._dead() from None
 
-    def _answer(self) -> str | Failure:
+    def _answer(self) -> bytes | Failure:
         patience = PATIENCE * self.seconds
         (length,) = struct.unpack("<q", self._take(8, patience))
-        return Failure.RAISED if length < 0 else self._take(length, patience).decode()
+        if length < 0:
+            return Failure.RAISED if length == -1 else Failure.MEMORY
+        return self._take(length, patience)
 
     def _take(self, size: int, seconds: float) -> bytes:
         """The next `size` bytes of the child's output. Raises _DeadError when it ends or is late."""

@@ -1,22 +1,29 @@
 """The child process that parses pages for corpus.extract.guard; run as a script, imports nothing of ours.
 
-    argv      engine, seconds of processor time one page may take
+    argv      engine, seconds of processor time one page may take, bytes of memory it may take
     out       one byte once the engine is loaded
-    in        uint64 count, then for each page uint64 length and its UTF-8
-    out       for each page, as soon as it is done, int64 length and the text's UTF-8; length -1 if the engine raised
+    in        uint64 count, then for each page uint64 length and its bytes
+    out       for each page, as soon as it is done, int64 length and the result's bytes; length -1 if the engine raised,
+              -2 if it ran out of memory
 
 The limit is on the processor time of the page, so a busy machine does not change what is dropped. The kernel ends the
 process (SIGPROF, default action), which works inside C code too; the parent then knows which page it was.
 """
 
+import contextlib
+import resource
+import runpy
 import signal
 import struct
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, BinaryIO
 
-Engine = Callable[[str], str]
+Engine = Callable[[bytes], bytes]
+TextEngine = Callable[[str], str]
+FILES = ("pdf_pages", "book_sections")  # engines in files beside this one, whose `extract` is from bytes to bytes
 # Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
 MARKS = ["a.headerlink", "a.anchor-link", "a.heading-anchor", "a.hash-link"]
 
@@ -25,7 +32,7 @@ MARKS = ["a.headerlink", "a.anchor-link", "a.heading-anchor", "a.hash-link"]
 LIST_DEPTH = 3
 
 
-def resiliparse(main_content: bool) -> Engine:
+def resiliparse(main_content: bool) -> TextEngine:
     """Resiliparse's text extraction (Bevendorff et al. 2018), with or without its main-content rules.
 
     The body's content is set deeper before the main-content rules see it, so that lists of prose in plainly built pages
@@ -49,11 +56,25 @@ def resiliparse(main_content: bool) -> Engine:
 
 
 def load(name: str) -> Engine:
-    """The engine called `name`, or the function "module:function"."""
+    """The engine called `name`, or the function "module:function" from text to text."""
+    if name in FILES:
+        return runpy.run_path(str(Path(__file__).with_name(f"{name}.py")))["extract"]
     if ":" in name:
         module, _, function = name.partition(":")
-        return getattr(import_module(module), function)
-    return resiliparse(main_content={"resiliparse": True, "plain": False}[name])
+        return over_text(getattr(import_module(module), function))
+    return over_text(resiliparse(main_content={"resiliparse": True, "plain": False}[name]))
+
+
+def over_text(engine: TextEngine) -> Engine:
+    """The engine from UTF-8 to UTF-8."""
+    return lambda page: engine(page.decode()).encode("utf-8", "replace")
+
+
+def limit_memory(size: int) -> None:
+    """Let this process take `size` bytes more than it has now; where the system cannot say, there is no limit."""
+    with contextlib.suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + size,) * 2)
 
 
 def serve(engine: Engine, seconds: float, source: BinaryIO, sink: BinaryIO) -> None:
@@ -66,14 +87,18 @@ def serve(engine: Engine, seconds: float, source: BinaryIO, sink: BinaryIO) -> N
         for page in pages:
             signal.setitimer(signal.ITIMER_PROF, seconds)
             try:
-                text = engine(page.decode()).encode("utf-8", "replace")
+                result = engine(page)
+            except MemoryError:
+                sink.write(struct.pack("<q", -2))
             except Exception:
                 sink.write(struct.pack("<q", -1))
             else:
-                sink.write(struct.pack("<q", len(text)) + text)
+                sink.write(struct.pack("<q", len(result)) + result)
             signal.setitimer(signal.ITIMER_PROF, 0)
             sink.flush()
 
 
 if __name__ == "__main__":
-    serve(load(sys.argv[1]), float(sys.argv[2]), sys.stdin.buffer, sys.stdout.buffer)
+    loaded = load(sys.argv[1])
+    limit_memory(int(sys.argv[3]))
+    serve(loaded, float(sys.argv[2]), sys.stdin.buffer, sys.stdout.buffer)

@@ -1,12 +1,21 @@
 """Compile every kernel into the cache (`python -m corpus.kernels`), so that the first documents need not wait."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
 import pyarrow as pa
 
+from corpus.artifact import publish, write_parquet
+from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
 from corpus.dedup.signature import Signature
 from corpus.document import Batch, Document
+from corpus.kernels.join import greedy_cover
 from corpus.kernels.repetition import line_measures, ngram_measures
 from corpus.kernels.statistics import word_statistics
 from corpus.kernels.words import split_words
+
+TEXTS = ("a few words to sign, again", "a few words to sign. Again!")
 
 
 def compile_kernels() -> None:
@@ -14,7 +23,16 @@ def compile_kernels() -> None:
     words = split_words(pa.array(["a few words and a few words more"]))
     for measure in (word_statistics, line_measures, ngram_measures):
         measure(words)
-    Signature().process(Batch.of([Document("compile", "", 0, "a few words to sign", 19)]))
+    signed = Signature().process(
+        Batch.of([Document("compile", str(row), 0, text, 27) for row, text in enumerate(TEXTS)])
+    )
+    with TemporaryDirectory() as folder:
+        with publish(Path(folder) / "unit", kind="corpus.annotated", function={}) as draft:
+            write_parquet(draft.path / "documents.parquet", pa.Table.from_batches([signed.data]))
+        for verify in (True, False):
+            find_clusters({"compile": [Path(folder) / "unit"]}, DedupSettings(verify=verify), Workplace(Path(folder)))
+    nobody = np.zeros(0, np.int64)
+    greedy_cover(nobody, np.zeros(1, np.int64), nobody, nobody)
 
 
 if __name__ == "__main__":

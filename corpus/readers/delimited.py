@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from corpus.errors import DataError
-from corpus.readers.base import Reader, Reading, RecordSettings, Tally, from_fields, quarantined, too_large
-from corpus.readers.files import InputFile, lines
+from corpus.readers.base import Member, Reading, RecordReader, RecordSettings, Tally, quarantined, too_large
+from corpus.readers.files import lines
 from corpus.readers.json_lines import single_byte_newline
 
 
@@ -60,27 +60,26 @@ class Feed:
             return line.decode(self.encoding, "replace") + "\n"
 
 
-class CsvReader(Reader):
+class CsvReader(RecordReader):
     """Records are what Python's csv module (strict) makes of the lines; after a broken record it starts afresh with
     the next line."""
 
     suffixes = (".csv", ".tsv")
     settings: CsvSettings
 
-    def readings(self, file: InputFile, tally: Tally) -> Iterator[Reading]:
+    def readings(self, member: Member, tally: Tally) -> Iterator[Reading]:
         csv.field_size_limit(sys.maxsize)  # the feed bounds records; csv's own limit is one for the whole process
-        with self.root.open(file) as handle:
-            encoding = self.settings.encoding or "utf-8"
-            feed = Feed(lines(handle, self.settings.max_bytes), self.settings.max_bytes, encoding)
-            header = list(self.settings.columns)
-            for row in self._rows(feed):
-                if row == []:
-                    tally.blank += 1
-                elif not header:
-                    header = self._header(row, file)
-                else:
-                    tally.count(feed.raw)
-                    yield self._reading(row, header, feed)
+        encoding = self.settings.encoding or "utf-8"
+        feed = Feed(lines(member.stream, self.settings.max_bytes), self.settings.max_bytes, encoding)
+        header = list(self.settings.columns)
+        for row in self._rows(feed):
+            if row == []:
+                tally.blank += 1
+            elif not header:
+                header = self._header(row, member)
+            else:
+                tally.count(feed.raw)
+                yield self._reading(row, header, feed)
 
     def _rows(self, feed: Feed) -> Iterator[list[str] | str]:
         """Parsed rows; in place of one that is broken the reason why."""
@@ -105,14 +104,13 @@ class CsvReader(Reader):
             except RecordTooLongError:
                 yield "too long"
 
-    def _header(self, row: list[str] | str, file: InputFile) -> list[str]:
+    def _header(self, row: list[str] | str, member: Member) -> list[str]:
         """The names of the columns. The error does not show them: without a header line they are a document."""
-        needed = [self.settings.text_field, self.settings.id_field, *self.settings.metadata]
-        missing = [name for name in needed if name is not None and name not in row]
+        missing = [name for name in self.fields if name not in row]
         if isinstance(row, str) or missing:
             raise DataError(
                 f"the header line has no column {missing[0]!r}" if missing else "the header line cannot be read",
-                where=f"{self.root.folder}/{file.path}",
+                where=member.where,
                 found=f"{len(row)} columns when split at {self.settings.delimiter!r}" if missing else row,
                 todo="correct `text_field` or `delimiter`, or name the `columns` if the files have no header line",
             )
@@ -123,4 +121,4 @@ class CsvReader(Reader):
             return too_large(feed.max_bytes, feed.raw) if row == "too long" else quarantined(row, feed.raw)
         if len(row) != len(header):
             return quarantined("wrong number of fields", feed.raw)
-        return from_fields(dict(zip(header, row, strict=True)), self.settings, feed.raw)
+        return self.reading(dict(zip(header, row, strict=True)), feed.raw)

@@ -3,14 +3,16 @@
 Everything goes through fsspec, so a path may be local or any URL fsspec knows (s3://, hf://, memory://, …).
 """
 
+import contextlib
 import io
 import lzma
 import posixpath
 import re
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import IO, Protocol
 
 import fsspec
@@ -19,10 +21,13 @@ from fsspec.utils import glob_translate
 
 from corpus.errors import DataError
 
-ARROW_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-COMPRESSIONS = (*ARROW_CODECS, ".xz")
+ARROW_CODECS = {".gz": "gzip", ".tgz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+COMPRESSIONS = (".gz", ".bz2", ".zst", ".xz")
 BLOCK = 1 << 20
+EXPANSION_FLOOR = 1 << 30  # decompressed bytes that any file may have, however small it is as it lies
+SPOOL = 32 << 20  # bytes of a stream held in memory before it goes to a nameless temporary file
 PIECE = 1 << 14  # decompressed at a time: what damage can take with it of the sound bytes before
+EXPANDED = "expands beyond its bound"  # the reason for what is left of a decompression bomb
 MAGIC = re.compile(r"[*?\[]")
 
 
@@ -41,11 +46,15 @@ class InputFile:
 
 
 class DamagedError(Exception):
-    """The rest of a file cannot be decoded; `pending` raw bytes of an unfinished record were read before that."""
+    """The rest of a file cannot be read; `pending` raw bytes of an unfinished record were read before that."""
 
-    def __init__(self, pending: int = 0) -> None:
-        super().__init__(pending)
-        self.pending = pending
+    def __init__(self, pending: int = 0, reason: str = "damaged file") -> None:
+        super().__init__(pending, reason)
+        self.pending, self.reason = pending, reason
+
+    def after(self, pending: int) -> "DamagedError":
+        """The same damage, after `pending` bytes of an unfinished record."""
+        return DamagedError(pending, self.reason)
 
 
 class Root:
@@ -104,33 +113,54 @@ class Root:
         )
         return f"in {folder or '/'}: {', '.join(close)}" + (" …" if len(names) > len(close) else "")
 
-    @contextmanager
-    def open(self, file: InputFile) -> Iterator[ByteStream]:
-        """The decompressed bytes of `file`; its `read` raises DamagedError where they cannot be decompressed, DataError
-        where the storage fails (which must stop the run: a flaky network must not decide what is in a corpus)."""
+    @contextlib.contextmanager
+    def stored(self, file: InputFile) -> Iterator["Stored"]:
+        """The bytes of `file` as it lies there; reading raises DataError where the storage fails (which must stop the
+        run: a flaky network must not decide what is in a corpus)."""
         where = f"{self.folder}/{file.path}"
         try:
             handle = self.filesystem.open(where, "rb")
         except OSError as error:
-            raise _unreadable(where, error) from None
+            raise unreadable(where, error) from None
         with handle:
-            stored = Stored(handle, where)
-            extension = posixpath.splitext(file.path)[1]
-            if extension == ".xz":
-                yield Decompressed(lzma.LZMAFile(stored))  # type: ignore[arg-type]
-            elif extension in ARROW_CODECS:
-                # Arrow's streams read all members of a file and notice a truncated one; zstandard's do neither.
-                yield Decompressed(pa.CompressedInputStream(pa.PythonFile(stored, mode="r"), ARROW_CODECS[extension]))
-            else:
-                yield stored
+            yield Stored(handle, where)
+
+
+def decompressed(stored: ByteStream, path: str, limit: int) -> ByteStream:
+    """The content of the file called `path`, decompressed as its extension says. `read` raises DamagedError where that
+    cannot be done, and after `limit` decompressed bytes (a bomb)."""
+    extension = posixpath.splitext(path)[1].lower()
+    if extension == ".xz":
+        return Decompressed(lzma.LZMAFile(stored), limit)  # type: ignore[arg-type]
+    if extension in ARROW_CODECS:
+        # Arrow's streams read all members of a file and notice a truncated one; zstandard's do neither.
+        return Decompressed(pa.CompressedInputStream(pa.PythonFile(stored, mode="r"), ARROW_CODECS[extension]), limit)
+    return stored
 
 
 def without_compression(path: str) -> str:
-    """The path without .gz, .bz2, .zst or .xz."""
+    """The path without .gz, .bz2, .zst or .xz; .tgz is .tar.gz."""
     stem, extension = posixpath.splitext(path)
-    return stem if extension in COMPRESSIONS else path
+    if extension.lower() == ".tgz":
+        return stem + ".tar"
+    return stem if extension.lower() in COMPRESSIONS else path
 
 
+@contextlib.contextmanager
+def seekable(stream: ByteStream) -> Iterator[IO[bytes]]:
+    """The stream itself where it can seek, else a copy that can: of what precedes the damage in a damaged one."""
+    if isinstance(stream, io.IOBase) and stream.seekable():
+        yield stream  # type: ignore[misc]
+        return
+    with tempfile.SpooledTemporaryFile(SPOOL) as copy:  # nameless: what it holds may be personal
+        with contextlib.suppress(DamagedError):
+            while block := stream.read(BLOCK):
+                copy.write(block)
+        copy.seek(0)
+        yield copy
+
+
+@cache
 def glob_matcher(pattern: str) -> Callable[[str], bool]:
     """A predicate on relative paths; `*` stays within a folder, `**` crosses folders. A pattern without "/" is
     matched against the file's name."""
@@ -140,7 +170,8 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
     return lambda path: expression.match(posixpath.basename(path)) is not None
 
 
-def _unreadable(where: str, error: OSError) -> DataError:
+def unreadable(where: str, error: OSError) -> DataError:
+    """The error of a storage that fails."""
     return DataError(
         "the file cannot be read",
         where=where,
@@ -159,7 +190,7 @@ class Stored(io.RawIOBase):
         try:
             return self._handle.read(size)
         except OSError as error:
-            raise _unreadable(self._where, error) from None
+            raise unreadable(self._where, error) from None
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return self._handle.seek(offset, whence)
@@ -175,27 +206,33 @@ class Stored(io.RawIOBase):
 
 
 class Decompressed:
-    """A decompressing stream that gives the sound bytes first, then raises DamagedError."""
+    """A decompressing stream that gives the sound bytes first, then raises DamagedError; so it does after `limit`."""
 
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-        self._damaged = False
+    def __init__(self, stream: ByteStream, limit: int) -> None:
+        self._stream, self._left = stream, limit
+        self._damage: DamagedError | None = None
 
     def read(self, size: int = -1, /) -> bytes:
         pieces: list[bytes] = []
         missing = size
-        while missing and not self._damaged:
+        while missing and self._damage is None:
             try:
                 piece = self._stream.read(PIECE if size < 0 else min(PIECE, missing))
             except (OSError, EOFError, pa.ArrowException, lzma.LZMAError):
-                self._damaged = True
+                self._damage = DamagedError()
+                break
+            except DamagedError as damage:  # of the archive this stream is in
+                self._damage = damage
                 break
             if not piece:
                 break
             pieces.append(piece)
             missing -= len(piece)
-        if self._damaged and not pieces:
-            raise DamagedError
+            self._left -= len(piece)
+            if self._left < 0:
+                self._damage = DamagedError(reason=EXPANDED)
+        if self._damage is not None and not pieces:
+            raise self._damage
         return b"".join(pieces)
 
 
@@ -211,8 +248,8 @@ def lines(handle: ByteStream, max_bytes: int) -> Iterator[bytes | int]:
     while True:
         try:
             block = handle.read(BLOCK)
-        except DamagedError:
-            raise DamagedError(length) from None
+        except DamagedError as damage:
+            raise damage.after(length) from None
         if not block:
             break
         if first:
@@ -233,9 +270,16 @@ def lines(handle: ByteStream, max_bytes: int) -> Iterator[bytes | int]:
 
 
 def read_at_most(handle: ByteStream, max_bytes: int) -> bytes | int:
-    """The whole content, or its length where that is more than `max_bytes` (read in blocks and let go)."""
+    """The whole content, or its length where that is more than `max_bytes` (read in blocks and let go). Raises
+    DamagedError, with the bytes that came before, where the content ends in damage."""
     blocks, length = [], 0
-    while block := handle.read(BLOCK):
+    while True:
+        try:
+            block = handle.read(BLOCK)
+        except DamagedError as damage:
+            raise damage.after(length) from None
+        if not block:
+            break
         length += len(block)
         if length <= max_bytes:
             blocks.append(block)

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.errors import DataError
-from corpus.readers.base import Reader, Reading, RecordSettings, Tally, from_fields, identifier, quarantined, too_large
-from corpus.readers.files import DamagedError, InputFile
+from corpus.readers.base import Member, Reading, RecordReader, RecordSettings, Tally, identifier, quarantined, too_large
+from corpus.readers.files import DamagedError, seekable
 
 ROWS = 256  # rows decoded at a time: the memory is that of one row group's pages plus these
 
@@ -21,40 +21,40 @@ class ParquetSettings(RecordSettings):
     kind: Literal["parquet"] = "parquet"
 
 
-class ParquetReader(Reader):
+class ParquetReader(RecordReader):
     """Records are rows; only the columns asked for are read, and page checksums are verified where a file has them."""
 
     suffixes = (".parquet",)
-    settings: ParquetSettings
+    settings: RecordSettings
 
-    def readings(self, file: InputFile, tally: Tally) -> Iterator[Reading]:
+    def readings(self, member: Member, tally: Tally) -> Iterator[Reading]:
         rows = 0
-        with self.root.open(file) as handle:
-            try:
+        try:
+            with seekable(member.stream) as handle:
                 parquet = pq.ParquetFile(pa.PythonFile(handle, mode="r"), page_checksum_verification=True)
-                columns = self._columns(parquet.schema_arrow, file)
+                self.require_fields(parquet.schema_arrow.names, member.where)
                 if not self._footer_adds_up(parquet.metadata):
-                    raise DamagedError(file.bytes)
-                for batch in parquet.iter_batches(batch_size=ROWS, columns=columns):
-                    for reading in self._batch(batch, tally):
+                    raise DamagedError(member.bytes)
+                for batch in parquet.iter_batches(batch_size=ROWS, columns=list(self.fields)):
+                    for reading in self.batch_readings(batch, tally):
                         rows += 1
                         yield reading
-            except (OSError, UnicodeDecodeError, pa.ArrowException):  # a damaged column name is not UTF-8
-                raise DamagedError(0 if rows else file.bytes) from None
+                if rows != parquet.metadata.num_rows:  # the header of a page has no checksum either
+                    raise DamagedError(0 if rows else member.bytes)
+        except (OSError, UnicodeDecodeError, pa.ArrowException):  # a damaged column name is not UTF-8
+            raise DamagedError(0 if rows else member.bytes) from None
 
-    def _columns(self, schema: pa.Schema, file: InputFile) -> list[str]:
-        settings = self.settings
-        needed = [settings.text_field, *([settings.id_field] if settings.id_field else []), *settings.metadata]
-        for name in needed:
-            if name not in schema.names:
-                close = get_close_matches(name, schema.names, n=1)
+    def require_fields(self, columns: list[str], where: str) -> None:
+        """Raises DataError unless every field of the settings is one of the `columns`."""
+        for name in self.fields:
+            if name not in columns:
+                close = get_close_matches(name, columns, n=1)
                 raise DataError(
                     f"no column {name!r}" + (f", did you mean {close[0]!r}?" if close else ""),
-                    where=f"{self.root.folder}/{file.path}",
-                    found=f"columns {', '.join(schema.names)}",
-                    todo="correct `text_field`, `id_field` or `metadata` of the source",
+                    where=where,
+                    found=f"columns {', '.join(columns)}",
+                    todo="correct the names of the source's fields",
                 )
-        return list(dict.fromkeys(needed))
 
     def _footer_adds_up(self, footer: pq.FileMetaData) -> bool:
         """Whether the footer, which has no checksum, agrees with itself about its rows: a damaged count would silently
@@ -66,7 +66,8 @@ class ParquetReader(Reader):
                 return False
         return footer.num_rows == sum(group.num_rows for group in groups)
 
-    def _batch(self, batch: pa.RecordBatch, tally: Tally) -> Iterator[Reading]:
+    def batch_readings(self, batch: pa.RecordBatch, tally: Tally) -> Iterator[Reading]:
+        """The rows of a batch that has the columns `fields`."""
         name = self.settings.text_field
         text = batch.column(name)
         if pa.types.is_dictionary(text.type):
@@ -88,7 +89,7 @@ class ParquetReader(Reader):
             except UnicodeDecodeError:
                 yield quarantined("not UTF-8", length, identifier(others[row], self.settings))
                 continue
-            yield from_fields({**others[row], name: value}, self.settings, length)
+            yield self.reading({**others[row], name: value}, length)
 
 
 def is_text(kind: pa.DataType) -> bool:

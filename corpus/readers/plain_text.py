@@ -4,8 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Literal
 
-from corpus.readers.base import FileSettings, Reader, Reading, Tally, found, quarantined, too_large
-from corpus.readers.files import InputFile, read_at_most
+from corpus.readers.base import FileSettings, Member, Reader, Reading, Tally, found, quarantined, too_large
+from corpus.readers.files import read_at_most
 
 
 class TextSettings(FileSettings):
@@ -15,28 +15,27 @@ class TextSettings(FileSettings):
 
 
 class WholeFileReader(Reader):
-    """One record a file: the position is always 0."""
+    """One record a file."""
 
-    def readings(self, file: InputFile, tally: Tally) -> Iterator[Reading]:
-        with self.root.open(file) as handle:
-            content = read_at_most(handle, self.settings.max_bytes)
+    def readings(self, member: Member, tally: Tally) -> Iterator[Reading]:
+        content = read_at_most(member.stream, self.settings.max_bytes)
         if isinstance(content, int):
             tally.count(content)
             yield too_large(self.settings.max_bytes, content)
             return
         tally.count(len(content))
-        yield self.reading(file, content)
+        yield self.reading(member.path, content)
 
     @abstractmethod
-    def reading(self, file: InputFile, content: bytes) -> Reading:
-        """What the bytes of one file say."""
+    def reading(self, path: str, content: bytes) -> Reading:
+        """What the bytes of the file called `path` say."""
 
 
 class TextReader(WholeFileReader):
     suffixes = (".txt", ".text", ".md", ".rst")
     settings: TextSettings
 
-    def reading(self, file: InputFile, content: bytes) -> Reading:
+    def reading(self, path: str, content: bytes) -> Reading:
         text = decode(content, self.settings.encoding)
         return (
             found(text) if text is not None else quarantined(f"not {self.settings.encoding or 'UTF-8'}", len(content))

@@ -5,7 +5,7 @@ import polars as pl
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_dedup_cluster import clusters_of, documents_of, near_copies, rows, write_unit
+from test_dedup_cluster import clusters_of, documents_of, near_copies, rows, true_pairs, write_unit
 
 from corpus.dedup.cluster import PAIRS
 from corpus.dedup.keep import MEASURED, KeepSettings, QualityOrder, UnitMeasure, choose_keepers
@@ -164,3 +164,24 @@ def test_clusters_of_real_units_leave_no_similar_pair_among_the_kept(tmp_path) -
     kept_pairs = [(a, b) for a, b, _, _ in rows(found.pairs) if a not in removed and b not in removed]
     assert kept_pairs == []
     assert set(members["cluster"]) == set(members.filter(~pl.col("id").is_in(removed))["cluster"])
+
+
+def test_every_removal_has_the_true_similarity_of_the_two_texts(tmp_path) -> None:
+    """Copies that pass are preferred in an order that has nothing to do with the order of the pairs."""
+    documents = documents_of(near_copies(60, seed=31))
+    unit = write_unit(tmp_path / "u", documents)
+    found = clusters_of([unit])
+    rng = np.random.default_rng(1)
+    members = pl.DataFrame(
+        [
+            (name, cluster, int(rng.integers(9)), None, 1, bool(rng.random() < 0.9))
+            for name, cluster, _ in rows(found.clusters)
+        ],
+        schema=frame([]).schema,
+        orient="row",
+    )
+    removed = choose_keepers(members, found.pairs, UnitMeasure([unit], 5), 0.8, KeepSettings())
+    truth = true_pairs(documents, 0.8)
+    assert removed.height > 40
+    for name, keeper_, _, similarity in removed.iter_rows():
+        assert similarity == np.float32(truth[min(name, keeper_), max(name, keeper_)])

@@ -1,0 +1,81 @@
+"""The command line: `provender setup-check | corpus | mix | train | audit | demo | schema`.
+
+Commands import what they need when they run, so that `--help` is quick. A user's mistake prints what, where, what was
+found and what to do, and exits with the error's code; there is no traceback.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corpus.errors import ProvenderError
+from pipelines.cli import audit, corpus, mix, train
+from pipelines.cli.arguments import show
+
+app = typer.Typer(
+    help="Turn your own documents into a better language model, and account for every token on the way.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for name, part in (("corpus", corpus), ("mix", mix), ("train", train), ("audit", audit)):
+    app.add_typer(part.commands, name=name)
+
+
+@app.command("demo")
+def demo(
+    fast: Annotated[bool, typer.Option(help="A small slice, in under three minutes.")] = False,
+    workspace: Annotated[Path, typer.Option(help="Where to work.")] = Path("work"),
+) -> None:
+    """The whole line on real text and a real model, ending with the report and the model."""
+    from pipelines.demo.line import run_demo
+
+    run_demo(workspace, fast=fast)
+
+
+@app.command("generate")
+def generate(
+    model: Annotated[Path, typer.Argument(help="A model folder, such as runs/main/model.")],
+    prompt: Annotated[str, typer.Option(help="The text to go on from.")],
+    tokens: Annotated[int, typer.Option(help="Tokens to add at the most.")] = 60,
+) -> None:
+    """Continue a prompt with a trained model, greedily."""
+    from trainer.generate import continuation
+
+    show(continuation(model, prompt, tokens))
+
+
+@app.command("setup-check")
+def setup_check() -> None:
+    """What of the toolkit's needs is installed, and what to do about the rest."""
+    from pipelines.setup.check import checks
+
+    missing = False
+    for name, found, todo in checks():
+        show(f"{'ok     ' if found else 'missing'} {name}: {found or todo}")
+        missing |= not found
+    if missing:
+        raise typer.Exit(1)
+
+
+@app.command("schema")
+def schema() -> None:
+    """The JSON Schema of a recipe, for your editor."""
+    from pipelines.recipe import recipe_schema
+
+    show(recipe_schema().decode())
+
+
+def main() -> None:
+    """Run the command line; exit codes: 0 done, 2 recipe or usage, 3 data, 4 artefact or failed audit, 5 training."""
+    try:
+        app()
+    except ProvenderError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; what was published stays, run the same command to go on\n")
+        sys.exit(130)

@@ -1,0 +1,49 @@
+"""What the commands share: the arguments of a recipe, a group with a default command, loading and printing."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the recipe: --set seed=3.")
+]
+RecipeName = Annotated[str, typer.Argument(help="A recipe file, or demo, medical or code.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and say what would be done.")]
+Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on from the last checkpoint, or begin again.")]
+
+
+class DefaultRun(TyperGroup):
+    """A group whose `run` command may be left out: `provender corpus demo` is `provender corpus run demo`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        asks_help = any(argument in ("--help", "-h") for argument in args[:1])
+        if args and not asks_help and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def group(text: str) -> typer.Typer:
+    """A group of commands, `run` among them."""
+    return typer.Typer(cls=DefaultRun, help=text, no_args_is_help=True, rich_markup_mode=None)
+
+
+def load(recipe: str, overrides: list[str] | None) -> Any:
+    """The recipe with its overrides. Raises ConfigError."""
+    from pipelines.recipe import load_recipe
+
+    return load_recipe(recipe, overrides)
+
+
+def show_outline(recipe: Any, part: str) -> None:
+    """What a stage would do."""
+    from pipelines.outline import outline
+
+    show(outline(recipe, part))
+
+
+def show(renderable: Any) -> None:
+    """Print a text or a table."""
+    from pipelines.progress import table_console
+
+    table_console().print(renderable, markup=False, soft_wrap=isinstance(renderable, str))

@@ -1,0 +1,54 @@
+"""`provender corpus …`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.arguments import DryRun, Overrides, RecipeName, group, load, show, show_outline
+
+commands = group("Raw files → de-identified, filtered, deduplicated shards, a ledger and token stores.")
+
+
+@commands.command("run")
+def corpus_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
+    """Prepare the corpus of a recipe; what has not changed since the last run is skipped."""
+    loaded = load(recipe, set_)
+    if dry_run:
+        show_outline(loaded, "corpus")
+        return
+    from pipelines.outline import corpus_summary
+    from pipelines.stages import prepare_corpus
+
+    show(corpus_summary(prepare_corpus(loaded)))
+
+
+@commands.command("duplicates")
+def corpus_duplicates(
+    recipe: RecipeName,
+    of: Annotated[
+        str | None, typer.Option(help="Show the copies of this document: its id, or the start of it.")
+    ] = None,
+    curve: Annotated[bool, typer.Option("--curve", help="Print which pairs the recipe's bands propose.")] = False,
+    set_: Overrides = None,
+) -> None:
+    """Show a cluster of duplicates side by side (--of ID), or the S-curve of the recipe's bands (--curve)."""
+    from corpus.dedup.members import cluster_of
+    from pipelines.duplicates import cluster_view, recipe_curve
+
+    loaded = load(recipe, set_)
+    if of is not None:
+        show(cluster_view(cluster_of(loaded.folder, of)))
+    if curve or of is None:
+        show(recipe_curve(loaded))
+
+
+@commands.command("deid-eval")
+def corpus_deid_eval(
+    cases: Annotated[Path, typer.Argument(help="JSON lines of {text, spans: [[start, end, type]]}.")],
+    profile: Annotated[str, typer.Option(help="The de-identification profile to score.")] = "clinical",
+) -> None:
+    """Score de-identification on labelled text: precision, recall and leak-free recall by type."""
+    from pipelines.outline import deidentification_scores
+
+    show(deidentification_scores(cases, profile))

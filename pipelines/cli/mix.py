@@ -1,0 +1,44 @@
+"""`provender mix …`."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.arguments import DryRun, Overrides, RecipeName, group, load, show, show_outline
+
+commands = group("Token stores → a mixture plan that is exact to the sequence, and questions about it.")
+
+
+@commands.command("run")
+def mix_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
+    """Compile the mixture plan of a recipe."""
+    loaded = load(recipe, set_)
+    if dry_run:
+        show_outline(loaded, "mix")
+        return
+    from pipelines.outline import plan_table
+    from pipelines.stages import compile_mixture
+
+    show(plan_table(compile_mixture(loaded)))
+
+
+@commands.command("show")
+def mix_show(
+    recipe: RecipeName,
+    step: Annotated[int, typer.Option(help="A step of the plan, from 0.")],
+    set_: Overrides = None,
+) -> None:
+    """The documents of one step, without a log."""
+    from pipelines.outline import step_table
+
+    show(step_table(load(recipe, set_), step))
+
+
+@commands.command("where")
+def mix_where(
+    recipe: RecipeName, document: Annotated[str, typer.Argument(help="A document's id.")], set_: Overrides = None
+) -> None:
+    """All steps that train on one document, without a log."""
+    from pipelines.outline import where_table
+
+    show(where_table(load(recipe, set_), document))
