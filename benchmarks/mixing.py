@@ -11,8 +11,8 @@ from benchmarks.measure import Row, interleaved
 from corpus.artifact import publish
 from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.budget import MixSettings, SourceBudget
+from mixing.compile import compile_plan
 from mixing.loader import Loader
-from mixing.plan import compile_plan
 
 TOKENS = 8_000_000
 STEPS, BATCH, LENGTH = 60, 64, 2048

@@ -178,7 +178,7 @@ class CommitUnit(PipelineStep):
         unit = self.units[rank]
         schema = self.lines[unit.work[0]].schema()
         with publish(unit.folder, kind="corpus.annotated", function=unit.function, lock=self.lock) as draft:
-            checked = (_conform(batch, schema, unit.name) for batch in data)
+            checked = (conform(batch, schema, unit.name) for batch in data)
             rows = write_parquet(draft.path / DOCUMENTS, checked, schema)
             tally = self.counts.tally
             if rows != tally.records:
@@ -192,7 +192,7 @@ class CommitUnit(PipelineStep):
             draft.totals |= {"records": rows, "blank_lines": tally.blank, "input_bytes": tally.bytes}
 
 
-def _conform(batch: Batch, schema: pa.Schema, where: str) -> pa.RecordBatch:
+def conform(batch: Batch, schema: pa.Schema, where: str) -> pa.RecordBatch:
     """The batch with exactly the columns of `schema`: 0 for an edit not made, null for a measurement not made."""
     unbooked = batch.unbalanced()
     if len(unbooked):

@@ -48,12 +48,15 @@ from corpus.decide import (
     UnitFiles,
     apply_rules,
     as_decisions,
+    drop_copies,
     drop_duplicates,
     read_columns,
     split_documents,
+    without_duplicates,
 )
 from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
 from corpus.dedup.keep import UnitMeasure, choose_keepers
+from corpus.dedup.semantic import SemanticSettings, find_semantic, semantic_removals
 from corpus.dedup.signature import Signature
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units
 from corpus.errors import DataError
@@ -307,8 +310,10 @@ class Preparation:
         """Decisions by rules, keepers and splits, with each kept document's place in the keep order, `rank`."""
         settings = self.settings
         clusters = self._clusters(settings.duplicates) if settings.duplicates is not None else None
+        semantic = self._semantic(settings.semantic) if settings.semantic is not None else None
         function = {
             "kind": f"corpus.{folder.name}",
+            "semantic": Manifest.read(semantic).fingerprint if semantic else None,
             "units": fingerprints,
             "clusters": Manifest.read(clusters).fingerprint if clusters else None,
             "rules": self._rules_identity(settings.sources),
@@ -320,7 +325,7 @@ class Preparation:
         }
 
         def write(draft: Draft) -> None:
-            for name, frame in self._decided(files, clusters).items():
+            for name, frame in self._decided(files, clusters, semantic).items():
                 table = as_decisions(frame)
                 for column in ("rank", "bytes"):
                     table = table.append_column(column, pa.array(frame[column].to_numpy(), pa.int64()))
@@ -328,7 +333,28 @@ class Preparation:
 
         return self._publish(title, folder, function, write)
 
-    def _decided(self, files: dict[str, list[UnitFiles]], clusters: Path | None) -> dict[str, pl.DataFrame]:
+    def _semantic(self, copies: SemanticSettings) -> Path:
+        """Pairs of semantic duplicates, as pairs.parquet."""
+        function = {
+            "kind": "corpus.semantic",
+            "settings": copies.identity(),
+            "units": _fingerprints(self._all(self.annotated)),
+            "code": code_version("corpus"),
+        }
+
+        def write(draft: Draft) -> None:
+            names = [
+                pl.DataFrame(pl.from_arrow(read_parquet(unit.folder / DOCUMENTS, ["id", "record_id", "source"])))
+                for unit in self._all(self.annotated)
+            ]
+            found = find_semantic(pl.concat(names), copies)
+            draft.rows["pairs.parquet"] = write_parquet(draft.path / "pairs.parquet", found)
+
+        return self._publish("semantic", self.workspace / "semantic", function, write)
+
+    def _decided(
+        self, files: dict[str, list[UnitFiles]], clusters: Path | None, semantic: Path | None
+    ) -> dict[str, pl.DataFrame]:
         common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail"]
         keep = self.settings.keep
         frames = []
@@ -339,24 +365,25 @@ class Preparation:
             frames.append(frame.with_columns(*labels, keep.quality_of(frame)).select(common))
         frame = pl.concat(frames)
         keep.check_quality(frame["quality"])
+        frame = without_duplicates(frame)
         copies = self.settings.duplicates
         if clusters is not None and copies is not None:
             groups = pl.DataFrame(pl.from_arrow(read_parquet(clusters / "clusters.parquet")))
-            members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
-                (pl.col("fate") == "kept").alias("passes")
+            members = (
+                frame.drop("cluster")
+                .join(groups.select("id", "cluster"), on="id")
+                .with_columns((pl.col("fate") == "kept").alias("passes"))
             )
             measure = UnitMeasure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
             pairs = read_parquet(clusters / "pairs.parquet")
             removals = choose_keepers(members, pairs, measure, copies.threshold, keep)
             frame = drop_duplicates(frame, removals, groups)
-        else:
-            empty = {"cluster": pl.String, "duplicate_of": pl.String, "duplicate_kind": pl.String}
-            nulls = [pl.lit(None, kind).alias(name) for name, kind in {**empty, "similarity": pl.Float32}.items()]
-            frame = frame.with_columns(nulls)
+        if semantic is not None:
+            rest = frame.filter(pl.col("fate") == "kept")
+            frame = drop_copies(frame, semantic_removals(rest, read_parquet(semantic / "pairs.parquet"), keep))
         shares = {source.name: self.settings.validation_of(source) for source in self.settings.sources}
         frame = split_documents(frame, shares, self.seed)
-        unmeasured = pl.lit(None, pl.Float64).alias("quality")
-        frame = frame.with_columns(keep_ranks(frame.with_columns(unmeasured), self.settings.keep))
+        frame = frame.with_columns(keep_ranks(frame, keep))
         return {name: frame.filter(pl.col("source") == name) for name in files}
 
     def _select(self, files: dict[str, list[UnitFiles]], decisions: Path) -> dict[str, list[Unit]]:

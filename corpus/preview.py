@@ -11,7 +11,8 @@ input files. Its 95% interval is that of the drawn documents (normal, finite pop
 what differs between files is not in it.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from random import Random
@@ -19,18 +20,21 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import xxhash
 
-from corpus.annotate import SourceLine
+from corpus.annotate import SourceLine, conform
 from corpus.decide import apply_rules
 from corpus.document import Document, batches
 from corpus.readers import InputFile, Tally
+from corpus.readers.files import DamagedError, decompressed
 from corpus.recipe import CorpusSettings, SourceSettings, source_line
 from corpus.rules import Rule
 from corpus.step import Step
 
 READ_BYTES = 64 << 20  # decompressed bytes of a source that are read for its sample, at the most
 READ_PER_DOCUMENT = 50  # and records, per document of the sample
+RATE_BYTES = 8 << 20  # decompressed, to learn how far a file is compressed
 SNIPPET = 160  # characters of an example
 
 
@@ -146,21 +150,17 @@ def _draw(line: SourceLine, count: int, seed: int) -> _Sample:
     return sample
 
 
-def _stored(line: SourceLine, file: InputFile, decompressed: int) -> float:
-    """Bytes of a file as it lies that `decompressed` bytes of its records stand for, by the rate of its first 8 MB."""
-    with line.reader.root.open(file) as stream:
-        first = 0
-        while first < 8 << 20 and (piece := stream.read(1 << 20)):
-            first += len(piece)
-    with line.reader.root.filesystem.open(f"{line.reader.root.folder}/{file.path}", "rb") as handle:
-        raw = handle.read(8 << 20)
-    if first >= len(raw) or not raw:  # compressed: the piece of the file behind those bytes is not known, its rate is
-        return decompressed * _rate(raw, first)
-    return decompressed
-
-
-def _rate(raw: bytes, first: int) -> float:
-    return min(1.0, len(raw) / max(first, 1))
+def _stored(line: SourceLine, file: InputFile, read: int) -> float:
+    """Bytes of a file as it lies that `read` bytes of its records stand for, at the rate of its first megabytes."""
+    root = line.reader.root
+    with root.stored(file) as stored:
+        stream, out = decompressed(stored, file.path, RATE_BYTES), 0
+        with contextlib.suppress(DamagedError):  # also raised at the limit
+            while piece := stream.read(1 << 20):
+                out += len(piece)
+                if out >= RATE_BYTES:
+                    break
+        return read * stored.tell() / max(out, 1)
 
 
 def _measured(line: SourceLine, documents: Sequence[Document]) -> pl.DataFrame:
@@ -169,30 +169,22 @@ def _measured(line: SourceLine, documents: Sequence[Document]) -> pl.DataFrame:
     for step in line.steps:
         data = step.run(data)
     schema = line.schema()
-    frames = []
-    for batch in data:
-        table = batch.data.select([name for name in schema.names if name in batch])
-        frames.append(pl.DataFrame(pl.from_arrow(table)))
-    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame(schema=_empty(line))
+    tables = [pa.Table.from_batches([conform(batch, schema, line.name)]) for batch in data]
+    return pl.DataFrame(pl.from_arrow(pa.concat_tables([schema.empty_table(), *tables])))
 
 
-def _empty(line: SourceLine) -> Any:
-    return pl.DataFrame(pl.from_arrow(line.schema().empty_table())).schema
-
-
-def _previews(frame: pl.DataFrame, decided: pl.DataFrame, rules: list[Rule], examples: int, show_text: bool) -> Any:
+def _previews(
+    frame: pl.DataFrame, decided: pl.DataFrame, rules: list[Rule], examples: int, show_text: bool
+) -> Iterator[RulePreview]:
     """What the reader and the steps dropped, then the rules in their order."""
     readable = frame["step"].is_null()
-    for (step, reason), part in (
-        decided.filter(~readable).group_by(["step", "reason"], maintain_order=True) if len(decided) else ()
-    ):
+    for (step, reason), part in decided.filter(~readable).group_by(["step", "reason"], maintain_order=True):
         yield RulePreview(str(step), str(reason), len(part), len(part), len(part))
     fails = [frame.select(f=rule.fails.fill_null(False))["f"] & readable for rule in rules]
     failing = sum((mask.cast(pl.Int32) for mask in fails), pl.repeat(0, len(frame), dtype=pl.Int32, eager=True))
-    details = [frame.select(d=rule.detail.cast(pl.String))["d"] for rule in rules]
+    details = [frame.select(pl.col("id"), d=rule.detail.cast(pl.String))["d"] for rule in rules]
     gone = pl.repeat(False, len(frame), dtype=pl.Boolean, eager=True)
     for rule, mask, detail in zip(rules, fails, details, strict=True):
-        shown = detail if len(detail) == len(frame) else pl.Series([detail[0]] * len(frame)) if len(frame) else detail
         rows = mask.arg_true().to_list()[:examples]
         texts = [" ".join(frame["text"][row][: 2 * SNIPPET].split())[:SNIPPET] if show_text else None for row in rows]
         yield RulePreview(
@@ -202,7 +194,7 @@ def _previews(frame: pl.DataFrame, decided: pl.DataFrame, rules: list[Rule], exa
             fails=int(mask.sum()),
             alone=int((mask & (failing == 1)).sum()),
             examples=tuple(
-                Example(frame["file"][row], frame["position"][row], shown[row], text)
+                Example(frame["file"][row], frame["position"][row], detail[row], text)
                 for row, text in zip(rows, texts, strict=True)
             ),
         )

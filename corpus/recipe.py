@@ -12,6 +12,7 @@ from corpus.decontaminate import DecontaminateSettings
 from corpus.dedup.cluster import DedupSettings
 from corpus.dedup.keep import KeepSettings
 from corpus.dedup.repeated import RepeatedSettings
+from corpus.dedup.semantic import SemanticSettings
 from corpus.dedup.substring import SubstringSettings
 from corpus.deidentify import DeidentifySettings
 from corpus.extract import ExtractSettings
@@ -19,8 +20,18 @@ from corpus.language import LanguageRule, LanguageSettings
 from corpus.own_steps import FilterSettings, FormatterSettings
 from corpus.perplexity import LmSettings, PerplexityRule
 from corpus.quality import (
+    BadWordsRule,
+    BadWordsSettings,
+    C4ParagraphRule,
+    C4ParagraphSettings,
+    C4Rule,
+    C4Settings,
+    ClassifierRule,
+    ClassifierSettings,
     CodeQualityRule,
     CodeQualitySettings,
+    FineWebRule,
+    FineWebSettings,
     GopherQualityRule,
     GopherRepetitionRule,
     LengthRule,
@@ -38,6 +49,11 @@ StepSettings = Annotated[
     | DeidentifySettings
     | LanguageSettings
     | QualitySettings
+    | C4Settings
+    | C4ParagraphSettings
+    | BadWordsSettings
+    | FineWebSettings
+    | ClassifierSettings
     | CodeQualitySettings
     | StockSettings
     | FilterSettings
@@ -45,7 +61,17 @@ StepSettings = Annotated[
     Field(discriminator="kind"),
 ]
 RuleSettings = Annotated[
-    LanguageRule | LengthRule | GopherQualityRule | GopherRepetitionRule | CodeQualityRule | PerplexityRule,
+    LanguageRule
+    | LengthRule
+    | GopherQualityRule
+    | GopherRepetitionRule
+    | C4Rule
+    | C4ParagraphRule
+    | BadWordsRule
+    | FineWebRule
+    | ClassifierRule
+    | CodeQualityRule
+    | PerplexityRule,
     Field(discriminator="rule"),
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
@@ -81,6 +107,7 @@ class CorpusSettings(Settings):
     lm: dict[Name, TrainedLm] = Field(default_factory=dict)
     duplicates: DedupSettings | None = DedupSettings()
     keep: KeepSettings = KeepSettings()
+    semantic: SemanticSettings | None = Field(None, description="duplicates by embeddings of your own")
     repeated: RepeatedSettings | None = Field(None, description="lines and paragraphs that many documents share")
     substring: SubstringSettings | None = Field(None, description="exact spans that several documents share")
     decontaminate: DecontaminateSettings = DecontaminateSettings()

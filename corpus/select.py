@@ -169,8 +169,8 @@ def ledger_rows(rows: pa.RecordBatch, verdicts: pa.Table) -> pa.RecordBatch:
     tokens = _column(rows, "token_count", pa.int64())
     edit_names = [name for name in rows.schema.names if name.startswith(EDIT)]
     edits = [
-        [{"key": name.removeprefix(EDIT), "value": value} for name, value in zip(edit_names, row, strict=True) if value]
-        for row in frame.select(edit_names).iter_rows()
+        [{"key": name.removeprefix(EDIT), "value": row[name]} for name in edit_names if row[name]]
+        for row in frame.select("id", *edit_names).iter_rows(named=True)  # the id, for a source that edits nothing
     ]
     pii = rows.column("deidentify.counts").to_pylist() if "deidentify.counts" in rows.schema.names else None
     columns: dict[str, Any] = {

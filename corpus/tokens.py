@@ -7,11 +7,13 @@
       manifest.json     tokenizer's SHA-256, EOS id and policy, vocabulary size, totals
 
 Every document ends with exactly one EOS token and nothing is put before it, so
-`store tokens = Σ token_count + documents`. nanotron and datatrove read the shards as they are.
+`store tokens = Σ token_count + documents`. nanotron and datatrove read the shards as they are, and what datatrove's
+DocumentTokenizer writes is opened as it is (corpus/token_files.py).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +23,7 @@ import pyarrow as pa
 
 from corpus.artifact import Draft, Manifest, read_parquet, write_parquet
 from corpus.errors import ArtifactError, DataError
+from corpus.token_files import open_files
 
 STORE_DOCUMENTS = pa.schema(
     [
@@ -126,15 +129,25 @@ class TokenStoreWriter:
 
 @dataclass(frozen=True)
 class TokenStore:
-    """A published store, opened by its manifest; tokens are memory-mapped."""
+    """A published store, opened by its manifest; tokens and document ends are memory-mapped.
 
-    folder: Path
+    `folder` names it in errors; `locate` gives the local path of a file of it, by default that in the folder.
+    """
+
+    folder: Path | str
     manifest: Manifest
+    locate: Callable[[str], Path] | None = field(default=None, compare=False)
 
     @classmethod
-    def open(cls, folder: Path) -> "TokenStore":
-        """Raises ArtifactError when there is no valid store or a shard is shorter than its index says."""
-        store = cls(Path(folder), Manifest.read(folder))
+    def open(cls, folder: Path | str, tokenizer: TokenizerIdentity | None = None) -> "TokenStore":
+        """A store in a local folder or on any fsspec path (`s3://…`), whose files are then cached and checked.
+
+        A folder of `.ds` files without a manifest, as datatrove's DocumentTokenizer leaves it, is taken as it is when
+        `tokenizer` says what its ids mean. Raises ArtifactError when there is no valid store or a shard is shorter
+        than its index says.
+        """
+        manifest, locate = open_files(folder, None if tokenizer is None else asdict(tokenizer))
+        store = cls(folder, manifest, locate)
         for shard, ends in zip(store.shards, store.shard_ends, strict=True):
             if len(shard) != (int(ends[-1]) if len(ends) else 0):
                 raise ArtifactError(
@@ -145,45 +158,108 @@ class TokenStore:
                 )
         return store
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields without the maps, which another process opens anew."""
+        return {"folder": self.folder, "manifest": self.manifest, "locate": self.locate}
+
     @property
     def tokenizer(self) -> TokenizerIdentity:
         entry = self.manifest.totals["tokenizer"]
         return TokenizerIdentity(entry["sha256"], entry["vocab_size"], entry["eos_id"])
 
-    @cached_property
-    def shards(self) -> list[np.ndarray]:
-        """One memory map per shard, dtype of the tokenizer."""
-        paths = [self.folder / f"{index:05d}.ds" for index in range(self.manifest.totals["shards"])]
-        empty = np.empty(0, self.tokenizer.dtype)
-        return [np.memmap(p, self.tokenizer.dtype, "r") if p.stat().st_size else empty for p in paths]
-
-    @cached_property
-    def shard_ends(self) -> list[np.ndarray]:
-        """uint64 document ends of each shard, in tokens from the shard's start."""
-        count = self.manifest.totals["shards"]
-        return [np.fromfile(self.folder / f"{index:05d}.ds.index", "<u8") for index in range(count)]
-
-    @cached_property
-    def ends(self) -> np.ndarray:
-        """int64[documents]: document ends in tokens from the start of the store (shards one after another)."""
-        starts = np.cumsum([0] + [len(shard) for shard in self.shards])
-        parts = [ends.astype(np.int64) + start for ends, start in zip(self.shard_ends, starts, strict=False)]
-        return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-    @cached_property
-    def documents(self) -> pa.Table:
-        """id, source, tokens, bytes of each document, in the order of the tokens."""
-        return read_parquet(self.folder / "documents.parquet")
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the shards: what the vocabulary asks for, or the width that another writer chose."""
+        width = self.manifest.totals.get("token_bytes")
+        return self.tokenizer.dtype if width is None else np.dtype(f"<u{width}")
 
     @property
     def tokens(self) -> int:
         return int(self.manifest.totals["tokens"])
 
+    @cached_property
+    def shards(self) -> list[np.ndarray]:
+        """One memory map per shard, of `dtype`."""
+        return self._maps(".ds", self.dtype)
+
+    @cached_property
+    def shard_ends(self) -> list[np.ndarray]:
+        """One memory map per shard, int64 document ends in tokens from the shard's start."""
+        return self._maps(".ds.index", np.dtype("<i8"))
+
+    def _maps(self, suffix: str, dtype: np.dtype) -> list[np.ndarray]:
+        names = sorted(entry.path for entry in self.manifest.files if entry.path.endswith(suffix))
+        locate = self.locate or (lambda name: Path(self.folder) / name)
+        with ThreadPoolExecutor(max_workers=8) as pool:  # a remote store is fetched here, several shards at a time
+            paths = list(pool.map(locate, names))
+        maps = [np.memmap(p, dtype, "r") if p.stat().st_size else np.empty(0, dtype) for p in paths]
+        return [np.asarray(m) for m in maps]  # base arrays: slicing a memmap object costs more than copying the slice
+
+    @cached_property
+    def shard_starts(self) -> np.ndarray:
+        """int64[shards + 1]: each shard's first token in the store, then the store's tokens."""
+        return np.cumsum([0] + [len(shard) for shard in self.shards], dtype=np.int64)
+
+    @cached_property
+    def shard_documents(self) -> np.ndarray:
+        """int64[shards + 1]: each shard's first document in the store, then the store's documents."""
+        return np.cumsum([0] + [len(ends) for ends in self.shard_ends], dtype=np.int64)
+
+    @property
+    def document_count(self) -> int:
+        return int(self.shard_documents[-1])
+
+    @property
+    def ends(self) -> np.ndarray:
+        """int64[documents]: document ends in tokens from the start of the store (shards one after another).
+
+        A copy of 8 bytes a document when there are several shards; `span_of` and `documents_at` need none.
+        """
+        if len(self.shard_ends) == 1:
+            return self.shard_ends[0]
+        parts = [ends + start for ends, start in zip(self.shard_ends, self.shard_starts, strict=False)]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def span_of(self, document: int) -> tuple[int, int]:
+        """Token span [start, stop) of a document in the store."""
+        shard = int(np.searchsorted(self.shard_documents, document, side="right")) - 1
+        row, first = document - int(self.shard_documents[shard]), int(self.shard_starts[shard])
+        ends = self.shard_ends[shard]
+        return first + (int(ends[row - 1]) if row else 0), first + int(ends[row])
+
+    def documents_at(self, places: np.ndarray) -> np.ndarray:
+        """int64: the documents that hold the tokens at places int64 of the store."""
+        shards = np.searchsorted(self.shard_starts, places, side="right") - 1
+        out = np.empty(len(places), np.int64)
+        for shard in np.unique(shards):
+            here = shards == shard
+            inside = places[here] - self.shard_starts[shard]
+            out[here] = self.shard_documents[shard] + np.searchsorted(self.shard_ends[shard], inside, side="right")
+        return out
+
+    @cached_property
+    def documents(self) -> pa.Table:
+        """id, source, tokens, bytes of each document, in the order of the tokens. In a store of datatrove's the id is
+        `shard.ds:row`, and the bytes are not known (null)."""
+        if any(entry.path == "documents.parquet" for entry in self.manifest.files):
+            locate = self.locate or (lambda name: Path(self.folder) / name)
+            return read_parquet(locate("documents.parquet"))
+        names = sorted(entry.path for entry in self.manifest.files if entry.path.endswith(".ds"))
+        ids = [f"{name}:{row}" for name, ends in zip(names, self.shard_ends, strict=True) for row in range(len(ends))]
+        lengths = [np.diff(ends, prepend=0) for ends in self.shard_ends]
+        return pa.table(
+            {
+                "id": pa.array(ids, pa.string()),
+                "source": pa.array([str(self.folder)] * len(ids), pa.string()),
+                "tokens": pa.array(np.concatenate(lengths) if lengths else [], pa.int64()),
+                "bytes": pa.nulls(len(ids), pa.int64()),
+            }
+        )
+
     def read(self, start: int, stop: int) -> np.ndarray:
         """Tokens [start, stop) of the store, across shards; a copy of int64."""
-        starts = np.cumsum([0] + [len(shard) for shard in self.shards])
         parts: list[np.ndarray] = []
-        for shard, first in zip(self.shards, starts, strict=False):
+        for shard, first in zip(self.shards, self.shard_starts.tolist(), strict=False):
             low, high = max(start - first, 0), min(stop - first, len(shard))
             if low < high:
                 parts.append(np.asarray(shard[low:high], dtype=np.int64))

@@ -7,83 +7,66 @@ the global batch whatever w is. There is no state but (plan fingerprint, step): 
 """
 
 import queue
+import sys
 import threading
-from bisect import bisect_right
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-from corpus.errors import ConfigError
-from corpus.tokens import TokenStore
-from mixing.batch import IGNORE, TokenBatch
-from mixing.packing import Packing
+from corpus.errors import ArtifactError, ConfigError
+from mixing.batch import TokenBatch
+from mixing.gather import Tables, gather
 from mixing.plan import MixturePlan
+from mixing.sequences import Stores
+
+ARRAYS = 4  # of a batch: ids, labels, positions, documents
+REFERENCES = 2  # to a block that nobody uses: the list's, and getrefcount's own argument
 
 
-@njit(cache=True, nogil=True)
-def _fill(rows, raw, starts, ends, tokens, labels, positions, documents):
-    """Write the rows `rows` of the four arrays from `raw`, their tokens; `starts` are the rows' first tokens in the
-    store and `ends` int64[documents] the store's document ends."""
-    length = raw.shape[1]
-    for k in range(len(rows)):
-        row, start = rows[k], starts[k]
-        document = np.searchsorted(ends, start, side="right")
-        # One plain loop over one-dimensional views for each array: the compiler vectorises those.
-        source, target, label = raw[row], tokens[row], labels[row]
-        for j in range(length):
-            target[j] = source[j]
-        done = 0
-        while done < length:
-            stop = min(length, ends[document] - start)
-            span = stop - done
-            label_span, next_span = label[done:stop], source[done + 1 : stop]
-            for j in range(span - 1):
-                label_span[j] = next_span[j]
-            label_span[span - 1] = IGNORE
-            position, owner = positions[row, done:stop], documents[row, done:stop]
-            for j in range(span):
-                position[j] = j
-            for j in range(span):
-                owner[j] = document
-            done = stop
-            document += 1
+class Buffers:
+    """Memory of batches, int64[4, rows, length], used again when the last view of it is gone.
 
+    Fresh memory of this size comes page by page from the kernel, which costs more than filling it. A block is free when
+    nothing refers to it: arrays and tensors made from a batch do, so a batch that is kept stays as it is.
+    """
 
-class _Sequences:
-    """One store cut into training sequences."""
+    def __init__(self, kept: int = 8) -> None:
+        self._kept, self._lock = kept, threading.Lock()
+        self._blocks: list[np.ndarray] = []
 
-    def __init__(self, store: TokenStore, sequence_length: int) -> None:
-        # Base arrays: slicing a memmap object costs more than copying the slice.
-        self.shards = [np.asarray(shard) for shard in store.shards]
-        self.offsets = np.cumsum([0] + [len(shard) for shard in self.shards]).tolist()
-        self.ends = store.ends
-        self.packing = Packing(store.tokens, sequence_length)
-
-    def read(self, sequence: int, out: np.ndarray) -> int:
-        """Copy the tokens of a sequence to `out`, shard by shard; returns its first token's place in the store."""
-        start, stop = self.packing.span(sequence)
-        shard = bisect_right(self.offsets, start) - 1
-        at = start
-        while at < stop:
-            offset, tokens = self.offsets[shard], self.shards[shard]
-            upto = min(stop, offset + len(tokens))
-            out[at - start : upto - start] = tokens[at - offset : upto - offset]
-            at = upto
-            shard += 1
-        return start
+    def take(self, rows: int, length: int) -> np.ndarray:
+        """A block nobody else holds; at most `kept` are remembered, further ones are the caller's alone."""
+        shape = (ARRAYS, rows, length)
+        with self._lock:
+            for index in range(len(self._blocks)):
+                if self._blocks[index].shape == shape and sys.getrefcount(self._blocks[index]) == REFERENCES:
+                    return self._blocks[index]
+            block = np.empty(shape, np.int64)
+            if len(self._blocks) < self._kept:
+                self._blocks.append(block)
+            return block
 
 
 class Loader:
     """The batches of one rank. Raises ArtifactError when a store is not the one the plan was compiled for."""
 
-    def __init__(self, plan: MixturePlan, stores: Mapping[str, TokenStore], rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, plan: MixturePlan, stores: Stores, rank: int = 0, world_size: int = 1) -> None:
         if not 0 <= rank < world_size:
             raise ConfigError("no such rank", found=f"rank {rank} of {world_size}")
         self.plan, self.rank, self.world_size = plan, rank, world_size
-        ordered = plan.check_stores(stores)
-        self._sources = [_Sequences(store, plan.sequence_length) for store in ordered]
-        self._dtype = ordered[0].tokenizer.dtype
+        self._sequences = plan.check_stores(stores)
+        self._open()
+
+    def _open(self) -> None:
+        self._tables, self._buffers = Tables.of(self._sequences), Buffers()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_tables", "_buffers")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()  # addresses hold in one process only
 
     def __len__(self) -> int:
         return self.plan.steps
@@ -94,18 +77,31 @@ class Loader:
         batch = self.plan.global_batch
         return slice(self.rank * batch // self.world_size, (self.rank + 1) * batch // self.world_size)
 
+    def state(self, step: int) -> dict[str, Any]:
+        """All there is to remember before step `step`."""
+        return {"plan": self.plan.fingerprint, "step": step}
+
+    def step_of(self, state: dict[str, Any]) -> int:
+        """The step to go on from. Raises ArtifactError when the state is of another plan."""
+        if state["plan"] != self.plan.fingerprint:
+            raise ArtifactError(
+                "the loader's state is of another plan",
+                found=f"plan {state['plan'][:12]}, this one is {self.plan.fingerprint[:12]}",
+                todo="load the plan of the checkpoint, or start the run again",
+            )
+        return int(state["step"])
+
     def batch(self, step: int) -> TokenBatch:
-        """This rank's rows of a step, in new arrays. Raises ConfigError when the plan has no such step."""
+        """This rank's rows of a step, in memory that is the caller's as long as he holds any of it. Raises ConfigError
+        when the plan has no such step."""
         planned = self.plan.batch(step)
-        source, sequence = planned.source[self.rows], planned.sequence[self.rows]
-        shape = (len(source), self.plan.sequence_length)
-        tokens, labels, positions, documents = (np.empty(shape, np.int64) for _ in range(4))
-        raw = np.empty(shape, self._dtype)
-        for index in np.unique(source).tolist():
-            store, rows = self._sources[index], np.flatnonzero(source == index)
-            wanted = zip(rows.tolist(), sequence[rows].tolist(), strict=True)
-            starts = np.array([store.read(q, raw[row]) for row, q in wanted], np.int64)
-            _fill(rows, raw, starts, store.ends, tokens, labels, positions, documents)
+        return self.read(planned.source[self.rows], planned.sequence[self.rows], step)
+
+    def read(self, source: np.ndarray, sequence: np.ndarray, step: int) -> TokenBatch:
+        """The rows sequence[k] of source[k], int64[rows], as a batch of `step`."""
+        tokens, labels, positions, documents = self._buffers.take(len(source), self.plan.sequence_length)
+        tables = self._tables
+        gather(source, sequence, tables.sources, tables.shards, tokens, labels, positions, documents)
         return TokenBatch(tokens, labels, positions, documents, source, step)
 
     def iterate(

@@ -5,7 +5,6 @@ sequence comes, place and epoch give its ordinal over the run, and bisection in 
 Cost of `steps_of`: microseconds per occurrence, whatever the length of the run.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 from corpus.errors import DataError
 from corpus.tokens import TokenStore
 from mixing.order import indices_of
-from mixing.packing import Packing
+from mixing.sequences import Sequences, Stores
 
 if TYPE_CHECKING:
     from mixing.plan import MixturePlan
@@ -36,40 +35,40 @@ class Occurrence:
     epoch: int
 
 
-def steps_of(plan: "MixturePlan", source: str, document_row: int, store: TokenStore) -> list[Occurrence]:
+def steps_of(plan: "MixturePlan", source: str, document_row: int, store: TokenStore | Sequences) -> list[Occurrence]:
     """Every occurrence of a document in the run, in order; none when it lies in the tail or is never reached.
 
     `document_row` is the document's row in its token store.
     """
-    if source not in plan.names or not 0 <= document_row < len(store.ends):
-        raise DataError("no such document", where=source, found=f"row {document_row} of {len(store.ends)}")
+    cut = Sequences.of(store, plan.sequence_length)
+    if source not in plan.names or not 0 <= document_row < cut.store.document_count:
+        raise DataError("no such document", where=source, found=f"row {document_row} of {cut.store.document_count}")
     index = plan.names.index(source)
     per_epoch = plan.sources[index].sequences
-    first = int(store.ends[document_row - 1]) if document_row else 0
-    last = int(store.ends[document_row])
-    packing = Packing(store.tokens, plan.sequence_length)
-    within = packing.sequences_of(first, last)
     given = plan.cumulative[index]
     epochs = -(-int(given[-1]) // per_epoch) if per_epoch else 0
+    parts = cut.stretches(document_row)
 
-    sequence, epoch = np.tile(within, epochs), np.repeat(np.arange(epochs), len(within))
+    part, epoch = np.tile(np.arange(len(parts)), epochs), np.repeat(np.arange(epochs), len(parts))
+    sequence = np.array([entry.sequence for entry in parts], np.int64)[part]
     ordinal = epoch * per_epoch + indices_of(sequence, epoch, max(per_epoch, 1), plan.keys[index])
     seen = ordinal < int(given[-1])
-    sequence, epoch, ordinal = sequence[seen], epoch[seen], ordinal[seen]
+    part, epoch, ordinal = part[seen], epoch[seen], ordinal[seen]
     steps = np.searchsorted(given, ordinal.astype(given.dtype), side="right") - 1
 
     found = []
-    for q, e, o, step in zip(sequence.tolist(), epoch.tolist(), ordinal.tolist(), steps.tolist(), strict=True):
+    for k, e, o, step in zip(part.tolist(), epoch.tolist(), ordinal.tolist(), steps.tolist(), strict=True):
         sources, ordinals = plan.arrangement(step)
         row = int(np.flatnonzero((sources == index) & (ordinals == o))[0])
-        start, stop = packing.span(q)
-        found.append(Occurrence(step, row, max(first - start, 0), min(last, stop) - start, q, e))
+        entry = parts[k]
+        found.append(Occurrence(step, row, entry.place, entry.place + entry.size, entry.sequence, e))
     return sorted(found)
 
 
-def find_document(document_id: str, stores: Mapping[str, TokenStore]) -> tuple[str, int]:
+def find_document(document_id: str, stores: Stores) -> tuple[str, int]:
     """The source and store row of a document. Raises DataError when no store has it."""
-    for source, store in stores.items():
+    for source, entry in stores.items():
+        store = entry if isinstance(entry, TokenStore) else entry.store
         row = pc.index(store.documents["id"], pa.scalar(document_id)).as_py()
         if row >= 0:
             return source, row
@@ -81,13 +80,13 @@ def find_document(document_id: str, stores: Mapping[str, TokenStore]) -> tuple[s
     )
 
 
-def where(plan: "MixturePlan", document_id: str, stores: Mapping[str, TokenStore]) -> list[Occurrence]:
+def where(plan: "MixturePlan", document_id: str, stores: Stores) -> list[Occurrence]:
     """Every occurrence of a document of any source in the run (`provender mix where`)."""
     source, row = find_document(document_id, stores)
     return steps_of(plan, source, row, stores[source])
 
 
-def show(plan: "MixturePlan", step: int, stores: Mapping[str, TokenStore] | None = None) -> pl.DataFrame:
+def show(plan: "MixturePlan", step: int, stores: Stores | None = None) -> pl.DataFrame:
     """The rows of a step's global batch: row, source, sequence, epoch, and with stores also the ids and number of the
     documents they hold (`first_document` … `last_document`)."""
     rows = plan.batch(step)
@@ -103,13 +102,12 @@ def show(plan: "MixturePlan", step: int, stores: Mapping[str, TokenStore] | None
         return frame
     first, last, counts = [], [], []
     for source, sequence in zip(frame["source"], rows.sequence.tolist(), strict=True):
-        store = stores[source]
-        start, stop = Packing(store.tokens, plan.sequence_length).span(sequence)
-        low, high = (int(n) for n in np.searchsorted(store.ends, [start, stop - 1], side="right"))
-        ids = store.documents["id"]
-        first.append(ids[low].as_py())
-        last.append(ids[high].as_py())
-        counts.append(high - low + 1)
+        cut = Sequences.of(stores[source], plan.sequence_length)
+        held = [piece.document for piece in cut.pieces(sequence)]
+        ids = cut.store.documents["id"]
+        first.append(ids[held[0]].as_py())
+        last.append(ids[held[-1]].as_py())
+        counts.append(len(held))
     return frame.with_columns(
         pl.Series("first_document", first), pl.Series("last_document", last), pl.Series("documents", counts)
     )

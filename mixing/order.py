@@ -89,6 +89,38 @@ def _indices(sequences, epochs, n, key):
     return out
 
 
+@njit(cache=True, nogil=True)
+def interleave(quotas):
+    """The rows of a batch: `source` and, within the batch, the number of its sequence; both int64[Σ quotas].
+
+    The j-th of a source's k sequences lies at (j + ½)/k of the batch, ties by the order of the sources.
+    """
+    total = quotas.sum()
+    source, within = np.empty(total, np.int64), np.empty(total, np.int64)
+    place = np.empty(total, np.float64)
+    row = 0
+    for i in range(len(quotas)):
+        for j in range(quotas[i]):
+            source[row], within[row], place[row] = i, j, (2 * j + 1) / (2 * quotas[i])
+            row += 1
+    order = np.argsort(place, kind="mergesort")
+    return source[order], within[order]
+
+
+@njit(cache=True, nogil=True)
+def rows_of(before, after, per_epoch, keys):
+    """source, sequence and epoch of each row of a batch, int64[rows]: from the sequences that every source has given
+    before and after it, int[sources], its sequences per epoch and its key."""
+    source, within = interleave((after - before).astype(np.int64))
+    sequence, epoch = np.empty_like(source), np.empty_like(source)
+    for row in range(len(source)):
+        i = source[row]
+        ordinal = before[i] + within[row]
+        epoch[row] = ordinal // per_epoch[i]
+        sequence[row] = _forward(ordinal % per_epoch[i], per_epoch[i], _epoch_key(keys[i], epoch[row]))
+    return source, sequence, epoch
+
+
 def permute(index: int, n: int, key: np.uint64, epoch: int = 0) -> int:
     """The sequence at place `index` of the order of one epoch over n sequences."""
     return int(sequences_at(np.array([epoch * n + index]), n, key)[0])

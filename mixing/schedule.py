@@ -6,6 +6,7 @@ closed form: nothing is summed and no error accumulates.
 """
 
 import itertools
+import math
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -101,7 +102,66 @@ class Knots(_Points):
         return area[piece] + shares[piece] * inside + slopes[piece] * inside * inside / 2
 
 
-Schedule = Annotated[Constant | Linear | Cosine | Stepwise | Knots, Field(discriminator="kind")]
+class Annealing(Settings):
+    """A late switch: `before` until the fraction `at` of the run, from there `after`; over `ramp`, a fraction of the
+    run, in a straight line, and at once without one."""
+
+    kind: Literal["annealing"] = "annealing"
+    before: Share = Field(default=0.5, description="share of the domain until the switch")
+    after: Share = Field(default=0.9, description="share of the domain from the switch on")
+    at: float = Field(default=0.8, gt=0, lt=1, description="fraction of the run where the switch begins")
+    ramp: float = Field(default=0.0, ge=0, le=1, description="fraction of the run that the switch takes")
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.at + self.ramp > 1:
+            raise ValueError(f"the switch must end within the run: at + ramp = {self.at + self.ramp}")
+        return self
+
+    def integral(self, x: np.ndarray) -> np.ndarray:
+        after = np.maximum(x - self.at, 0.0)
+        if self.ramp == 0:
+            return self.before * x + (self.after - self.before) * after
+        inside = np.minimum(after, self.ramp)
+        return self.before * x + (self.after - self.before) * (inside * inside / (2 * self.ramp) + after - inside)
+
+
+class LearningRatePhase(Settings):
+    """A switch from `before` to `after` when the learning rate has fallen to `ratio` of its peak; Parmar et al. 2024
+    switch at a fifth. `warmup`, `decay` and `min_ratio` repeat the trainer's schedule: rising to the peak over the
+    fraction `warmup` of the run, then falling to `min_ratio` of it at the end."""
+
+    kind: Literal["learning_rate"] = "learning_rate"
+    before: Share = Field(default=0.5, description="share of the domain until the switch")
+    after: Share = Field(default=0.9, description="share of the domain from the switch on")
+    ratio: float = Field(default=0.2, gt=0, lt=1, description="learning rate at the switch, over its peak")
+    warmup: float = Field(default=0.0, ge=0, lt=1, description="fraction of the run in which the rate rises")
+    min_ratio: float = Field(default=0.1, ge=0, lt=1, description="last learning rate over the peak")
+    decay: Literal["cosine", "linear"] = "cosine"
+
+    @model_validator(mode="after")
+    def _reached(self) -> Self:
+        if self.ratio <= self.min_ratio:
+            raise ValueError(f"the rate never falls to {self.ratio} of its peak: min_ratio = {self.min_ratio}")
+        return self
+
+    @property
+    def at(self) -> float:
+        """The fraction of the run where the rate has fallen to `ratio` of its peak.
+
+        η/η_max is m + (1 − m)·(1 + cos πu)/2, or m + (1 − m)·(1 − u), u the finished fraction of the decay.
+        """
+        height = (self.ratio - self.min_ratio) / (1 - self.min_ratio)
+        u = math.acos(2 * height - 1) / math.pi if self.decay == "cosine" else 1 - height
+        return self.warmup + (1 - self.warmup) * u
+
+    def integral(self, x: np.ndarray) -> np.ndarray:
+        return self.before * x + (self.after - self.before) * np.maximum(x - self.at, 0.0)
+
+
+Schedule = Annotated[
+    Constant | Linear | Cosine | Stepwise | Knots | Annealing | LearningRatePhase, Field(discriminator="kind")
+]
 
 
 def domain_units(schedule: Schedule, steps: int, global_batch: int, replay_floor: float) -> np.ndarray:

@@ -1,5 +1,7 @@
 """What a plan will do, before it does it: planned and realised shares over the run, for a table or a chart."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from pydantic import TypeAdapter
@@ -33,6 +35,35 @@ def curves(plan: MixturePlan, points: int = 200) -> pl.DataFrame:
             "epochs": (given[:, 1:] / per_epoch[:, None]).ravel(),
         }
     )
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run will take: tokens, their worth after the discount of repetition, repeated tokens, padding; seconds and
+    cost where a speed and a price are known."""
+
+    steps: int
+    tokens: int
+    effective_tokens: int
+    repeated_tokens: int
+    padding_tokens: int
+    seconds: float | None
+    cost: float | None
+
+
+def forecast(
+    plan: MixturePlan, tokens_per_second: float | None = None, price_per_hour: float | None = None
+) -> Forecast:
+    """The run as figures; `tokens_per_second` and `price_per_hour` are those of all devices together."""
+    table = plan.table()
+    repeated = sum(
+        max(0, int(given) - source.sequences) * plan.sequence_length
+        for source, given in zip(plan.sources, plan.cumulative[:, -1], strict=True)
+    )
+    seconds = plan.tokens / tokens_per_second if tokens_per_second else None
+    cost = seconds / 3600 * price_per_hour if seconds is not None and price_per_hour is not None else None
+    effective, padding = int(table["effective_tokens"].sum()), int(table["padding_tokens"].sum())
+    return Forecast(plan.steps, plan.tokens, effective, repeated, padding, seconds, cost)
 
 
 def target(plan: MixturePlan) -> np.ndarray:

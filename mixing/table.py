@@ -27,13 +27,15 @@ def budget_table(
     rows = []
     for supply, role, want, count in zip(supplies, roles, asked, given, strict=True):
         unique = supply.sequences * length
+        dense = 1 - supply.padding / unique if unique else 1.0  # what is not padding
         effective = effective_tokens(count * length, unique)
         rows.append(
             {
                 "source": supply.name,
                 "role": role,
                 "tokens": supply.tokens,
-                "tail_tokens": supply.tokens - unique,
+                "tail_tokens": supply.tokens - unique + supply.padding,
+                "padding_tokens": round(count * length * (1 - dense)),
                 "asked_tokens": round(want * length),
                 "realised_tokens": count * length,
                 "epochs": count / supply.sequences if supply.sequences else 0.0,

@@ -14,6 +14,7 @@ from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
     from mixing.plan import MixturePlan
+    from mixing.sequences import Sequences
     from trainer.progress import TrainResult
 
 
@@ -64,9 +65,29 @@ def _card(totals: dict[str, Any]) -> str:
     return dataset_card(totals["name"], sources, steps=steps, dropped=dropped)
 
 
-def training_stores(recipe: Recipe) -> dict[str, TokenStore]:
-    """The training tokens of the mixed sources. Raises ArtifactError naming the first that cannot be used."""
-    return {name: _open_store(recipe.folder / "tokens" / name / "train", name) for name in recipe.need("mix").sources}
+def training_stores(recipe: Recipe) -> "dict[str, TokenStore | Sequences]":
+    """The training tokens of the mixed sources, as they are packed for the run. Raises ArtifactError naming the first
+    that cannot be used."""
+    from mixing.sequences import Sequences
+
+    stores: dict[str, TokenStore | Sequences] = dict(token_stores(recipe))
+    for name, source in recipe.need("mix").sources.items():
+        if not source.packing.plain:
+            stores[name] = Sequences.open(_open_store(_train_folder(recipe, name), name), packing_folder(recipe, name))
+    return stores
+
+
+def token_stores(recipe: Recipe) -> dict[str, TokenStore]:
+    """The token stores of the mixed sources, whatever packing the run has."""
+    return {name: _open_store(_train_folder(recipe, name), name) for name in recipe.need("mix").sources}
+
+
+def _train_folder(recipe: Recipe, source: str) -> Path:
+    return recipe.folder / "tokens" / source / "train"
+
+
+def packing_folder(recipe: Recipe, source: str) -> Path:
+    return recipe.folder / "packings" / recipe.run / source
 
 
 def validation_stores(recipe: Recipe) -> dict[str, TokenStore]:
@@ -89,10 +110,22 @@ def _open_store(folder: Path, source: str) -> TokenStore:
 
 def compile_mixture(recipe: Recipe) -> "MixturePlan":
     """Token stores → the plan of the recipe's run."""
-    from mixing.plan import MixturePlan, compile_plan, plan_function
+    from mixing.compile import compile_plan, plan_function
+    from mixing.packing import pack
+    from mixing.plan import MixturePlan
 
     settings, folder = recipe.need("mix"), plan_folder(recipe)
     with workspace(recipe) as lock, progress.stage(f"plan {recipe.run}") as meter:
+        for name, store in token_stores(recipe).items():
+            pack(
+                store,
+                settings.sources[name].packing,
+                settings.sequence_length,
+                packing_folder(recipe, name),
+                source=name,
+                seed=settings.seed,
+                lock=lock,
+            )
         stores = training_stores(recipe)
         function = plan_function(stores, settings)
         if current(folder, function) is not None:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from corpus.artifact import content_hash
+from corpus.dedup.cluster import PAIRS
 from corpus.dedup.keep import REMOVED, KeepSettings
 from corpus.errors import ConfigError, DataError
 from corpus.readers.files import Root
@@ -157,19 +158,16 @@ def _nearest(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return out
 
 
-def semantic_removals(documents: pl.DataFrame, settings: SemanticSettings, keep: KeepSettings) -> pl.DataFrame:
-    """The semantic duplicates to remove: id, duplicate_of, kind, similarity (as `choose_keepers` gives them).
+def find_semantic(documents: pl.DataFrame, settings: SemanticSettings) -> pa.Table:
+    """The pairs of semantic duplicates (schema PAIRS of corpus.dedup.cluster, kind "semantic", by id_a and id_b).
 
-    documents: id, record_id, source, priority, quality, bytes, passes (bool). Among those that pass and have a vector,
-    the first in the keep order stays and takes with it all that are similar to it, and so on. Raises DataError when no
+    documents: id, record_id, source. Those without an embedding are like no other. Raises DataError when no
     embedding is of a document, or two are of one.
     """
-    from corpus.kernels.join import greedy_cover
-
     names, vectors = read_embeddings(settings)
     known = documents.filter(pl.col("source") == settings.source) if settings.source else documents
     given = pl.DataFrame({"_key": pl.Series(pl.from_arrow(names)), "_row": np.arange(len(names))})
-    joined = known.join(given, left_on=settings.key, right_on="_key")
+    joined = known.join(given, left_on=settings.key, right_on="_key").sort("id")
     if not joined.height:
         raise DataError(
             "no embedding is of a document of the corpus",
@@ -184,16 +182,36 @@ def semantic_removals(documents: pl.DataFrame, settings: SemanticSettings, keep:
             found=f"{joined.height} matches of {joined['id'].n_unique()} documents",
             todo="make the identifiers unique, or name semantic.source",
         )
-    ordered = keep.sorted(joined.filter("passes"))
-    left, right, similarity = similar_pairs(vectors[ordered["_row"].to_numpy()], settings)
-    ends, others = np.concatenate([left, right]), np.concatenate([right, left])
+    left, right, similarity = similar_pairs(vectors[joined["_row"].to_numpy()], settings)
+    ids = joined["id"].to_numpy()
+    return pa.table([ids[left], ids[right], ["semantic"] * len(left), similarity], schema=PAIRS)
+
+
+def semantic_removals(documents: pl.DataFrame, pairs: pa.Table, keep: KeepSettings) -> pl.DataFrame:
+    """The semantic duplicates to remove: id, duplicate_of, kind, similarity (as `choose_keepers` gives them).
+
+    documents: id, priority, quality, bytes of those that stay so far. The first in the keep order stays and takes with
+    it all that are similar to it, then the first of the rest, and so on.
+    """
+    from corpus.kernels.join import greedy_cover
+
+    ordered = keep.sorted(documents).select("id").with_row_index("number")
+    edges = pl.DataFrame(pl.from_arrow(pairs))
+    for end in ("id_a", "id_b"):
+        edges = edges.join(ordered.rename({"id": end, "number": end.replace("id", "number")}), on=end)
+    a, b = (edges[name].to_numpy().astype(np.int64) for name in ("number_a", "number_b"))
+    ends, others, similarity = (
+        np.concatenate([a, b]),
+        np.concatenate([b, a]),
+        np.tile(edges["similarity"].to_numpy(), 2),
+    )
     order = np.lexsort((others, ends))
-    bounds = np.searchsorted(ends[order], np.arange(ordered.height + 1))
+    ends, others, similarity = ends[order], others[order], similarity[order]
     keeper = np.full(ordered.height, -1, np.int64)
-    greedy_cover(others[order], bounds, np.arange(ordered.height), keeper)
-    # Documents are numbered in the keep order, so the keeper is the smaller of the pair.
-    gone = np.flatnonzero(keeper != np.arange(ordered.height))
-    pair = np.searchsorted(left * ordered.height + right, keeper[gone] * ordered.height + gone)
+    everything = np.arange(ordered.height)
+    greedy_cover(others, np.searchsorted(ends, np.arange(ordered.height + 1)), everything, keeper)
+    gone = np.flatnonzero(keeper != everything)
+    pair = np.searchsorted(ends * ordered.height + others, gone * ordered.height + keeper[gone])
     ids = ordered["id"]
     return pl.DataFrame(
         {

@@ -11,6 +11,7 @@ from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
 from corpus.dedup.signature import Signature
 from corpus.document import Batch, Document
 from corpus.kernels.join import greedy_cover
+from corpus.kernels.lines import split_lines
 from corpus.kernels.repetition import line_measures, ngram_measures
 from corpus.kernels.statistics import word_statistics
 from corpus.kernels.words import split_words
@@ -20,9 +21,11 @@ TEXTS = ("a few words to sign, again", "a few words to sign. Again!")
 
 def compile_kernels() -> None:
     """Call each kernel once with the types it is called with later."""
-    words = split_words(pa.array(["a few words and a few words more"]))
-    for measure in (word_statistics, line_measures, ngram_measures):
-        measure(words)
+    text = pa.array(["a few words and a few words more"])
+    words = split_words(text)
+    word_statistics(words)
+    ngram_measures(words)
+    line_measures(split_lines(text))
     signed = Signature().process(
         Batch.of([Document("compile", str(row), 0, text, 27) for row, text in enumerate(TEXTS)])
     )

@@ -19,6 +19,9 @@ OPENING = 32  # a sign that is one in front, and behind a digit
 QUOTE = 64
 PICTURE = 128  # a sign that is a token of its own wherever it stands
 PUNCTUATION = 256  # a token of nothing else is not a word
+SIGN = 512  # of Unicode's category P
+SENTENCE_END = 1024
+DECIMAL = 2048  # a decimal digit of any script
 LETTER = LOWER | UPPER
 ALPHANUMERIC = LETTER | DIGIT
 
@@ -31,7 +34,7 @@ _PLANE = 0x10000
 @cache
 def class_table() -> np.ndarray:
     """uint16[65,536]: the classes of each code point of the basic plane. Takes 50 ms, once per process."""
-    from datatrove.utils.text import PUNCTUATION_SET
+    from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
 
     table = np.zeros(_PLANE, np.uint16)
     for code in range(_PLANE):
@@ -46,6 +49,10 @@ def class_table() -> np.ndarray:
             value |= PICTURE | AFFIX
         if category == "Sc":
             value |= OPENING
+        if category[0] == "P":
+            value |= SIGN
+        if category == "Nd":
+            value |= DECIMAL
         table[code] = value
     for characters, bits in (
         ("0123456789", DIGIT),
@@ -53,10 +60,12 @@ def class_table() -> np.ndarray:
         (_QUOTES, AFFIX | QUOTE),
         (_OPENING, OPENING),
         ("…", PICTURE),
-        ([sign for sign in PUNCTUATION_SET if ord(sign) < _PLANE], PUNCTUATION),
+        (PUNCTUATION_SET, PUNCTUATION),
+        (TERMINAL_PUNCTUATION, SENTENCE_END),
     ):
         for character in characters:
-            table[ord(character)] |= bits
+            if ord(character) < _PLANE:
+                table[ord(character)] |= bits
     return table
 
 
@@ -80,6 +89,27 @@ def class_of(table, code):
     if code < 0x10000:
         return table[code]
     return np.uint16(PICTURE | AFFIX) if 0x1F000 <= code < 0x20000 else np.uint16(LETTER)
+
+
+@numba.njit(cache=True, nogil=True)
+def class_at(data, at, table):
+    """The classes of the character that begins at `at`."""
+    return table[data[at]] if data[at] < 128 else class_of(table, decode(data, at)[0])
+
+
+@numba.njit(cache=True, nogil=True)
+def stripped(data, begin, stop, table):
+    """The bounds of the bytes [begin, stop) without white space at either end, as by str.strip."""
+    while begin < stop and class_at(data, begin, table) & SPACE:
+        begin += 1 if data[begin] < 128 else decode(data, begin)[1]
+    while stop > begin:
+        last = stop - 1
+        while data[last] & 0xC0 == 0x80:
+            last -= 1
+        if not class_at(data, last, table) & SPACE:
+            break
+        stop = last
+    return begin, stop
 
 
 @numba.njit(cache=True, nogil=True)

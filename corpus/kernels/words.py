@@ -20,42 +20,27 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.document import Batch, utf8_buffers
+from corpus.kernels import characters
 from corpus.kernels.characters import (
-    AFFIX,
     ALPHANUMERIC,
     DIGIT,
     LETTER,
-    LOWER,
-    OPENING,
-    PICTURE,
     PUNCTUATION,
-    QUOTE,
+    SIGN,
     SPACE,
-    UPPER,
     class_of,
     class_table,
     decode,
 )
-from corpus.kernels.hashing import contains, hash_bytes, set_of
+from corpus.kernels.chunks import LONGEST_CHUNK, UNDIVIDED, UNITS, cut_chunk, plain_word
+from corpus.kernels.hashing import hash_bytes, set_of
 
 WORD = 1  # the token has a character that is not punctuation
 ALPHABETIC = 2  # the token has a letter
+SENTENCE_END = 4  # the token is one sign that ends sentences
+SIGNS = 8  # the token is signs alone
 
-# Chunks that stay whole once other signs are off; a single letter with a dot and a run like U.S. do so by rule.
-UNDIVIDED = (
-    *("a.m.", "p.m.", "e.g.", "E.g.", "i.e.", "I.e.", "vs.", "v.s.", "Ph.D.", "Mt.", "St."),
-    *("Dr.", "Mr.", "Mrs.", "Ms.", "Messrs.", "Prof.", "Gen.", "Gov.", "Sen.", "Rep.", "Rev.", "Adm.", "Jr."),
-    *("Co.", "co.", "Corp.", "Inc.", "Ltd.", "Bros."),
-    *("Jan.", "Feb.", "Mar.", "Apr.", "Jun.", "Jul.", "Aug.", "Sep.", "Sept.", "Oct.", "Nov.", "Dec."),
-    *("and/or", "w/o", "o'clock", "'s", "'S", "'ll", "'re", "'d", "''", "):", "(:", ":]"),
-)
-UNITS = (
-    *("km", "m", "dm", "cm", "mm", "ha", "µm", "nm", "yd", "in", "ft", "kg", "g", "mg", "µg", "t", "lb", "oz"),
-    *("kmh", "mph", "hPa", "Pa", "mbar", "mb", "MB", "kb", "KB", "gb", "GB", "tb", "TB", "T", "G", "M", "K"),
-    *("am", "pm"),
-)
-_LONGEST_EXCEPTION = 8  # bytes
-_LONGEST_CHUNK = 4096  # characters; a longer run without white space is cut there
+_NOT_PUNCTUATION = np.uint16(1 << 15)  # a class the table has not, while a token is described
 
 
 @dataclass(frozen=True)
@@ -68,7 +53,7 @@ class Words:
     starts: np.ndarray  # int64[tokens]
     ends: np.ndarray  # int64[tokens]
     chars: np.ndarray  # int32[tokens]
-    flags: np.ndarray  # uint8[tokens], of WORD and ALPHABETIC
+    flags: np.ndarray  # uint8[tokens], of the four above
     hashes: np.ndarray  # uint64[tokens]
     offsets: np.ndarray  # int64[documents + 1]
 
@@ -94,13 +79,20 @@ def _describe(data, starts, ends, table):
     chars, flags, hashes = np.empty(count, np.int32), np.empty(count, np.uint8), np.empty(count, np.uint64)
     for token in range(count):
         at, end = starts[token], ends[token]
-        length, flag = 0, 0
+        length, some, every = 0, np.uint16(0), np.uint16(0xFFFF)
         while at < end:
-            code, size = decode(data, at)
+            code, size = np.int32(data[at]), 1
+            if code >= 128:
+                code, size = decode(data, at)
             kind = class_of(table, code)
-            flag |= (0 if kind & PUNCTUATION else WORD) | (ALPHABETIC if kind & LETTER else 0)
+            some |= kind if kind & PUNCTUATION else kind | _NOT_PUNCTUATION
+            every &= kind
             length += 1
             at += size
+        flag = (WORD if some & _NOT_PUNCTUATION else 0) | (ALPHABETIC if some & LETTER else 0)
+        flag |= (SENTENCE_END if length == 1 and every & characters.SENTENCE_END else 0) | (
+            SIGNS if every & SIGN else 0
+        )
         chars[token], flags[token], hashes[token] = length, flag, hash_bytes(data, starts[token], end)
     return chars, flags, hashes
 
@@ -112,18 +104,30 @@ def _split(data, documents, table, undivided, units):
     capacity = documents[-1] - documents[0]
     starts, ends = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
     offsets = np.zeros(len(documents), np.int64)
-    places, codes = np.empty(_LONGEST_CHUNK + 1, np.int64), np.empty(_LONGEST_CHUNK + 1, np.int32)
+    places, codes = np.empty(LONGEST_CHUNK + 1, np.int64), np.empty(LONGEST_CHUNK + 1, np.int32)
     total = 0
     for document in range(len(documents) - 1):
         at, stop = documents[document], documents[document + 1]
         while at < stop:
+            if data[at] == 32:
+                at += 1
+                continue
+            end, tail = plain_word(data, at, stop, table)
+            if end > at:
+                starts[total], ends[total] = at, end
+                total += 1
+                if tail:
+                    starts[total], ends[total] = end, end + 1
+                    total += 1
+                at = end + tail
+                continue
             code, size = decode(data, at)
             kind = class_of(table, code)
             if kind & SPACE:
                 at += size
                 continue
             begin, length, plain = at, 0, not kind & DIGIT
-            while not kind & SPACE and length < _LONGEST_CHUNK:
+            while not kind & SPACE and length < LONGEST_CHUNK:
                 places[length], codes[length] = at, code
                 length += 1
                 plain = plain and kind & ALPHANUMERIC != 0
@@ -137,227 +141,6 @@ def _split(data, documents, table, undivided, units):
                 starts[total], ends[total] = begin, at
                 total += 1
             else:
-                total = _chunk(data, places, codes, length, table, undivided, units, starts, ends, total)
+                total = cut_chunk(data, places, codes, length, table, undivided, units, starts, ends, total)
         offsets[document + 1] = total
     return starts[:total].copy(), ends[:total].copy(), offsets
-
-
-@numba.njit(cache=True, nogil=True)
-def _chunk(data, places, codes, length, table, undivided, units, starts, ends, total):
-    """Write the tokens of one chunk from `total` on; returns the new total. places[i] is the byte of character i."""
-    first, last = 0, length
-    while first < last and not _kept_whole(data, places, codes, first, last, table, undivided):
-        ahead = _prefix(codes, first, last, table)
-        if ahead == 0:
-            break
-        starts[total], ends[total] = places[first], places[first + ahead]
-        total += 1
-        first += ahead
-    # Suffixes come off from the right: they are written behind one another at the far end and turned round.
-    kept = last
-    while first < kept and not _kept_whole(data, places, codes, first, kept, table, undivided):
-        behind = _suffix(data, places, codes, first, kept, table, units)
-        if behind == 0 or behind == kept - first:
-            break
-        kept -= behind
-        # The next suffix starts here; its end is where the one before it started.
-        codes[kept] = -1
-    total = _middle(data, places, codes, first, kept, table, undivided, starts, ends, total)
-    begin = kept
-    for index in range(kept + 1, last + 1):
-        if index == last or codes[index] == -1:
-            starts[total], ends[total] = places[begin], places[index]
-            total += 1
-            begin = index
-    return total
-
-
-@numba.njit(cache=True, nogil=True)
-def _kept_whole(data, places, codes, first, last, table, undivided):
-    """Whether the characters are one of UNDIVIDED or a single letter with its dot."""
-    if last - first < 2:
-        return False
-    if last - first == 2 and codes[last - 1] == 46 and class_of(table, codes[first]) & LETTER:
-        return True
-    size = places[last] - places[first]
-    return size <= _LONGEST_EXCEPTION and contains(undivided, hash_bytes(data, places[first], places[last]))
-
-
-@numba.njit(cache=True, nogil=True)
-def _dots(codes, first, last):
-    """Length of the run of dots from `first` on."""
-    end = first
-    while end < last and codes[end] == 46:
-        end += 1
-    return end - first
-
-
-@numba.njit(cache=True, nogil=True)
-def _prefix(codes, first, last, table):
-    """Characters of the sign in front, 0 if there is none."""
-    code = codes[first]
-    if code == 46:
-        dots = _dots(codes, first, last)
-        return dots if dots >= 2 else 0
-    if code == 43:
-        return 0 if first + 1 < last and class_of(table, codes[first + 1]) & DIGIT else 1
-    if code == 39 and first + 1 < last and codes[first + 1] == 39:
-        return 2
-    return 1 if class_of(table, code) & (AFFIX | OPENING) else 0
-
-
-@numba.njit(cache=True, nogil=True)
-def _suffix(data, places, codes, first, last, table, units):
-    """Characters of the sign, possessive s or unit behind, 0 if there is none."""
-    code = codes[last - 1]
-    kind = class_of(table, code)
-    before = codes[last - 2] if last - first > 1 else -1
-    if kind & AFFIX:
-        # '' ): :] are one token each.
-        twin = (code == 39 and before == 39) or (code == 58 and before == 41) or (code == 93 and before == 58)
-        return 2 if twin else 1
-    if before == -1:
-        return 0
-    kind_before = class_of(table, before)
-    if code == 46:
-        if before == 46:
-            dots = 2
-            while last - dots > first and codes[last - dots - 1] == 46:
-                dots += 1
-            return dots
-        # AFFIX without pictures: punctuation and quotes.
-        if kind_before & (LOWER | DIGIT) or (kind_before & AFFIX and not kind_before & PICTURE):
-            return 1
-        if before == 37 or before == 0xB2 or before == 45 or before == 43:
-            return 1
-        if kind_before & UPPER and last - first > 2 and class_of(table, codes[last - 3]) & UPPER:
-            return 1
-        return 0
-    if (code == 115 or code == 83) and (before == 39 or before == 0x2019):
-        return 2
-    if kind_before & DIGIT and (kind & OPENING or code == 43):
-        return 1
-    if kind & LETTER and class_of(table, codes[first]) & DIGIT:
-        letters = 1
-        while letters < 5 and last - letters > first and class_of(table, codes[last - letters - 1]) & LETTER:
-            letters += 1
-        begin = last - letters
-        if begin > first and class_of(table, codes[begin - 1]) & DIGIT:
-            return letters if contains(units, hash_bytes(data, places[begin], places[last])) else 0
-    return 0
-
-
-@numba.njit(cache=True, nogil=True)
-def _middle(data, places, codes, first, last, table, undivided, starts, ends, total):
-    """Write what is left between the affixes: whole, or cut at the signs and contractions inside."""
-    if first == last:
-        return total
-    whole = _kept_whole(data, places, codes, first, last, table, undivided)
-    if whole or _is_address(codes, first, last, table):
-        starts[total], ends[total] = places[first], places[last]
-        return total + 1
-    begin, at = first, first + 1
-    while at < last - 1:
-        cut = 0
-        if not class_of(table, codes[at]) & ALPHANUMERIC:
-            cut = _infix(codes, at, last, table)
-        if cut:
-            if begin < at:
-                starts[total], ends[total] = places[begin], places[at]
-                total += 1
-            starts[total], ends[total] = places[at], places[at + cut]
-            total += 1
-            at += cut
-            begin = at
-        else:
-            at += 1
-    if begin == last:
-        return total
-    cut = last - _contraction(codes, first, last) if begin == first else last
-    starts[total], ends[total] = places[begin], places[cut]
-    total += 1
-    if cut < last:
-        starts[total], ends[total] = places[cut], places[last]
-        total += 1
-    return total
-
-
-@numba.njit(cache=True, nogil=True)
-def _infix(codes, at, last, table):
-    """Characters of the sign at `at` that cuts between its neighbours, 0 if it does not."""
-    code = codes[at]
-    before, after = class_of(table, codes[at - 1]), class_of(table, codes[at + 1])
-    if class_of(table, code) & PICTURE:
-        return 1
-    if code == 46:
-        dots = _dots(codes, at, last)
-        if dots >= 2:
-            return dots
-        return 1 if before & (LOWER | QUOTE) and after & (UPPER | QUOTE) else 0
-    # + - * ^ between numbers.
-    operator = code == 43 or code == 45 or code == 42 or code == 94
-    if operator and before & DIGIT and (after & DIGIT or codes[at + 1] == 45):
-        return 1
-    if code == 44:
-        return 1 if before & LETTER and after & LETTER else 0
-    if not before & ALPHANUMERIC:
-        return 0
-    if code == 45:
-        dashes = 1
-        while at + dashes < last and dashes < 3 and codes[at + dashes] == 45:
-            dashes += 1
-        return dashes if at + dashes < last and class_of(table, codes[at + dashes]) & LETTER else 0
-    # – — ~ and : < > = /
-    dividing = code == 0x2013 or code == 0x2014 or code == 126 or code == 58 or 60 <= code <= 62 or code == 47
-    return 1 if dividing and after & LETTER else 0
-
-
-@numba.njit(cache=True, nogil=True)
-def _contraction(codes, first, last):
-    """Characters of the contracted verb or "n't" at the end, 0 if there is none."""
-    length = last - first
-    if length < 3:
-        return 0
-    end, before, third = codes[last - 1] | 32, codes[last - 2], codes[last - 3]
-    if end == 116 and (before == 39 or before == 0x2019) and third | 32 == 110 and length > 3:
-        return 3
-    if (end == 100 or end == 109) and (before == 39 or before == 0x2019):
-        return 2
-    if length > 3 and (third == 39 or third == 0x2019):
-        before |= 32
-        if (before == 108 and end == 108) or (end == 101 and (before == 118 or before == 114)):
-            return 3
-    return 0
-
-
-@numba.njit(cache=True, nogil=True)
-def _is_address(codes, first, last, table):
-    """Whether the characters are [scheme://][user@]host.tld[:port][/…]."""
-    at = first
-    for index in range(first, last - 2):
-        if codes[index] == 58 and codes[index + 1] == 47 and codes[index + 2] == 47:
-            at = index + 3
-            break
-    for index in range(at, last):
-        if codes[index] == 47:
-            break
-        if codes[index] == 64:
-            at = index + 1
-    begin = label = at
-    while at < last:
-        code = codes[at]
-        if code == 46:
-            if at == label:
-                return False
-            label = at + 1
-        elif not (class_of(table, code) & ALPHANUMERIC or code == 45 or code == 95):
-            break
-        at += 1
-    if label == begin or at - label < 2:
-        return False
-    for index in range(label, at):
-        if not class_of(table, codes[index]) & LOWER:
-            return False
-    if at == last or codes[at] == 47 or codes[at] == 63 or codes[at] == 35:
-        return True
-    return codes[at] == 58 and at + 1 < last and class_of(table, codes[at + 1]) & DIGIT != 0

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.document import Batch
+from corpus.kernels.lines import lines_of
 from corpus.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, line_measures, ngram_measures
 from corpus.kernels.statistics import STATISTICS, word_statistics
 from corpus.kernels.words import words_of
@@ -50,7 +51,9 @@ class Quality(Step):
 
     def process(self, batch: Batch) -> Batch:
         words = words_of(batch)
-        measures = np.concatenate([word_statistics(words), line_measures(words), ngram_measures(words)], axis=1)
+        measures = np.concatenate(
+            [word_statistics(words), line_measures(lines_of(batch)), ngram_measures(words)], axis=1
+        )
         return batch.with_columns(
             {
                 name: pa.array(measures[:, index].astype(kind.to_pandas_dtype()))

@@ -209,7 +209,7 @@ def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
     stores = token_stores(workspace)
     for source, entry in plan.sources.items():
         _require((source, "train") in stores, "a token store of the plan is not here", source, "no such folder")
-        there = Manifest.read(stores[source, "train"])
+        there = _planned_manifest(workspace, plan, source, stores[source, "train"])
         _require(
             there.fingerprint == entry["store"],
             "the plan was made for another token store",
@@ -223,6 +223,17 @@ def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
             f"{entry['tokens']:,} in the plan, {there.totals['tokens']:,} in the store",
         )
     return f"{len(plan.sources)} fingerprints and token counts are those of the stores in tokens/"
+
+
+def _planned_manifest(workspace: Path, plan: Plan, source: str, store: Path) -> Manifest:
+    """Of the run's packing of the source, which must be one of this very store, or of the store itself."""
+    packing = workspace / "packings" / plan.folder.name / source
+    if not (packing / "manifest.json").exists():
+        return Manifest.read(store)
+    there, fingerprint = Manifest.read(packing), Manifest.read(store).fingerprint
+    packed = there.function["store"]
+    _require(packed == fingerprint, "another store was packed", source, f"{packed[:12]}, not {fingerprint[:12]}")
+    return there
 
 
 def _runs(workspace: Path) -> Iterator[Check]:

@@ -1,5 +1,6 @@
 """`provender mix …`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,3 +43,25 @@ def mix_where(
     from pipelines.outline import where_table
 
     show(where_table(load(recipe, set_), document))
+
+
+@commands.command("simulate")
+def mix_simulate(
+    recipe: RecipeName,
+    tokens_per_second: Annotated[float | None, typer.Option(min=1e-9, help="Speed of all devices together.")] = None,
+    price_per_hour: Annotated[float | None, typer.Option(min=0, help="Price of all devices together.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the curves into this SVG file.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """What the compiled plan will do: shares planned and realised, epochs, repeats, time and cost."""
+    from pipelines.mixture import simulate
+
+    show(simulate(load(recipe, set_), tokens_per_second, price_per_hour, picture))
+
+
+@commands.command("packing")
+def mix_packing(recipe: RecipeName, set_: Overrides = None) -> None:
+    """What each way of packing would do to each source: truncated documents, cut tokens, padding."""
+    from pipelines.mixture import packings
+
+    show(packings(load(recipe, set_)))

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.dedup.keep import KeepSettings
-from corpus.dedup.semantic import SemanticSettings, read_embeddings, semantic_removals, similar_pairs
+from corpus.dedup.semantic import SemanticSettings, find_semantic, read_embeddings, semantic_removals, similar_pairs
 from corpus.errors import ConfigError, DataError
 
 
@@ -51,6 +51,10 @@ def write(path, names, vectors, kind=None) -> None:
     pq.write_table(pa.table({"id": names, "embedding": pa.array(vectors.tolist(), kind)}), path)
 
 
+def removals(frame: pl.DataFrame, asked: SemanticSettings) -> pl.DataFrame:
+    return semantic_removals(frame.filter("passes"), find_semantic(frame, asked), KeepSettings())
+
+
 def documents(count: int) -> pl.DataFrame:
     rows = range(count)
     return pl.DataFrame(
@@ -70,7 +74,7 @@ def documents(count: int) -> pl.DataFrame:
 def test_the_keep_order_decides_and_the_similarity_is_told(tmp_path, kind):
     vectors = np.array([[1, 0, 0], [2, 0.1, 0], [0, 0, 1], [1, 0, 0], [0.5, 0.02, 0]], np.float32)
     write(tmp_path / "e.parquet", [f"r{row}" for row in range(5)], vectors, kind)
-    removed = semantic_removals(documents(5), settings(tmp_path / "e.parquet"), KeepSettings())
+    removed = removals(documents(5), settings(tmp_path / "e.parquet"))
     # The longest stays; document 3 does not pass and neither stays nor goes.
     assert removed["id"].to_list() == [f"{row:032x}" for row in (0, 1)]
     assert removed["duplicate_of"].unique().to_list() == [f"{4:032x}"]
@@ -81,19 +85,19 @@ def test_the_keep_order_decides_and_the_similarity_is_told(tmp_path, kind):
 
 def test_a_zero_vector_is_like_no_other(tmp_path):
     write(tmp_path / "e.parquet", ["r0", "r1"], np.zeros((2, 3), np.float32))
-    assert semantic_removals(documents(2), settings(tmp_path / "e.parquet"), KeepSettings()).height == 0
+    assert removals(documents(2), settings(tmp_path / "e.parquet")).height == 0
 
 
 def test_mistakes_say_what_to_change(tmp_path):
     path = tmp_path / "e.parquet"
     write(path, ["other"], np.ones((1, 3), np.float32))
     with pytest.raises(DataError, match="no embedding is of a document"):
-        semantic_removals(documents(2), settings(path), KeepSettings())
+        removals(documents(2), settings(path))
     with pytest.raises(ConfigError, match="no column vector"):
         read_embeddings(settings(path, vector_column="vector"))
     write(path, ["r0", "r0"], np.ones((2, 3), np.float32))
     with pytest.raises(DataError, match="has several"):
-        semantic_removals(documents(2), settings(path), KeepSettings())
+        removals(documents(2), settings(path))
     pq.write_table(pa.table({"id": ["a", "b"], "embedding": [[1.0], [1.0, 2.0]]}), path)
     with pytest.raises(DataError, match="same length"):
         read_embeddings(settings(path))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from corpus.document import Batch, Document
 from corpus.kernels.hashing import add, contains, hash_bytes, hashes_of, set_of, slots_for
-from corpus.kernels.words import ALPHABETIC, WORD, Words, split_words, words_of
+from corpus.kernels.words import ALPHABETIC, SENTENCE_END, SIGNS, WORD, Words, split_words, words_of
 
 
 def tokens(words: Words, document: int = 0) -> list[str]:
@@ -62,7 +62,8 @@ def test_flags_tell_words_and_letters() -> None:
     words = split_words(pa.array(["abc 42 ?! x1 é •"]))
     both = WORD | ALPHABETIC
     assert tokens(words) == ["abc", "42", "?", "!", "x1", "é", "•"]
-    assert words.flags.tolist() == [both, WORD, 0, 0, both, both, WORD]
+    ending = SENTENCE_END | SIGNS
+    assert words.flags.tolist() == [both, WORD, ending, ending, both, both, WORD | SIGNS]
 
 
 def test_equal_tokens_have_equal_hashes_wherever_they_stand() -> None:

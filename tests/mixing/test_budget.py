@@ -1,6 +1,7 @@
 """Budgets: water-filling, caps, fixed tokens and epochs, refusals with the nearest feasible total."""
 
 import math
+import re
 from fractions import Fraction
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpus.errors import ConfigError
-from mixing.budget import MixSettings, SourceBudget, Supply, solve, water_fill
-from mixing.plan import compile_plan
+from mixing.budget import MixSettings, SourceBudget, Supply, Temperature, UniMax
+from mixing.compile import compile_plan
+from mixing.groups import water_fill
 from mixing.schedule import Constant
+from mixing.solve import solve
 from mixing.table import effective_tokens
 
 
@@ -60,6 +63,57 @@ def test_stated_tokens_and_epochs_are_met_exactly() -> None:
     sources = WEB | {"books": SourceBudget(epochs=1.5)}
     budget = solve(SUPPLIES, _mix(total_tokens=8000, sources=sources))
     assert [a.sequences for a in budget.allocations] == [150, 250, 400]
+
+
+def _unimax(total: float, counts: list[int], cap: float) -> list[float]:
+    """Algorithm 1 of Chung et al. 2023: from the smallest language on, an even part of what is left, or its cap."""
+    out = [0.0] * len(counts)
+    left = total
+    order = sorted(range(len(counts)), key=lambda i: counts[i])
+    for done, i in enumerate(order):
+        out[i] = min(left / (len(counts) - done), counts[i] * cap)
+        left -= out[i]
+    return out
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=30), st.floats(0.05, 1))
+def test_unimax_is_that_of_the_paper(counts: list[int], part: float) -> None:
+    supplies = [Supply(f"s{i:02d}", 10 * n, n) for i, n in enumerate(counts)]
+    steps = max(1, int(part * 4 * sum(counts)))
+    mix = MixSettings(sequence_length=10, global_batch=1, steps=steps, sharing=UniMax())
+    got = [entry.sequences for entry in solve(supplies, mix).allocations]
+    assert all(abs(a - b) <= 1 for a, b in zip(got, _unimax(steps, counts, 4), strict=True))
+
+
+def test_temperature_flattens_the_shares() -> None:
+    supplies = [Supply("large", 160_000, 16_000), Supply("small", 10_000, 1000)]
+    for tau, share in {1: 16 / 17, 2: 4 / 5, 4: 2 / 3}.items():
+        mix = MixSettings(sequence_length=10, global_batch=10, steps=100, sharing=Temperature(tau=tau))
+        large = solve(supplies, mix).allocations[0].sequences
+        assert abs(large - 1000 * share) <= 1
+
+
+def test_a_share_of_the_run_and_all_of_a_source_are_met_exactly() -> None:
+    sources = WEB | {"books": SourceBudget(share=0.25), "notes": SourceBudget(tokens="all")}
+    budget = solve(SUPPLIES, _mix(steps=120, sources=sources))
+    assert [a.sequences for a in budget.allocations] == [300, 300, 600]
+
+
+def test_a_share_needs_a_length() -> None:
+    with pytest.raises(ConfigError, match="as long as its sources"):
+        solve(SUPPLIES, _mix(total_tokens="all", sources=WEB | {"books": SourceBudget(share=0.25)}))
+
+
+def test_when_no_length_suffices_the_nearest_budget_cuts_the_demands() -> None:
+    sources = WEB | {"books": SourceBudget(tokens=9000), "notes": SourceBudget(tokens=1000)}
+    with pytest.raises(ConfigError, match="its cap leaves 4,000") as refusal:
+        solve(SUPPLIES, _mix(steps=100, sources=sources))
+    assert "books 4,000" in str(refusal.value.found)
+    assert "10,000 tokens (100 steps)" in str(refusal.value.found)
+    found = re.findall(r"sources\.(\w+)\.tokens: (\d+)", refusal.value.todo or "")
+    nearest = WEB | {"notes": SourceBudget(tokens=1000)} | {name: SourceBudget(tokens=int(n)) for name, n in found}
+    solve(SUPPLIES, _mix(steps=100, sources=nearest))
 
 
 def test_all_means_once_through_the_domain() -> None:

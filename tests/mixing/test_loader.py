@@ -4,41 +4,18 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from small_stores import make_store
 
-from corpus.artifact import publish
 from corpus.errors import ArtifactError, ConfigError, DataError
-from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+from corpus.tokens import TokenStore
 from mixing.batch import IGNORE
 from mixing.budget import MixSettings, SourceBudget
+from mixing.compile import compile_plan, plan_function
 from mixing.loader import Loader
-from mixing.plan import MixturePlan, compile_plan, plan_function
+from mixing.plan import MixturePlan
 
-TOKENIZER = TokenizerIdentity("0" * 64, 1000, 0)
 LENGTH = 16
-
-
-def _store(folder: Path, name: str, documents: int, shards: int, vocabulary: int = 1000) -> TokenStore:
-    draws = np.random.default_rng([documents, shards])
-    tokenizer = TokenizerIdentity("0" * 64, vocabulary, 0)
-    with publish(folder / name, kind="corpus.tokens", function={"name": name, "documents": documents}) as draft:
-        writer = TokenStoreWriter(draft, tokenizer)
-        for shard, part in enumerate(np.array_split(np.arange(documents), shards)):
-            writer.start_shard()
-            lengths = draws.integers(0, 40, len(part))
-            tokens = draws.integers(1, 1000, int(lengths.sum()))
-            ids = pa.array([f"{name}-{shard}-{row}" for row in part])
-            writer.add(ids, name, lengths, tokens, lengths * 4)
-        writer.close()
-    return TokenStore.open(folder / name)
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TokenStore]:
-    folder = tmp_path_factory.mktemp("stores")
-    sizes = {"books": (60, 3), "notes": (25, 1), "web": (80, 4)}
-    return {name: _store(folder, name, *size) for name, size in sizes.items()}
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +118,12 @@ def test_an_error_in_the_thread_reaches_the_caller_and_closing_ends_the_thread(
 
 
 def test_another_store_is_refused_by_name(plan: MixturePlan, stores: dict[str, TokenStore], tmp_path: Path) -> None:
-    other = _store(tmp_path, "notes", 26, 1)
+    other = make_store(tmp_path, "notes", 26, 1)
     with pytest.raises(ArtifactError, match="token store of notes is not the one"):
         Loader(plan, stores | {"notes": other})
     with pytest.raises(ArtifactError, match="not there: web"):
         Loader(plan, {name: store for name, store in stores.items() if name != "web"})
-    large = _store(tmp_path, "large", 5, 1, vocabulary=70_000)
+    large = make_store(tmp_path, "large", 5, 1, vocabulary=70_000)
     with pytest.raises(ArtifactError, match="different tokenizers"):
         compile_plan(stores | {"large": large}, _settings())
 

@@ -7,12 +7,26 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from corpus.errors import ArtifactError, ConfigError
-from mixing.budget import MixSettings, SourceBudget, Supply
-from mixing.plan import MixturePlan, compile_plan
-from mixing.schedule import UNIT, Constant, Cosine, Knots, Linear, Point, Schedule, Stepwise, domain_units
-from mixing.simulate import curves, target
+from mixing.budget import MixSettings, Proportional, SourceBudget, Supply, Temperature, UniMax
+from mixing.compile import append_segment, compile_plan
+from mixing.plan import MixturePlan
+from mixing.schedule import (
+    UNIT,
+    Annealing,
+    Constant,
+    Cosine,
+    Knots,
+    LearningRatePhase,
+    Linear,
+    Point,
+    Schedule,
+    Stepwise,
+    domain_units,
+)
+from mixing.simulate import curves, forecast, target
 
 share = st.sampled_from([0.0, 1e-9, 0.001, 0.1, 1 / 3, 0.5, 0.9, 0.999, 1.0]) | st.floats(0, 1)
 points = st.lists(share, min_size=1, max_size=4).map(
@@ -24,6 +38,10 @@ schedules = st.one_of(
     st.tuples(share, share).map(lambda s: Cosine(start=s[0], end=s[1])),
     points.map(lambda p: Stepwise(points=p)),
     points.map(lambda p: Knots(points=p)),
+    st.tuples(share, share, st.floats(0.01, 0.9), st.floats(0, 0.1)).map(
+        lambda s: Annealing(before=s[0], after=s[1], at=s[2], ramp=s[3])
+    ),
+    st.tuples(share, share).map(lambda s: LearningRatePhase(before=s[0], after=s[1])),
 )
 
 
@@ -77,9 +95,7 @@ def test_every_prefix_is_within_one_sequence_of_its_target(mixture: tuple[list[S
 def _whole_targets(plan: MixturePlan) -> list[list[Fraction]]:
     """In exact fractions, from the definition: u_i/U_g of the group's curve, the domain's scaled to its whole total."""
     segment = plan.segments[0]
-    schedule = {"constant": Constant, "linear": Linear, "cosine": Cosine, "stepwise": Stepwise, "knots": Knots}[
-        segment.schedule["kind"]
-    ].model_validate(segment.schedule)
+    schedule = TypeAdapter(Schedule).validate_python(segment.schedule)
     units = domain_units(schedule, plan.steps, plan.global_batch, segment.replay_floor).tolist()
     whole = units[-1] // UNIT * UNIT
     domain = [Fraction(unit * whole // units[-1] if whole else 0, UNIT) for unit in units]
@@ -114,6 +130,9 @@ def test_every_batch_holds_the_replay_floor(mixture: tuple[list[Supply], MixSett
             Knots(points=(Point(at=0.25, share=0.2), Point(at=0.5, share=1))),
             lambda x: np.interp(x, [0.25, 0.5], [0.2, 1]),
         ),
+        (Annealing(before=0.5, after=0.9, at=0.8), lambda x: 0.5 if x < 0.8 else 0.9),
+        (Annealing(before=0.6, after=0.2, at=0.5, ramp=0.25), lambda x: np.interp(x, [0.5, 0.75], [0.6, 0.2])),
+        (LearningRatePhase(before=0.3, after=0.7, warmup=0.1, decay="linear"), lambda x: 0.3 if x < 0.9 else 0.7),
     ],
 )
 def test_the_integral_is_that_of_the_curve(schedule: Schedule, share) -> None:
@@ -121,6 +140,46 @@ def test_the_integral_is_that_of_the_curve(schedule: Schedule, share) -> None:
     numeric = np.cumsum([share(x) for x in middles]) / 100_000
     exact = schedule.integral((np.arange(100_000) + 1) / 100_000)
     assert np.abs(numeric - exact).max() < 1e-5
+
+
+def test_the_mixture_switches_where_the_learning_rate_has_fallen_to_a_fifth() -> None:
+    schedule = LearningRatePhase(warmup=0.04, min_ratio=0.05)
+    u = (schedule.at - 0.04) / 0.96
+    assert 0.05 + 0.95 * (1 + np.cos(np.pi * u)) / 2 == pytest.approx(0.2)
+    with pytest.raises(ValidationError, match="never falls"):
+        LearningRatePhase(ratio=0.1, min_ratio=0.1)
+    with pytest.raises(ValidationError, match="within the run"):
+        Annealing(at=0.9, ramp=0.2)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 60), st.integers(1, 12), st.data())
+def test_caps_hold_for_any_number_of_sources(count: int, steps: int, batch: int, data: st.DataObject) -> None:
+    have = data.draw(st.lists(st.integers(0, 40), min_size=count, max_size=count))
+    epochs = data.draw(st.lists(st.sampled_from([0.5, 1, 2.5, 4]), min_size=count, max_size=count))
+    supplies = [Supply(f"s{i:03d}", 8 * n, n) for i, n in enumerate(have)]
+    sources = {s.name: SourceBudget(max_epochs=cap) for s, cap in zip(supplies, epochs, strict=True)}
+    sharing = data.draw(st.sampled_from([UniMax(), Temperature(tau=2), Temperature(tau=50), Proportional()]))
+    mix = MixSettings(sequence_length=8, global_batch=batch, steps=steps, sources=sources, sharing=sharing)
+    caps = [int(n * cap) for n, cap in zip(have, epochs, strict=True)]
+    if sum(caps) < steps * batch:
+        with pytest.raises(ConfigError, match="cannot be met"):
+            compile_plan(supplies, mix)
+        return
+    plan = compile_plan(supplies, mix)
+    given_ = plan.cumulative[:, -1].tolist()
+    assert all(got <= cap for got, cap in zip(given_, caps, strict=True))
+    assert sum(given_) == steps * batch
+    # What the rows say is what was counted, and within an epoch nothing comes twice.
+    seen = {
+        (i, e, q) for t in range(steps) for i, q, e in zip(*map(np.ndarray.tolist, _row_columns(plan, t)), strict=True)
+    }
+    assert len(seen) == steps * batch
+
+
+def _row_columns(plan: MixturePlan, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rows = plan.batch(step)
+    return rows.source, rows.sequence, rows.epoch
 
 
 def _three() -> list[Supply]:
@@ -134,7 +193,7 @@ def _settings(**changes) -> MixSettings:
 
 def test_an_appended_segment_loses_nothing_and_repeats_nothing() -> None:
     plan = compile_plan(_three(), _settings())
-    longer = plan.append_segment(40, _settings(steps=200, schedule=Constant(share=0.25)))
+    longer = append_segment(plan, 40, _settings(steps=200, schedule=Constant(share=0.25)))
     assert longer.steps == 240
     assert (longer.cumulative[:, :41] == plan.cumulative[:, :41]).all()
     for step in (0, 17, 39):
@@ -158,7 +217,7 @@ def test_a_segment_starts_at_the_counts_and_keeps_to_its_own_targets(
 ) -> None:
     first = compile_plan(*mixture)
     start = data.draw(st.integers(1, first.steps))
-    plan = first.append_segment(start, mixture[1].model_copy(update={"schedule": schedule, "steps": steps}))
+    plan = append_segment(first, start, mixture[1].model_copy(update={"schedule": schedule, "steps": steps}))
     assert plan.steps == start + steps
     assert (plan.cumulative[:, : start + 1] == first.cumulative[:, : start + 1]).all()
     quotas = np.diff(plan.cumulative.astype(np.int64), axis=1)
@@ -171,17 +230,17 @@ def test_a_segment_starts_at_the_counts_and_keeps_to_its_own_targets(
 def test_a_segment_may_bring_a_source_and_counts_earlier_epochs_against_the_cap() -> None:
     plan = compile_plan(_three(), _settings(steps=100))
     new = [*_three(), Supply("code", 300 * 16, 300)]
-    longer = plan.append_segment(100, _settings(steps=50), new)
+    longer = append_segment(plan, 100, _settings(steps=50), new)
     assert longer.cumulative[longer.names.index("code"), 100] == 0
     assert longer.cumulative[longer.names.index("code"), -1] > 0
     with pytest.raises(ConfigError, match="max_epochs"):
-        plan.append_segment(100, _settings(steps=700, schedule=Constant(share=0.9)))
+        append_segment(plan, 100, _settings(steps=700, schedule=Constant(share=0.9)))
 
 
 def test_saving_twice_gives_the_same_bytes_and_loading_the_same_plan(tmp_path) -> None:
-    plan = compile_plan(_three(), _settings()).append_segment(40, _settings(steps=20))
+    plan = append_segment(compile_plan(_three(), _settings()), 40, _settings(steps=20))
     plan.save(tmp_path / "one")
-    compile_plan(_three()[::-1], _settings()).append_segment(40, _settings(steps=20)).save(tmp_path / "two")
+    append_segment(compile_plan(_three()[::-1], _settings()), 40, _settings(steps=20)).save(tmp_path / "two")
     for name in ("plan.json", "plan.parquet", "manifest.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     loaded = MixturePlan.load(tmp_path / "one")
@@ -207,3 +266,15 @@ def test_the_simulated_share_follows_the_curriculum() -> None:
     assert abs(domain["share"][-1] - 0.88) < 0.02
     assert abs(domain["target_share"][-1] - 0.88) < 1e-6
     assert frame["sequences"].sum() == 1200
+
+
+def test_the_forecast_counts_time_cost_and_repeats() -> None:
+    plan = compile_plan(_three(), _settings(steps=200, schedule=Constant(share=0.9)))
+    run = forecast(plan, tokens_per_second=96.0, price_per_hour=7.2)
+    assert run.tokens == 200 * 12 * 16
+    assert run.seconds == pytest.approx(400)
+    assert run.cost == pytest.approx(0.8)
+    # 2,160 domain sequences of 1,400: books 1,389 of 900, notes 771 of 500.
+    assert run.repeated_tokens == (2160 - 1400) * 16
+    assert run.effective_tokens < run.tokens
+    assert forecast(plan).seconds is None
