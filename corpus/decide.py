@@ -114,8 +114,10 @@ def apply_rules(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
 
 def drop_duplicates(frame: pl.DataFrame, removals: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
     """Book the removals (see `drop_copies`) and every document's cluster."""
-    frame = frame.drop("cluster").join(clusters.select("id", "cluster"), on="id", how="left", maintain_order="left")
-    return drop_copies(frame, removals)
+    frame = without_duplicates(frame).drop("cluster")
+    return drop_copies(
+        frame.join(clusters.select("id", "cluster"), on="id", how="left", maintain_order="left"), removals
+    )
 
 
 def without_duplicates(frame: pl.DataFrame) -> pl.DataFrame:

@@ -365,7 +365,6 @@ class Preparation:
             frames.append(frame.with_columns(*labels, keep.quality_of(frame)).select(common))
         frame = pl.concat(frames)
         keep.check_quality(frame["quality"])
-        frame = without_duplicates(frame)
         copies = self.settings.duplicates
         if clusters is not None and copies is not None:
             groups = pl.DataFrame(pl.from_arrow(read_parquet(clusters / "clusters.parquet")))
@@ -378,6 +377,8 @@ class Preparation:
             pairs = read_parquet(clusters / "pairs.parquet")
             removals = choose_keepers(members, pairs, measure, copies.threshold, keep)
             frame = drop_duplicates(frame, removals, groups)
+        else:
+            frame = without_duplicates(frame)
         if semantic is not None:
             rest = frame.filter(pl.col("fate") == "kept")
             frame = drop_copies(frame, semantic_removals(rest, read_parquet(semantic / "pairs.parquet"), keep))

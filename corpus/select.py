@@ -35,7 +35,8 @@ def annotation_name(column: str) -> str:
 
 
 def shard_schema(annotations: Sequence[pa.Field]) -> pa.Schema:
-    """The explicit schema of a corpus shard; `annotations` are the measured columns of all sources together."""
+    """The explicit schema of a corpus shard; `annotations` are the measured columns of all sources together. Without
+    any there is no such column: parquet knows no empty struct."""
     struct = pa.struct([pa.field(annotation_name(field.name), field.type) for field in annotations])
     return pa.schema(
         [
@@ -43,7 +44,7 @@ def shard_schema(annotations: Sequence[pa.Field]) -> pa.Schema:
             pa.field("text", pa.string(), nullable=False),
             pa.field("source", pa.string(), nullable=False),
             pa.field("token_count", pa.int64()),
-            pa.field("annotations", struct),
+            *([pa.field("annotations", struct)] if annotations else []),
             pa.field("metadata", pa.string()),
         ]
     )
@@ -140,17 +141,16 @@ class SelectUnit(PipelineStep):
 
     def _shard(self, rows: pa.RecordBatch, verdicts: pa.Table, written: dict[str, pa.Schema]) -> dict[str, pa.Table]:
         schema = written["train"]
-        struct = schema.field("annotations").type
         values = [
             rows.column(field.name).cast(field.type)
             if field.name in rows.schema.names
             else pa.nulls(rows.num_rows, field.type)
             for field in self.annotations
         ]
-        annotations = (
-            pa.StructArray.from_arrays(values, fields=list(struct)) if values else pa.nulls(rows.num_rows, struct)
-        )
-        columns = [rows["id"], rows["text"], rows["source"], _column(rows, "token_count", pa.int64()), annotations]
+        columns = [rows["id"], rows["text"], rows["source"], _column(rows, "token_count", pa.int64())]
+        if values:
+            struct = schema.field("annotations").type
+            columns.append(pa.StructArray.from_arrays(values, fields=list(struct)))
         table = pa.Table.from_arrays([*columns, rows["metadata"]], schema=schema)
         parts = {split: table.filter(pc.fill_null(pc.equal(verdicts["split"], split), False)) for split in SPLITS}
         if "dropped" in written:
