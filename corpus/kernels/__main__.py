@@ -5,10 +5,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from corpus.artifact import publish, write_parquet
+from corpus.cuts.kept import KeptDocuments
+from corpus.cuts.spans import Spans
+from corpus.decontaminate import DecontaminateSettings, HeldOutSettings, find_contamination
 from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
+from corpus.dedup.repeated import RepeatedSettings, RepeatSettings, find_repeated
 from corpus.dedup.signature import Signature
+from corpus.dedup.substring import SubstringSettings, find_substrings
 from corpus.document import Batch, Document
 from corpus.kernels.join import greedy_cover
 from corpus.quality import C4ParagraphSettings, C4Settings, CodeQualitySettings, FineWebSettings, QualitySettings
@@ -35,8 +41,20 @@ def compile_kernels() -> None:
             write_parquet(draft.path / "documents.parquet", pa.Table.from_batches([batch.data]))
         for verify in (True, False):
             find_clusters({"compile": [Path(folder) / "unit"]}, DedupSettings(verify=verify), Workplace(Path(folder)))
+        across_documents(Path(folder))
     nobody = np.zeros(0, np.int64)
     greedy_cover(nobody, np.zeros(1, np.int64), nobody, nobody)
+
+
+def across_documents(folder: Path) -> None:
+    """The kernels of repeated lines, substrings and decontamination, on a document and its copy."""
+    documents = folder / "unit/documents.parquet"
+    rows = pq.read_metadata(documents).num_rows
+    kept = KeptDocuments((documents,), (0,), (np.arange(rows),), (np.arange(rows) == 0,), 1)
+    once = RepeatSettings(min_documents=2, share=0, min_characters=1)
+    cuts = find_repeated(kept, ("compile",), RepeatedSettings(lines=once, paragraphs=None)).spans
+    find_substrings(kept, Spans.none(), SubstringSettings(tokens=2))
+    find_contamination(kept, cuts, DecontaminateSettings(ngram=2, held_out=HeldOutSettings(action="span", coverage=0)))
 
 
 if __name__ == "__main__":
