@@ -15,6 +15,7 @@ from pipelines.recipe import Recipe
 if TYPE_CHECKING:
     import polars as pl
 
+    from corpus.quality.training import ClassifierReport
     from mixing.plan import MixturePlan
 
 
@@ -134,4 +135,16 @@ def deidentification_scores(cases: Path, profile: str) -> RenderableType:
     for kind, scored in score(cases, settings).items():
         shares = (scored.precision, scored.recall, scored.leak_free)
         table.add_row(kind, f"{scored.recall.total:,}", *(str(share) for share in shares))
+    return table
+
+
+def classifier_table(report: "ClassifierReport") -> RenderableType:
+    """How a quality classifier does on documents it has not seen."""
+    counts = ", ".join(f"{count:,} {label}" for label, count in report.held_out.items())
+    title = f"Held out: {counts}; accuracy {report.accuracy:.3f} (always the larger: {report.majority:.3f})"
+    table = Table(title=f"{title}, AUC {report.auc:.3f}", title_justify="left")
+    for column in report.thresholds[0]:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in report.thresholds:
+        table.add_row(*(f"{value:.3f}" for value in row.values()))
     return table

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.arguments import DryRun, Overrides, RecipeName, group, load, show, show_outline
+from pipelines.cli.arguments import DryRun, Overrides, RecipeName, SettingOverrides, group, load, show, show_outline
 
 commands = group("Raw files → de-identified, filtered, deduplicated shards, a ledger and token stores.")
 
@@ -43,6 +43,22 @@ def corpus_preview(
     from pipelines.preview import preview, preview_tables
 
     show(preview_tables(preview(load(recipe, set_), documents, examples)))
+
+
+@commands.command("classifier")
+def corpus_classifier(
+    good: Annotated[Path, typer.Argument(help="A folder or file of good documents: txt, jsonl or parquet.")],
+    bad: Annotated[Path, typer.Argument(help="The same of bad ones.")],
+    output: Annotated[Path, typer.Argument(help="The folder to write the model to.")],
+    set_: SettingOverrides = None,
+) -> None:
+    """Train a fastText quality classifier; a recipe then names its folder in a `classifier` step."""
+    from corpus.quality.training import ClassifierTraining, train_classifier
+    from pipelines.outline import classifier_table
+    from pipelines.recipe_file import overridden
+
+    show(classifier_table(train_classifier(good, bad, output, overridden(ClassifierTraining, set_))))
+    show(f"model: {output}")
 
 
 @commands.command("duplicates")
