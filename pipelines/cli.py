@@ -68,7 +68,7 @@ def corpus_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = Fal
 @corpus_app.command("deid-eval")
 def corpus_deid_eval(
     cases: Annotated[Path, typer.Argument(help="JSON lines of {text, spans: [[start, end, type]]}.")],
-    profile: Annotated[str, typer.Option(help="The de-identification profile to score.")] = "clinical",
+    profile: Annotated[str, typer.Option(help="The de-identification profile to score.")] = "hipaa_safe_harbor",
 ) -> None:
     """Score de-identification on labelled text: precision, recall and leak-free recall by type."""
     from pipelines.outline import deidentification_scores

@@ -283,7 +283,7 @@ def url_shield() -> Recogniser:
 
 
 def ip(profile: str) -> list[Recogniser]:
-    four = {"clinical": _ipv4, "web": _routable_ipv4, "code": _public_ipv4}[profile]
+    four = {"hipaa_safe_harbor": _ipv4, "web": _routable_ipv4, "code": _public_ipv4}[profile]
     six = _public_ipv6 if profile == "code" else _ipv6
     return [
         Recogniser("IP", _IPV6_MAPPED, six, gate=rf":{_IPV4}"),

@@ -116,7 +116,7 @@ def _born(candidate: Candidate) -> bool:
 
 def date(profile: str) -> list[Recogniser]:
     """Every date of a clinical note; elsewhere a date is somebody's only where it is a birthday or a day of death."""
-    if profile == "clinical":
+    if profile == "hipaa_safe_harbor":
         return [
             Recogniser("DATE", _NUMERIC, _date),
             Recogniser("DATE", _NAMED, _named_date),

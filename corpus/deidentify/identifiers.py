@@ -165,7 +165,7 @@ def card(profile: str) -> list[Recogniser]:
 
 
 def record(profile: str) -> list[Recogniser]:
-    if profile != "clinical":
+    if profile != "hipaa_safe_harbor":
         return [Recogniser("RECORD_NUMBER", _RECORD.format(_RECORD_LABEL), _record)]
     return [
         Recogniser("RECORD_NUMBER", _RECORD.format(_RECORD_LABEL + _CLINICAL_LABEL), _record),

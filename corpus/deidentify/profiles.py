@@ -1,52 +1,58 @@
 """Profiles: which recognisers look, how strictly, and what becomes of a finding, for one kind of text.
 
-web        crawled prose: dates only where they are birthdays, URLs only where they point at a person
-code       source code: URLs and dates stay, private addresses and bare constants are no findings
-clinical   notes about patients: every date, URL and address; label-less record numbers in brackets
+web                crawled prose: dates only where they are birthdays, URLs only where they point at a person
+code               source code: secrets; URLs and dates stay, private addresses and bare constants are no findings
+hipaa_safe_harbor  notes about patients: the 18 identifiers of 45 CFR 164.514(b)(2), every date, URL and address
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from corpus.deidentify import contact, dates, identifiers
-from corpus.deidentify.recogniser import Recogniser, Scanner
+from corpus.deidentify.recogniser import Finder, Shape
+from corpus.deidentify.scanner import Scanner
 
-Profile = Literal["web", "code", "clinical"]
-Policy = Literal["tag", "surrogate", "shift", "year", "keep"]
+Profile = Literal["web", "code", "hipaa_safe_harbor"]
+Policy = Literal["tag", "surrogate", "shift", "generalise", "keep"]
+Family = Callable[[Profile], Sequence[Finder | Shape]]
 
-DEFAULT_TYPES = ("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IP", "URL", "DATE", "RECORD_NUMBER")
-
-# In order of rank: where two findings overlap, the first type's stands.
-_ADDRESSES: dict[str, Callable[[Profile], list[Recogniser]]] = {
-    "URL": lambda profile: contact.url(every=profile == "clinical"),
-    "EMAIL": lambda profile: contact.email(),
-    "IP": contact.ip,
+# By type, in order of rank: where two findings overlap, the first family's stands. A type may have several families.
+FAMILIES: tuple[tuple[str, Family], ...] = (
+    ("URL", lambda profile: contact.url(every=profile == "hipaa_safe_harbor")),
+    ("EMAIL", lambda profile: contact.email()),
+    ("IP", contact.ip),
+    ("", lambda profile: [contact.url_shield()]),  # what a URL that stays protects: no account's or machine's address
+    ("IBAN", lambda profile: identifiers.iban()),
+    ("MAC", lambda profile: contact.mac()),
+    ("MBI", lambda profile: identifiers.mbi()),
+    ("DEVICE", lambda profile: identifiers.device()),
+    ("HEALTH_PLAN", lambda profile: identifiers.health_plan()),
+    ("RECORD_NUMBER", identifiers.record),
+    ("SSN", lambda profile: identifiers.ssn()),
+    ("CREDIT_CARD", identifiers.card),
+    ("DATE", dates.date),
+    ("PHONE", contact.phone),
+)
+TYPES = tuple(sorted({type for type, _ in FAMILIES if type}))
+DEFAULT_TYPES: dict[Profile, tuple[str, ...]] = {
+    "web": ("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IP", "URL", "DATE", "RECORD_NUMBER"),
+    "code": ("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IP", "RECORD_NUMBER"),
+    "hipaa_safe_harbor": TYPES,
 }
-_NUMBERS: dict[str, Callable[[Profile], list[Recogniser]]] = {
-    "IBAN": lambda profile: identifiers.iban(),
-    "MAC": lambda profile: contact.mac(),
-    "MBI": lambda profile: identifiers.mbi(),
-    "DEVICE": lambda profile: identifiers.device(),
-    "HEALTH_PLAN": lambda profile: identifiers.health_plan(),
-    "RECORD_NUMBER": identifiers.record,
-    "SSN": lambda profile: identifiers.ssn(),
-    "CREDIT_CARD": identifiers.card,
-    "DATE": dates.date,
-    "PHONE": contact.phone,
-}
-TYPES = tuple(sorted(_ADDRESSES | _NUMBERS))
+GENERALISED = ("AGE", "DATE", "ZIP")
 
 
 def default_policy(profile: Profile, type: str) -> Policy:
     if type == "DATE":
-        return "keep" if profile == "code" else "year"
+        return "keep" if profile == "code" else "generalise"
     if type == "URL" and profile == "code":
         return "keep"
-    return "surrogate"
+    return "generalise" if type in GENERALISED else "surrogate"
 
 
+@lru_cache(maxsize=16)
 def scanner(profile: Profile, types: frozenset[str]) -> Scanner:
-    """The recognisers of `types`. A URL that stays protects the digits in it, but no account's or machine's address."""
-    addresses = [recogniser for type, make in _ADDRESSES.items() if type in types for recogniser in make(profile)]
-    numbers = [recogniser for type, make in _NUMBERS.items() if type in types for recogniser in make(profile)]
-    return Scanner([*addresses, contact.url_shield(), *numbers])
+    """The recognisers of `types`, ready to run."""
+    wanted = [family for type, family in FAMILIES if type in types or not type]
+    return Scanner(recogniser for family in wanted for recogniser in family(profile))

@@ -7,7 +7,8 @@ construction. Only documents with findings pay for it.
 
 from collections.abc import Callable
 
-from corpus.deidentify.recogniser import Scanner, Span
+from corpus.deidentify.recogniser import Span
+from corpus.deidentify.scanner import Scanner
 
 Replacement = Callable[[str, str], str]  # type, value → what stands for it
 

@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from corpus.deidentify import dates
+from corpus.deidentify.generalise import GENERALISERS
 from corpus.deidentify.key import Key
-from corpus.deidentify.profiles import DEFAULT_TYPES, TYPES, Policy, Profile, default_policy, scanner
-from corpus.deidentify.recogniser import Scanner, Span, characters
+from corpus.deidentify.profiles import DEFAULT_TYPES, GENERALISED, TYPES, Policy, Profile, default_policy, scanner
+from corpus.deidentify.recogniser import Span, characters
 from corpus.deidentify.replace import deidentify, tag
+from corpus.deidentify.scanner import Scanner
 from corpus.deidentify.surrogates import surrogate
 from corpus.document import Batch
 from corpus.ledger import entries
@@ -26,17 +28,27 @@ from corpus.settings import Settings
 from corpus.step import Step
 
 SPANS = pa.list_(
-    pa.struct([pa.field("type", pa.string()), pa.field("start", pa.int32()), pa.field("length", pa.int32())])
+    pa.struct(
+        [
+            pa.field("type", pa.string()),
+            pa.field("start", pa.int32()),
+            pa.field("length", pa.int32()),
+            pa.field("recogniser", pa.string()),
+            pa.field("score", pa.float32()),
+        ]
+    )
 )
 
 
 class DeidentifySettings(Settings):
     """Personal data is found by type and replaced by policy: `tag` ([EMAIL]), `surrogate` (keyed, of the same form,
-    nobody's), `year` and `shift` (dates), `keep` (not looked for)."""
+    nobody's), `generalise` (a date to its year), `shift` (dates), `keep` (not looked for)."""
 
     kind: Literal["deidentify"] = "deidentify"
     profile: Profile = Field("web", description="What the text is: it sets how strictly types are recognised.")
-    types: tuple[str, ...] = Field(DEFAULT_TYPES, description=f"Types to look for, of {', '.join(TYPES)}.")
+    types: tuple[str, ...] | None = Field(
+        None, description=f"Types to look for, of {', '.join(TYPES)}; without, those of the profile."
+    )
     policy: dict[str, Policy] = Field({}, description="Policy by type, where it differs from the profile's.")
     key_file: str | None = Field(None, description="File that holds the key of the surrogates, 16 bytes or more.")
     key_env: str | None = Field("PROVENDER_DEID_KEY", description="Environment variable with the key, without a file.")
@@ -48,8 +60,8 @@ class DeidentifySettings(Settings):
 
     @field_validator("types")
     @classmethod
-    def _known_types(cls, types: tuple[str, ...]) -> tuple[str, ...]:
-        for type in types:
+    def _known_types(cls, types: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for type in types or ():
             _require_known(type)
         return types
 
@@ -58,22 +70,28 @@ class DeidentifySettings(Settings):
     def _applicable_policies(cls, policy: dict[str, Policy]) -> dict[str, Policy]:
         for type, name in policy.items():
             _require_known(type)
-            if name in {"year", "shift"} and type != "DATE":
-                raise ValueError(f"{type}: the policy {name} is for DATE only")
-            if name == "surrogate" and type == "DATE":
-                raise ValueError("DATE: the policies are tag, year, shift and keep")
+            if name == "shift" and type != "DATE":
+                raise ValueError(f"{type}: the policy shift is for DATE only")
+            if name == "generalise" and type not in GENERALISED:
+                raise ValueError(f"{type}: the policy generalise is for {', '.join(GENERALISED)}")
+            if name == "surrogate" and type in GENERALISED:
+                raise ValueError(f"{type}: the policies are tag, generalise, keep, and for DATE shift")
         return policy
 
     @model_validator(mode="after")
     def _no_idle_policy(self) -> Self:
-        idle = sorted(set(self.policy) - set(self.types))
+        idle = sorted(set(self.policy) - set(self.looked_for))
         if idle:
             raise ValueError(f"policy for {', '.join(idle)}, which types does not name")
         return self
 
+    @property
+    def looked_for(self) -> tuple[str, ...]:
+        return self.types if self.types is not None else DEFAULT_TYPES[self.profile]
+
     def policies(self) -> dict[str, Policy]:
         """The policy of each type that is looked for."""
-        chosen = {type: self.policy.get(type) or default_policy(self.profile, type) for type in sorted(self.types)}
+        chosen = {type: self.policy.get(type) or default_policy(self.profile, type) for type in sorted(self.looked_for)}
         return {type: name for type, name in chosen.items() if name != "keep"}
 
     @property
@@ -108,7 +126,8 @@ def _require_known(type: str) -> None:
 class Deidentify(Step):
     """Replace what the recognisers find. Rows without a finding keep their text as it is.
 
-    deidentify.spans    type, start and length of each removed value, in characters of the text before
+    deidentify.spans    type, start and length of each removed value, in characters of the text before, and which
+                        recogniser found it with what score
     deidentify.counts   removed values by type
     deidentify.density  share of the characters that was removed
     """
@@ -160,10 +179,7 @@ class Deidentify(Step):
         annotated = batch.with_text(_replaced(batch.text, edited), edit="deidentify")
         return annotated.with_columns(
             {
-                "deidentify.spans": pa.array(
-                    [[{"type": s.type, "start": s.start, "length": s.end - s.start} for s in row] for row in spans],
-                    SPANS,
-                ),
+                "deidentify.spans": pa.array([[_evidence(span) for span in row] for row in spans], SPANS),
                 "deidentify.counts": pa.array([_counts(row) for row in spans], entries(pa.int32())),
                 "deidentify.density": pa.array(density),
             }
@@ -178,8 +194,8 @@ class Deidentify(Step):
         new: str | None = None
         if policy == "surrogate":
             new = surrogate(type, value, self._key)
-        elif policy == "year":
-            new = dates.year(value)
+        elif policy == "generalise":
+            new = GENERALISERS[type](value)
         elif policy == "shift":
             new = dates.shifted(value, self._offset(batch, row))
         return new if new is not None else tag(type)
@@ -205,6 +221,16 @@ def _replaced(text: pa.StringArray, edited: dict[int, str]) -> pa.StringArray:
     mask = np.zeros(len(text), dtype=bool)
     mask[list(edited)] = True
     return pc.replace_with_mask(text, pa.array(mask), pa.array(list(edited.values()), pa.string()))
+
+
+def _evidence(span: Span) -> dict[str, Any]:
+    return {
+        "type": span.type,
+        "start": span.start,
+        "length": span.end - span.start,
+        "recogniser": span.recogniser,
+        "score": span.score,
+    }
 
 
 def _counts(spans: list[Span]) -> list[dict[str, Any]]:

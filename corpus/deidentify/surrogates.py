@@ -16,7 +16,7 @@ _CONSONANTS, _VOWELS = "bdfgklmnprstv", "aeiou"
 
 def surrogate(type: str, value: str, key: Key) -> str | None:
     """The surrogate of `value`, or None where its type or its form has none: then a tag stands for it."""
-    make = _MAKERS.get(type)
+    make = MAKERS.get(type)
     return make(value, key) if make else None
 
 
@@ -130,7 +130,7 @@ def _mac(value: str, key: Key) -> str:
     return _fill(value, lambda c: next(digits).upper() if value.isupper() else next(digits))
 
 
-_MAKERS: dict[str, Callable[[str, Key], str | None]] = {
+MAKERS: dict[str, Callable[[str, Key], str | None]] = {
     "EMAIL": _email,
     "URL": _url,
     "PHONE": _phone,

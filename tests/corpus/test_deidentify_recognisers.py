@@ -8,10 +8,10 @@ from corpus.deidentify.identifiers import luhn
 from corpus.deidentify.profiles import TYPES, scanner
 from corpus.deidentify.recogniser import characters
 
-PROFILES = {profile: scanner(profile, frozenset(TYPES)) for profile in ("web", "code", "clinical")}
+PROFILES = {profile: scanner(profile, frozenset(TYPES)) for profile in ("web", "code", "hipaa_safe_harbor")}
 
 
-def found(text: str, profile: str = "clinical") -> list[tuple[str, str]]:
+def found(text: str, profile: str = "hipaa_safe_harbor") -> list[tuple[str, str]]:
     data = text.encode()
     return [(span.type, text[span.start : span.end]) for span in characters(data, PROFILES[profile].find(data))]
 

@@ -72,7 +72,7 @@ corpus:
     - name: notes
       reader: {{kind: csv, path: {inputs}/notes/notes.csv, text_field: note, id_field: id}}
       priority: 1
-      steps: [{{kind: repair}}, {{kind: deidentify, profile: clinical, policy: {policy}}}, {{kind: quality}}]
+      steps: [{{kind: repair}}, {{kind: deidentify, profile: hipaa_safe_harbor, policy: {policy}}}, {{kind: quality}}]
     - name: general
       reader: {{kind: text, path: {inputs}/general}}
       priority: 2

@@ -1,0 +1,244 @@
+"""Many bounded patterns as one deterministic automaton over bytes.
+
+    pattern ─ parse ─► tree ─ Thompson ─► states with free moves ─ subsets ─► one table for all patterns
+
+The syntax is the plain part of re2's: literals, `.`, classes, `\\d` `\\s` `\\w`, groups, `|`, `?`, `{m,n}`, and a leading
+`(?i)`. Repeats must be bounded, so that a scan from one position ends after a number of bytes fixed by the patterns;
+a compiled loop (corpus/kernels/automaton.py) tries every position where a token begins, so a whole scan is linear in
+the text. Characters beyond ASCII are written out as their bytes. Compiling 100 patterns costs about 0.3 s.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+_SHORTHANDS = {
+    "d": frozenset(b"0123456789"),
+    "s": frozenset(b" \t\r\n\f\v"),
+    "w": frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"),
+}
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_ANY = frozenset(range(256)) - {10}
+MOST_STATES = 60_000
+
+
+@dataclass(frozen=True)
+class Automaton:
+    """`table[state, classes[byte]]` is the next state, 0 the dead one, 1 the start. The patterns that end in a state
+    are accepted[first[state]:first[state + 1]], by their place in the list, in ascending order."""
+
+    classes: np.ndarray  # uint8[256]
+    table: np.ndarray  # int32[states, classes]
+    first: np.ndarray  # int32[states + 1]
+    accepted: np.ndarray  # int32[…]
+
+
+class _Nfa:
+    """States with moves on sets of bytes and free moves; built by `fragment` from a parsed tree."""
+
+    def __init__(self) -> None:
+        self.free: list[list[int]] = []
+        self.move: list[tuple[frozenset[int], int] | None] = []
+
+    def state(self) -> int:
+        self.free.append([])
+        self.move.append(None)
+        return len(self.free) - 1
+
+    def fragment(self, tree: tuple, after: int) -> int:
+        """The state from which `tree` leads to the state `after`."""
+        kind = tree[0]
+        if kind == "set":
+            begin = self.state()
+            self.move[begin] = (tree[1], after)
+            return begin
+        if kind == "join":
+            for part in reversed(tree[1]):
+                after = self.fragment(part, after)
+            return after
+        if kind == "any of":
+            begin = self.state()
+            self.free[begin] = [self.fragment(part, after) for part in tree[1]]
+            return begin
+        _, part, least, most = tree
+        begin = after
+        for left in range(most, 0, -1):
+            inner = self.fragment(part, begin)
+            begin = inner
+            if left > least:
+                begin = self.state()
+                self.free[begin] = [inner, after]
+        return begin
+
+
+class _Parser:
+    """Recursive descent over one pattern. ValueError names what is not supported."""
+
+    def __init__(self, pattern: str) -> None:
+        self.fold = pattern.startswith("(?i)")
+        self.pattern, self.at = pattern.removeprefix("(?i)"), 0
+
+    def tree(self) -> tuple:
+        tree = self._alternatives()
+        if self.at < len(self.pattern):
+            raise ValueError(f"unbalanced bracket at {self.at} of {self.pattern}")
+        return tree
+
+    def _peek(self) -> str:
+        return self.pattern[self.at : self.at + 1]
+
+    def _take(self) -> str:
+        self.at += 1
+        return self.pattern[self.at - 1]
+
+    def _alternatives(self) -> tuple:
+        parts = [self._sequence()]
+        while self._peek() == "|":
+            self._take()
+            parts.append(self._sequence())
+        return parts[0] if len(parts) == 1 else ("any of", parts)
+
+    def _sequence(self) -> tuple:
+        parts: list[tuple] = []
+        while self._peek() not in {"", "|", ")"}:
+            parts.append(self._repeated(self._atom()))
+        return ("join", parts)
+
+    def _repeated(self, atom: tuple) -> tuple:
+        if self._peek() == "?":
+            self._take()
+            return ("repeat", atom, 0, 1)
+        if self._peek() in {"*", "+"}:
+            raise ValueError(f"unbounded repeat at {self.at} of {self.pattern}")
+        if self._peek() == "{":
+            end = self.pattern.index("}", self.at)
+            least, _, most = self.pattern[self.at + 1 : end].partition(",")
+            self.at = end + 1
+            return ("repeat", atom, int(least or 0), int(most or least))
+        return atom
+
+    def _atom(self) -> tuple:
+        character = self._take()
+        if character == "(":
+            if self.pattern.startswith("?:", self.at):
+                self.at += 2
+            tree = self._alternatives()
+            self._take()
+            return tree
+        if character == "[":
+            return ("set", self._class())
+        if character == ".":
+            return ("set", _ANY)
+        if character == "\\":
+            return self._escaped(self._take())
+        return self._literal(character)
+
+    def _escaped(self, character: str) -> tuple:
+        if character in _SHORTHANDS:
+            return ("set", _SHORTHANDS[character])
+        if character.isalnum() and character not in _ESCAPES:
+            raise ValueError(f"\\{character} is not supported, in {self.pattern}")
+        return self._literal(_ESCAPES.get(character, character))
+
+    def _literal(self, character: str) -> tuple:
+        if character.isascii():
+            return ("set", self._folded({ord(character)}))
+        return ("join", [("set", frozenset({byte})) for byte in character.encode()])
+
+    def _folded(self, codes: set[int]) -> frozenset[int]:
+        if not self.fold:
+            return frozenset(codes)
+        return frozenset(ord(c) for code in codes for c in (chr(code).lower(), chr(code).upper()) if ord(c) < 128)
+
+    def _class(self) -> frozenset[int]:
+        negated = self._peek() == "^"
+        self.at += negated
+        codes: set[int] = set()
+        while self._peek() != "]":
+            character = self._take()
+            if character == "\\":
+                character = self._take()
+                if character in _SHORTHANDS:
+                    codes |= _SHORTHANDS[character]
+                    continue
+                character = _ESCAPES.get(character, character)
+            last = character
+            if self._peek() == "-" and self.pattern[self.at + 1] != "]":
+                self._take()
+                last = self._take()
+            codes |= set(range(ord(character), ord(last) + 1))
+        self._take()
+        if any(code > 127 for code in codes):
+            raise ValueError(f"a class beyond ASCII in {self.pattern}")
+        return frozenset(range(256)) - self._folded(codes) if negated else self._folded(codes)
+
+
+def compile_patterns(patterns: Iterable[str]) -> Automaton:
+    """One automaton for all patterns. ValueError for a pattern outside the syntax, or too many states."""
+    nfa = _Nfa()
+    start = nfa.state()
+    ends: dict[int, int] = {}
+    for index, pattern in enumerate(patterns):
+        end = nfa.state()
+        ends[end] = index
+        nfa.free[start].append(nfa.fragment(_Parser(pattern).tree(), end))
+    classes, samples = _byte_classes(move[0] for move in nfa.move if move)
+    return _subsets(nfa, start, ends, classes, samples)
+
+
+def _byte_classes(sets: Iterable[frozenset[int]]) -> tuple[np.ndarray, list[int]]:
+    """Bytes that no set tells apart share a class; with one byte of each class."""
+    member = np.zeros(256, dtype=object)
+    for bit, codes in enumerate(dict.fromkeys(sets)):
+        for code in codes:
+            member[code] |= 1 << bit
+    numbers: dict[int, int] = {}
+    classes = np.array([numbers.setdefault(signature, len(numbers)) for signature in member], np.uint8)
+    return classes, [int(np.argmax(classes == number)) for number in range(len(numbers))]
+
+
+def _subsets(nfa: _Nfa, start: int, ends: dict[int, int], classes: np.ndarray, samples: list[int]) -> Automaton:
+    closures: dict[int, frozenset[int]] = {}
+
+    def closure(state: int) -> frozenset[int]:
+        """What `state` reaches by free moves, of the states that move or end."""
+        if state not in closures:
+            seen, open_ = {state}, [state]
+            while open_:
+                for reached in nfa.free[open_.pop()]:
+                    if reached not in seen:
+                        seen.add(reached)
+                        open_.append(reached)
+            closures[state] = frozenset(s for s in seen if nfa.move[s] or s in ends)
+        return closures[state]
+
+    # By class, which states move on it: what a subset has to look at.
+    steps = [[int(classes[code]) for code in move[0]] if move else [] for move in nfa.move]
+    steps = [sorted(set(own)) for own in steps]
+    numbers: dict[frozenset[int], int] = {frozenset(): 0, closure(start): 1}
+    rows: list[list[int]] = [[0] * len(samples)]
+    accepted: list[list[int]] = [[]]
+    subsets = [frozenset(), closure(start)]
+    while len(rows) < len(subsets):
+        subset = subsets[len(rows)]
+        targets: dict[int, set[int]] = {}
+        for state in subset:
+            move = nfa.move[state]
+            if move:
+                for number in steps[state]:
+                    targets.setdefault(number, set()).update(closure(move[1]))
+        row = [0] * len(samples)
+        for number, reached in targets.items():
+            key = frozenset(reached)
+            if key not in numbers:
+                numbers[key] = len(subsets)
+                subsets.append(key)
+            row[number] = numbers[key]
+        rows.append(row)
+        accepted.append(sorted(ends[state] for state in subset if state in ends))
+        if len(subsets) > MOST_STATES:
+            raise ValueError(f"more than {MOST_STATES} states")
+    first = np.concatenate(([0], np.cumsum([len(own) for own in accepted]))).astype(np.int32)
+    flat = np.array([index for own in accepted for index in own], np.int32)
+    return Automaton(classes, np.array(rows, np.int32), first, flat)

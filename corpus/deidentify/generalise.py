@@ -1,0 +1,10 @@
+"""Generalisation: the coarser value that Safe Harbor lets stand in the place of a finding."""
+
+from collections.abc import Callable
+
+from corpus.deidentify import dates
+
+# By type: value → what it generalises to, or None where it says nothing coarser that may stand: then a tag does.
+GENERALISERS: dict[str, Callable[[str], str | None]] = {
+    "DATE": dates.year,
+}
