@@ -2,10 +2,10 @@
 
     pattern ─ parse ─► tree ─ Thompson ─► states with free moves ─ subsets ─► one table for all patterns
 
-The syntax is the plain part of re2's: literals, `.`, classes, `\\d` `\\s` `\\w`, groups, `|`, `?`, `{m,n}`, and a leading
-`(?i)`. Repeats must be bounded, so that a scan from one position ends after a number of bytes fixed by the patterns;
-a compiled loop (corpus/kernels/automaton.py) tries every position where a token begins, so a whole scan is linear in
-the text. Characters beyond ASCII are written out as their bytes. Compiling 100 patterns costs about 0.3 s.
+The syntax is the plain part of re2's: literals, `.`, classes, `\\d` `\\s` `\\w`, groups, `|`, `?`, `*`, `+`,
+`{m,n}`, and a leading `(?i)`. A compiled loop (corpus/kernels/automaton.py) tries every position where a token begins
+and looks a fixed number of bytes ahead, so a whole scan is linear in the text. Characters beyond ASCII are written out
+as their bytes. Counted repeats of overlapping classes multiply the states: write `*` where the count does not matter.
 """
 
 from collections.abc import Iterable
@@ -62,6 +62,10 @@ class _Nfa:
             self.free[begin] = [self.fragment(part, after) for part in tree[1]]
             return begin
         _, part, least, most = tree
+        if most is None:
+            loop = self.state()
+            self.free[loop] = [self.fragment(part, loop), after]
+            return self.fragment(part, loop) if least else loop
         begin = after
         for left in range(most, 0, -1):
             inner = self.fragment(part, begin)
@@ -110,7 +114,8 @@ class _Parser:
             self._take()
             return ("repeat", atom, 0, 1)
         if self._peek() in {"*", "+"}:
-            raise ValueError(f"unbounded repeat at {self.at} of {self.pattern}")
+            least = int(self._take() == "+")
+            return ("repeat", atom, least, None)
         if self._peek() == "{":
             end = self.pattern.index("}", self.at)
             least, _, most = self.pattern[self.at + 1 : end].partition(",")

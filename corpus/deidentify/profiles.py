@@ -7,37 +7,67 @@ hipaa_safe_harbor  notes about patients: the 18 identifiers of 45 CFR 164.514(b)
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from corpus.deidentify import contact, dates, identifiers
+from corpus.deidentify import contact, dates, medical, network, payment, phone, postcode, social, vehicle
+from corpus.deidentify.national import registers
 from corpus.deidentify.recogniser import Finder, Shape
 from corpus.deidentify.scanner import Scanner
 
 Profile = Literal["web", "code", "hipaa_safe_harbor"]
 Policy = Literal["tag", "surrogate", "shift", "generalise", "keep"]
-Family = Callable[[Profile], Sequence[Finder | Shape]]
+
+
+class Search(NamedTuple):
+    """What is looked for: the kind of text, and what a recipe may choose beside it."""
+
+    profile: Profile
+    countries: tuple[str, ...] | None = None
+    phone_regions: tuple[str, ...] = ("US",)
+    ip_ranges: network.Ranges | None = None
+    license_headers: Literal["mask", "keep"] = "mask"
+
+
+Family = Callable[[Search], Sequence[Finder | Shape]]
 
 # By type, in order of rank: where two findings overlap, the first family's stands. A type may have several families.
 FAMILIES: tuple[tuple[str, Family], ...] = (
-    ("URL", lambda profile: contact.url(every=profile == "hipaa_safe_harbor")),
-    ("EMAIL", lambda profile: contact.email()),
-    ("IP", contact.ip),
-    ("", lambda profile: [contact.url_shield()]),  # what a URL that stays protects: no account's or machine's address
-    ("IBAN", lambda profile: identifiers.iban()),
-    ("MAC", lambda profile: contact.mac()),
-    ("MBI", lambda profile: identifiers.mbi()),
-    ("DEVICE", lambda profile: identifiers.device()),
-    ("HEALTH_PLAN", lambda profile: identifiers.health_plan()),
-    ("RECORD_NUMBER", identifiers.record),
-    ("SSN", lambda profile: identifiers.ssn()),
-    ("CREDIT_CARD", identifiers.card),
-    ("DATE", dates.date),
-    ("PHONE", contact.phone),
+    ("URL", lambda search: contact.url(every=search.profile == "hipaa_safe_harbor")),
+    ("EMAIL", lambda search: contact.email(search.profile, search.license_headers)),
+    ("IP", lambda search: network.ip(search.ip_ranges or network.RANGES[search.profile])),
+    ("", lambda search: [contact.url_shield()]),  # what a URL that stays protects: no account's or machine's address
+    ("CRYPTO", lambda search: payment.crypto()),
+    ("IBAN", lambda search: payment.iban()),
+    ("MAC", lambda search: network.mac()),
+    ("MBI", lambda search: medical.mbi()),
+    ("BIOMETRIC", lambda search: medical.biometric()),
+    ("PHOTO", lambda search: medical.photo()),
+    ("DEVICE", lambda search: medical.device()),
+    ("HEALTH_PLAN", lambda search: medical.health_plan()),
+    ("HEALTH_PLAN", lambda search: registers("HEALTH_PLAN", search.countries)),
+    ("RECORD_NUMBER", lambda search: medical.record(search.profile)),
+    ("SSN", lambda search: social.ssn()),
+    ("CREDIT_CARD", lambda search: payment.card(search.profile)),
+    ("DATE", lambda search: dates.date(search.profile)),
+    ("PASSPORT", lambda search: registers("PASSPORT", search.countries)),
+    ("DRIVER_LICENSE", lambda search: registers("DRIVER_LICENSE", search.countries)),
+    ("LICENSE", lambda search: registers("LICENSE", search.countries)),
+    ("LICENSE", lambda search: medical.license_number()),
+    ("VEHICLE", lambda search: vehicle.vehicle(search.countries)),
+    ("NATIONAL_ID", lambda search: registers("NATIONAL_ID", search.countries)),
+    ("TAX_ID", lambda search: registers("TAX_ID", search.countries)),
+    ("BANK", lambda search: payment.bank()),
+    ("ACCOUNT", lambda search: payment.account()),
+    ("PHONE", lambda search: phone.phone(search.profile, search.phone_regions)),
+    ("ZIP", lambda search: postcode.postcode(search.countries)),
+    ("USERNAME", lambda search: contact.username()),
 )
 TYPES = tuple(sorted({type for type, _ in FAMILIES if type}))
+_PLACES = {"ZIP"}  # what names a place or a person in prose is meant to be read there
+_NUMBERS = tuple(type for type in TYPES if type not in _PLACES)
 DEFAULT_TYPES: dict[Profile, tuple[str, ...]] = {
-    "web": ("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IP", "URL", "DATE", "RECORD_NUMBER"),
-    "code": ("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IP", "RECORD_NUMBER"),
+    "web": tuple(type for type in _NUMBERS if type not in {"BIOMETRIC", "DEVICE", "PHOTO", "TAX_ID", "USERNAME"}),
+    "code": ("CREDIT_CARD", "CRYPTO", "EMAIL", "IBAN", "IP", "PHONE", "SSN"),
     "hipaa_safe_harbor": TYPES,
 }
 GENERALISED = ("AGE", "DATE", "ZIP")
@@ -52,7 +82,7 @@ def default_policy(profile: Profile, type: str) -> Policy:
 
 
 @lru_cache(maxsize=16)
-def scanner(profile: Profile, types: frozenset[str]) -> Scanner:
+def scanner(search: Search, types: frozenset[str]) -> Scanner:
     """The recognisers of `types`, ready to run."""
     wanted = [family for type, family in FAMILIES if type in types or not type]
-    return Scanner(recogniser for family in wanted for recogniser in family(profile))
+    return Scanner(recogniser for family in wanted for recogniser in family(search))

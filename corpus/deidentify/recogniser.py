@@ -128,6 +128,7 @@ class Shape:
     words    patterns of words one of which must stand near; where the candidate is all the text, none need
     group    a pattern of re2 whose first group, within the match, is the identifier
     every    candidates of every length are tried, the longest first, and not the longest only
+    inside   it may begin where a digit follows a letter, inside a token
     """
 
     type: str
@@ -137,6 +138,7 @@ class Shape:
     words: tuple[str, ...] = ()
     group: str | None = None
     every: bool = False
+    inside: bool = False
     score: float = 1.0
     shield: bool = False
 

@@ -44,17 +44,17 @@ class Shapes:
         return automaton, len(kinds), needs
 
     @cached_property
-    def _every(self) -> np.ndarray:
-        return np.array([shape.every for shape in self.shapes])
+    def _flags(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([shape.every for shape in self.shapes]), np.array([shape.inside for shape in self.shapes])
 
     def candidates(self, data: bytes) -> list[tuple[int, int, int]]:
         """(start, end, place of the shape) in order of start, before validation."""
         view = np.frombuffer(data, np.uint8)
         vocabulary, kinds, needs = self._words
         words = find_words(view, vocabulary.classes, vocabulary.table, vocabulary.first, vocabulary.accepted)
-        own = self._automaton
+        own, (every, inside) = self._automaton, self._flags
         found = find_candidates(
-            view, own.classes, own.table, own.first, own.accepted, needs, self._every, words, kinds, _BEFORE, _AFTER
+            view, own.classes, own.table, own.first, own.accepted, needs, every, inside, words, kinds, _BEFORE, _AFTER
         )
         return list(zip(*found.tolist(), strict=True))
 
@@ -88,15 +88,19 @@ class Scanner:
 
     def find(self, data: bytes) -> list[Span]:
         """The findings in `data`, disjoint and in order, in bytes."""
+        return self.settled(self.findings(data), len(data))
+
+    def findings(self, data: bytes) -> list[tuple[int, Span]]:
+        """(rank, finding) of every recogniser, where they overlap too: what a number could be."""
         findings: list[tuple[int, Span]] = []
         if self._shape_ranks:
             findings += [(self._shape_ranks[place], span) for place, span in self._shapes.find(data)]
         matched = [self._gated[index] for index in self._set.Match(data) or ()] if self._gated else []
         for rank, finder in [*matched, *(own for own in self._finders if not own[1].gate)]:
             findings += [(rank, span) for span in finder.find(data)]
-        return self._settled(findings, len(data))
+        return findings
 
-    def _settled(self, findings: list[tuple[int, Span]], size: int) -> list[Span]:
+    def settled(self, findings: list[tuple[int, Span]], size: int) -> list[Span]:
         """The findings that no finding of an earlier rank overlaps, without those of shields."""
         if not findings:
             return []

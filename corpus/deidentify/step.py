@@ -11,12 +11,14 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from corpus.deidentify import dates
+from corpus.deidentify import dates, phone
 from corpus.deidentify.generalise import GENERALISERS
 from corpus.deidentify.key import Key
-from corpus.deidentify.profiles import DEFAULT_TYPES, GENERALISED, TYPES, Policy, Profile, default_policy, scanner
+from corpus.deidentify.national import COUNTRIES
+from corpus.deidentify.network import Ranges
+from corpus.deidentify.profiles import DEFAULT_TYPES, GENERALISED, TYPES, Policy, Profile, Search, default_policy, scanner
 from corpus.deidentify.recogniser import Span, characters
 from corpus.deidentify.replace import deidentify, tag
 from corpus.deidentify.scanner import Scanner
@@ -49,6 +51,12 @@ class DeidentifySettings(Settings):
     types: tuple[str, ...] | None = Field(
         None, description=f"Types to look for, of {', '.join(TYPES)}; without, those of the profile."
     )
+    countries: tuple[str, ...] | None = Field(
+        None, description=f"Whose numbers and plates are looked for, of {', '.join(COUNTRIES)}; without, all."
+    )
+    phone_regions: tuple[str, ...] = Field(("US",), description="Whose telephone numbers need no word that says so.")
+    ip_ranges: Ranges | None = Field(None, description="all, routable or public addresses; without, as the profile.")
+    license_headers: Literal["mask", "keep"] = Field("mask", description="E-mail addresses of authors in source code.")
     policy: dict[str, Policy] = Field({}, description="Policy by type, where it differs from the profile's.")
     key_file: str | None = Field(None, description="File that holds the key of the surrogates, 16 bytes or more.")
     key_env: str | None = Field("PROVENDER_DEID_KEY", description="Environment variable with the key, without a file.")
@@ -64,6 +72,15 @@ class DeidentifySettings(Settings):
         for type in types or ():
             _require_known(type)
         return types
+
+    @field_validator("countries", "phone_regions")
+    @classmethod
+    def _known_regions(cls, named: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        known = COUNTRIES if info.field_name == "countries" else phone.REGIONS
+        for region in named or ():
+            if region not in known:
+                raise ValueError(f"unknown country {region}, known: {', '.join(known)}")
+        return named
 
     @field_validator("policy")
     @classmethod
@@ -84,6 +101,9 @@ class DeidentifySettings(Settings):
         if idle:
             raise ValueError(f"policy for {', '.join(idle)}, which types does not name")
         return self
+
+    def search(self) -> Search:
+        return Search(self.profile, self.countries, self.phone_regions, self.ip_ranges, self.license_headers)
 
     @property
     def looked_for(self) -> tuple[str, ...]:
@@ -154,7 +174,7 @@ class Deidentify(Step):
 
     @cached_property
     def _scanner(self) -> Scanner:
-        return scanner(self.settings.profile, frozenset(self._policies))
+        return scanner(self.settings.search(), frozenset(self._policies))
 
     @cached_property
     def _key(self) -> Key:

@@ -7,7 +7,7 @@ addresses, 8,000 telephone numbers with an area code.
 
 from collections.abc import Callable
 
-from corpus.deidentify.identifiers import luhn
+from corpus.deidentify.payment import luhn
 from corpus.deidentify.key import Key
 from corpus.deidentify.reserved import EMAIL_DOMAINS, IPV4_NETWORKS, RECORD_MARK, URL_HOSTS, fiction_phone
 

@@ -1,8 +1,8 @@
 """Running an automaton (corpus/deidentify/automaton.py) from every place of a text where a token begins.
 
 A token begins where a letter, digit or underscore follows none, and at every other sign. From there the automaton runs
-until it is dead, which bounded patterns make sure of; the patterns it accepted are reported with the longest match first.
-About 300 MB/s on prose, where most tokens are dead after a byte or two.
+until it is dead, for LONGEST bytes at most; the patterns it accepted are reported with the longest match
+first. About 300 MB/s on prose, where most tokens are dead after a byte or two.
 """
 
 import numba
@@ -10,7 +10,8 @@ import numpy as np
 
 _WORD = np.zeros(256, np.bool_)
 _WORD[[*range(48, 58), *range(65, 91), 95, *range(97, 123)]] = True
-_STOPS = 1024  # accepting places from one start; more are not possible with the patterns that are in use
+LONGEST = 320  # bytes that are looked at from one start
+_STOPS = 320  # accepting places from one start; more are not possible with the patterns that are in use
 
 
 @numba.njit(cache=True, nogil=True)
@@ -35,7 +36,7 @@ def find_words(data, classes, table, first, accepted):
                         found = grown
                     found[0, count], found[1, count], found[2, count] = at, end, accepted[index]
                     count += 1
-            if end == size:
+            if end == size or end - at == LONGEST:
                 break
             state = table[state, classes[data[end]]]
             if state == 0:
@@ -45,11 +46,12 @@ def find_words(data, classes, table, first, accepted):
 
 
 @numba.njit(cache=True, nogil=True)
-def find_candidates(data, classes, table, first, accepted, needs, every, words, kinds, before, after):
+def find_candidates(data, classes, table, first, accepted, needs, every, inside, words, kinds, before, after):
     """(starts, ends, patterns) int32[3, candidates], in order of start, the longest first.
 
     needs   int32[patterns]: the kind of word that must stand near, or -1
     every   bool[patterns]: each end is reported and not the longest only
+    inside  bool[patterns]: may begin where a digit follows a letter
     words   what `find_words` found; kinds: how many kinds there are
     before, after   how far off a word may end or begin, in bytes
     """
@@ -65,17 +67,21 @@ def find_candidates(data, classes, table, first, accepted, needs, every, words, 
     capacity = 64
     found = np.empty((3, capacity), np.int32)
     count = next_word = 0
+    anywhere = inside.any()
     for at in range(size):
         state = table[1, classes[data[at]]]
-        if state == 0 or (at > 0 and _WORD[data[at - 1]] and _WORD[data[at]]):
+        if state == 0:
+            continue
+        begins = at == 0 or not (_WORD[data[at - 1]] and _WORD[data[at]])
+        if not begins and not (anywhere and data[at] <= 57 and data[at - 1] > 57):
             continue
         end, stopped = at + 1, 0
         while True:
-            if first[state + 1] > first[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
-                if stopped < _STOPS:
-                    stops[stopped], states[stopped] = end, state
-                    stopped += 1
-            if end == size:
+            ends = end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])
+            if ends and first[state + 1] > first[state] and stopped < _STOPS:
+                stops[stopped], states[stopped] = end, state
+                stopped += 1
+            if end == size or end - at == LONGEST:
                 break
             state = table[state, classes[data[end]]]
             if state == 0:
@@ -92,7 +98,7 @@ def find_candidates(data, classes, table, first, accepted, needs, every, words, 
             alone = at <= low and end >= high
             for index in range(first[state], first[state + 1]):
                 pattern = accepted[index]
-                if reported[pattern] == at and not every[pattern]:
+                if (reported[pattern] == at and not every[pattern]) or not (begins or inside[pattern]):
                     continue
                 need = needs[pattern]
                 if need >= 0 and not alone and at - last[need] > before:
