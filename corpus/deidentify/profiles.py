@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from corpus.deidentify import contact, dates, medical, network, payment, phone, postcode, social, vehicle
+from corpus.deidentify import contact, credentials, dates, medical, network, payment, phone, postcode, social, vehicle
 from corpus.deidentify.national import registers
 from corpus.deidentify.recogniser import Finder, Shape
 from corpus.deidentify.scanner import Scanner
@@ -32,6 +32,7 @@ Family = Callable[[Search], Sequence[Finder | Shape]]
 
 # By type, in order of rank: where two findings overlap, the first family's stands. A type may have several families.
 FAMILIES: tuple[tuple[str, Family], ...] = (
+    ("SECRET", lambda search: [*credentials.known(), *credentials.wrapped(), *credentials.logins()]),
     ("URL", lambda search: contact.url(every=search.profile == "hipaa_safe_harbor")),
     ("EMAIL", lambda search: contact.email(search.profile, search.license_headers)),
     ("IP", lambda search: network.ip(search.ip_ranges or network.RANGES[search.profile])),
@@ -61,13 +62,14 @@ FAMILIES: tuple[tuple[str, Family], ...] = (
     ("PHONE", lambda search: phone.phone(search.profile, search.phone_regions)),
     ("ZIP", lambda search: postcode.postcode(search.countries)),
     ("USERNAME", lambda search: contact.username()),
+    ("SECRET", lambda search: credentials.assigned() if search.profile == "code" else credentials.passwords()),
 )
 TYPES = tuple(sorted({type for type, _ in FAMILIES if type}))
 _PLACES = {"ZIP"}  # what names a place or a person in prose is meant to be read there
 _NUMBERS = tuple(type for type in TYPES if type not in _PLACES)
 DEFAULT_TYPES: dict[Profile, tuple[str, ...]] = {
     "web": tuple(type for type in _NUMBERS if type not in {"BIOMETRIC", "DEVICE", "PHOTO", "TAX_ID", "USERNAME"}),
-    "code": ("CREDIT_CARD", "CRYPTO", "EMAIL", "IBAN", "IP", "PHONE", "SSN"),
+    "code": ("CREDIT_CARD", "CRYPTO", "EMAIL", "IBAN", "IP", "PHONE", "SECRET", "SSN"),
     "hipaa_safe_harbor": TYPES,
 }
 GENERALISED = ("AGE", "DATE", "ZIP")
