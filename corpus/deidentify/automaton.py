@@ -9,7 +9,6 @@ as their bytes. Counted repeats of overlapping classes multiply the states: writ
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,18 +19,6 @@ _SHORTHANDS = {
 }
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _ANY = frozenset(range(256)) - {10}
-MOST_STATES = 60_000
-
-
-@dataclass(frozen=True)
-class Automaton:
-    """`table[state, classes[byte]]` is the next state, 0 the dead one, 1 the start. The patterns that end in a state
-    are accepted[first[state]:first[state + 1]], by their place in the list, in ascending order."""
-
-    classes: np.ndarray  # uint8[256]
-    table: np.ndarray  # int32[states, classes]
-    first: np.ndarray  # int32[states + 1]
-    accepted: np.ndarray  # int32[…]
 
 
 class _Nfa:
@@ -114,8 +101,7 @@ class _Parser:
             self._take()
             return ("repeat", atom, 0, 1)
         if self._peek() in {"*", "+"}:
-            least = int(self._take() == "+")
-            return ("repeat", atom, least, None)
+            return ("repeat", atom, int(self._take() == "+"), None)
         if self._peek() == "{":
             end = self.pattern.index("}", self.at)
             least, _, most = self.pattern[self.at + 1 : end].partition(",")
@@ -168,82 +154,102 @@ class _Parser:
                     codes |= _SHORTHANDS[character]
                     continue
                 character = _ESCAPES.get(character, character)
-            last = character
+            final = character
             if self._peek() == "-" and self.pattern[self.at + 1] != "]":
                 self._take()
-                last = self._take()
-            codes |= set(range(ord(character), ord(last) + 1))
+                final = self._take()
+            codes |= set(range(ord(character), ord(final) + 1))
         self._take()
         if any(code > 127 for code in codes):
             raise ValueError(f"a class beyond ASCII in {self.pattern}")
         return frozenset(range(256)) - self._folded(codes) if negated else self._folded(codes)
 
 
-def compile_patterns(patterns: Iterable[str]) -> Automaton:
-    """One automaton for all patterns. ValueError for a pattern outside the syntax, or too many states."""
-    nfa = _Nfa()
-    start = nfa.state()
-    ends: dict[int, int] = {}
-    for index, pattern in enumerate(patterns):
-        end = nfa.state()
-        ends[end] = index
-        nfa.free[start].append(nfa.fragment(_Parser(pattern).tree(), end))
-    classes, samples = _byte_classes(move[0] for move in nfa.move if move)
-    return _subsets(nfa, start, ends, classes, samples)
+class Automaton:
+    """`table[state, classes[byte]]` is the next state: 0 is dead, 1 the start, and -1 not known yet. The patterns that
+    end in a state are accepted[first[state]:first[state + 1]], by their place in the list, in ascending order.
+
+    A state is worked out when a text first leads out of it (`explore`), since texts visit few of them.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """ValueError for a pattern outside the syntax."""
+        nfa = _Nfa()
+        start = nfa.state()
+        self._nfa, self._ends = nfa, dict[int, int]()
+        for index, pattern in enumerate(patterns):
+            end = nfa.state()
+            self._ends[end] = index
+            nfa.free[start].append(nfa.fragment(_Parser(pattern).tree(), end))
+        self.classes, self._width = _byte_classes(move[0] for move in nfa.move if move)
+        self._steps = [sorted({int(self.classes[c]) for c in move[0]}) if move else [] for move in nfa.move]
+        self._closures: dict[int, frozenset[int]] = {}
+        self._subsets: list[frozenset[int]] = []
+        self._numbers: dict[frozenset[int], int] = {}
+        self.table = np.full((64, self._width), -1, np.int32)
+        self.first = np.zeros(65, np.int32)
+        self.accepted = np.empty(64, np.int32)
+        self._number(frozenset())
+        self.table[0] = 0
+        self._number(self._closure(start))
+
+    def explore(self, state: int) -> None:
+        """Work out where the state leads on every byte."""
+        targets: dict[int, set[int]] = {}
+        for own in self._subsets[state]:
+            move = self._nfa.move[own]
+            if move:
+                for number in self._steps[own]:
+                    targets.setdefault(number, set()).update(self._closure(move[1]))
+        row = np.zeros(self._width, np.int32)
+        for number, reached in targets.items():
+            row[number] = self._number(frozenset(reached))
+        self.table[state] = row
+
+    def complete(self) -> "Automaton":
+        """Work out every state: for automata that are small."""
+        state = 1
+        while state < len(self._subsets):
+            self.explore(state)
+            state += 1
+        return self
+
+    def _number(self, subset: frozenset[int]) -> int:
+        """The state that stands for a subset of the nondeterministic states; a new one is given a row."""
+        if subset in self._numbers:
+            return self._numbers[subset]
+        state = self._numbers[subset] = len(self._subsets)
+        self._subsets.append(subset)
+        ends = sorted(self._ends[own] for own in subset if own in self._ends)
+        if state == len(self.table):
+            self.table = np.concatenate([self.table, np.full_like(self.table, -1)])
+            self.first = np.concatenate([self.first, np.zeros(state, np.int32)])
+        reached = int(self.first[state]) + len(ends)
+        while reached > len(self.accepted):
+            self.accepted = np.concatenate([self.accepted, np.empty_like(self.accepted)])
+        self.accepted[self.first[state] : reached] = ends
+        self.first[state + 1] = reached
+        return state
+
+    def _closure(self, state: int) -> frozenset[int]:
+        """What `state` reaches by free moves, of the states that move or end."""
+        if state not in self._closures:
+            seen, open_ = {state}, [state]
+            while open_:
+                for reached in self._nfa.free[open_.pop()]:
+                    if reached not in seen:
+                        seen.add(reached)
+                        open_.append(reached)
+            self._closures[state] = frozenset(s for s in seen if self._nfa.move[s] or s in self._ends)
+        return self._closures[state]
 
 
-def _byte_classes(sets: Iterable[frozenset[int]]) -> tuple[np.ndarray, list[int]]:
-    """Bytes that no set tells apart share a class; with one byte of each class."""
+def _byte_classes(sets: Iterable[frozenset[int]]) -> tuple[np.ndarray, int]:
+    """uint8[256] and how many: bytes that no set tells apart share a class."""
     member = np.zeros(256, dtype=object)
     for bit, codes in enumerate(dict.fromkeys(sets)):
         for code in codes:
             member[code] |= 1 << bit
     numbers: dict[int, int] = {}
     classes = np.array([numbers.setdefault(signature, len(numbers)) for signature in member], np.uint8)
-    return classes, [int(np.argmax(classes == number)) for number in range(len(numbers))]
-
-
-def _subsets(nfa: _Nfa, start: int, ends: dict[int, int], classes: np.ndarray, samples: list[int]) -> Automaton:
-    closures: dict[int, frozenset[int]] = {}
-
-    def closure(state: int) -> frozenset[int]:
-        """What `state` reaches by free moves, of the states that move or end."""
-        if state not in closures:
-            seen, open_ = {state}, [state]
-            while open_:
-                for reached in nfa.free[open_.pop()]:
-                    if reached not in seen:
-                        seen.add(reached)
-                        open_.append(reached)
-            closures[state] = frozenset(s for s in seen if nfa.move[s] or s in ends)
-        return closures[state]
-
-    # By class, which states move on it: what a subset has to look at.
-    steps = [[int(classes[code]) for code in move[0]] if move else [] for move in nfa.move]
-    steps = [sorted(set(own)) for own in steps]
-    numbers: dict[frozenset[int], int] = {frozenset(): 0, closure(start): 1}
-    rows: list[list[int]] = [[0] * len(samples)]
-    accepted: list[list[int]] = [[]]
-    subsets = [frozenset(), closure(start)]
-    while len(rows) < len(subsets):
-        subset = subsets[len(rows)]
-        targets: dict[int, set[int]] = {}
-        for state in subset:
-            move = nfa.move[state]
-            if move:
-                for number in steps[state]:
-                    targets.setdefault(number, set()).update(closure(move[1]))
-        row = [0] * len(samples)
-        for number, reached in targets.items():
-            key = frozenset(reached)
-            if key not in numbers:
-                numbers[key] = len(subsets)
-                subsets.append(key)
-            row[number] = numbers[key]
-        rows.append(row)
-        accepted.append(sorted(ends[state] for state in subset if state in ends))
-        if len(subsets) > MOST_STATES:
-            raise ValueError(f"more than {MOST_STATES} states")
-    first = np.concatenate(([0], np.cumsum([len(own) for own in accepted]))).astype(np.int32)
-    flat = np.array([index for own in accepted for index in own], np.int32)
-    return Automaton(classes, np.array(rows, np.int32), first, flat)
+    return classes, len(numbers)

@@ -127,11 +127,29 @@ def url_shield() -> Finder:
 
 _HANDLE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9_]"
 _USER_LABEL = r"(?i)(?:user ?name|login|user ?id|user|skype(?: id| name)?|twitter|instagram|screen name|u)"
-_NO_NAME = {"name", "id", "is", "the", "and", "or", "as", "in", "to", "for", "page", "with", "on", "at", "of", "from", "is"}
+_NO_NAME = {
+    "name",
+    "id",
+    "is",
+    "the",
+    "and",
+    "or",
+    "as",
+    "in",
+    "to",
+    "for",
+    "page",
+    "with",
+    "on",
+    "at",
+    "of",
+    "from",
+}
 
 
 def _user_name(candidate: Candidate) -> bool:
-    return candidate.value.lower() not in _NO_NAME and not candidate.joined
+    named = any(map(str.isalpha, candidate.value)) and candidate.value.lower() not in _NO_NAME
+    return named and not candidate.joined and not candidate.alone
 
 
 def username() -> list[Shape]:
@@ -154,7 +172,14 @@ def username() -> list[Shape]:
             group=r"(?i)(?:user ?name|login) ([a-z0-9_.-]+) ",
             score=0.7,
         ),
-        Shape("USERNAME", "username.service", r"[A-Za-z0-9]{2,20}(?:[._][A-Za-z0-9]+)+", _user_name, (r"skype",), score=0.6),
+        Shape(
+            "USERNAME",
+            "username.service",
+            r"[A-Za-z0-9]{2,20}(?:[._][A-Za-z0-9]+)+",
+            _user_name,
+            (r"skype",),
+            score=0.6,
+        ),
         Shape("USERNAME", "username.mention", r"@[A-Za-z0-9_]{3,20}", _mention, services, score=0.6),
     ]
 

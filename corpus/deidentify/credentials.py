@@ -92,7 +92,9 @@ _KNOWN: dict[str, str] = {
 }
 # What fills the place of a secret in documentation and templates.
 _PLACEHOLDER = re2.compile(r"(?i)x{5}|\*{3}|\.{3}|put_|<|>|\{\{|\$\{|%\(|\$\(|^\$|^@|(?:0123456789){2}")
-_PLACEHOLDER_WORD = re2.compile(r"(?i)example|sample|placeholder|change_?me|your|insert|dummy|fake|redacted|todo_|real_")
+_PLACEHOLDER_WORD = re2.compile(
+    r"(?i)example|sample|placeholder|change_?me|your|insert|dummy|fake|redacted|todo_|real_"
+)
 
 
 def entropy(value: str) -> float:
@@ -134,15 +136,19 @@ def _dotted(candidate: Candidate) -> bool:
 
 # Makers whose form is short of letters that only a token has: what else must hold.
 _CHECKS = {
-    "vault": lambda c: len(c.value) > 60 and _known(c) or _lettered(c),
-    "hugging face": lambda c: _known(c) and sum(map(str.isupper, c.value)) >= 3 and not c.joined and "_" not in c.value[8:],
+    "vault": lambda c: (len(c.value) > 60 and _known(c)) or _lettered(c),
+    "hugging face": lambda c: (
+        _known(c) and sum(map(str.isupper, c.value)) >= 3 and not c.joined and "_" not in c.value[8:]
+    ),
     "slack": lambda c: _numbered(c) and len(c.value) >= 24,
     "azure": _numbered,
     "discord": _dotted,
     "twilio": lambda c: _known(c) and c.before[-1:] in {"", '"', "'", "=", " ", "`", "\n", ">"},
     "mailgun": _known,
     "sourcegraph": lambda c: _known(c) and entropy(c.value[-40:]) >= 3.0,
-    "openai": lambda c: _numbered(c) and not c.value.startswith("sk-ant-") and ("T3BlbkFJ" in c.value or len(c.value) >= 40),
+    "openai": lambda c: (
+        _numbered(c) and not c.value.startswith("sk-ant-") and ("T3BlbkFJ" in c.value or len(c.value) >= 40)
+    ),
     "freemius": lambda c: _numbered(c) and not c.value[3:].isalnum() and c.before[-1:] in {'"', "'"},
 }
 
@@ -165,11 +171,17 @@ _ASSIGNED = (
     rf"(?i)(?:{_NAMES})[0-9A-Za-z_-]{{0,24}}[\]\"'\\]{{0,4}}\s{{0,20}}(?:string\s{{1,3}}|:\s{{0,2}}str\s{{1,3}})?"
     r"(?:[:?.+]{0,3}=>?|:|,|>|=>)\s{0,8}[a-z]{0,1}(?:\\?[\"'`]{1,3})?([0-9A-Za-z_.=~%^+/@:*&$#!?-]{8,})"
 )
-_ASSIGNED_GATE = rf"(?i)(?:{_NAMES})[0-9A-Za-z_-]{{0,24}}[\]\"'\\]{{0,4}}\s{{0,20}}(?:string\s|:\s{{0,2}}str\s)?[:=,>?.+]"
-_PUBLIC_NAME = re2.compile(r"(?i)(?:public|hash|sha\d*|digest|checksum|integrity|csrf|commit|etag|primary|foreign|sort)[\w-]*$")
+_ASSIGNED_GATE = (
+    rf"(?i)(?:{_NAMES})[0-9A-Za-z_-]{{0,24}}[\]\"'\\]{{0,4}}\s{{0,20}}(?:string\s|:\s{{0,2}}str\s)?[:=,>?.+]"
+)
+_PUBLIC_NAME = re2.compile(
+    r"(?i)(?:public|hash|sha\d*|digest|checksum|integrity|csrf|commit|etag|primary|foreign|sort)[\w-]*$"
+)
 _DRAWN = re2.compile(r"^[0-9A-Za-z_.=~%^+/@:*&$#!?-]+$")
 _PASSWORD = re2.compile(r"(?i)(?:passw(?:or)?d|passphrase|pwd|db_?pass)[\w\]\"'-]{0,24}\s*[:=>]+\s*[\"']$")
-_UNDRAWN = re2.compile(r"^(?:[a-z]+[_.-])*[a-z]+$|^(?:[A-Z]+_)*[A-Z]+$|^[\d.]+$|://|^/|^\.|^\w+\(|^[\w.]+\.\w+\.[a-z_]+$")
+_UNDRAWN = re2.compile(
+    r"^(?:[a-z]+[_.-])*[a-z]+$|^(?:[A-Z]+_)*[A-Z]+$|^[\d.]+$|://|^/|^\.|^\w+\(|^[\w.]+\.\w+\.[a-z_]+$"
+)
 
 
 def _assigned(candidate: Candidate) -> bool:
@@ -213,12 +225,15 @@ def _login(candidate: Candidate) -> bool:
 def logins() -> list[Finder]:
     return [
         Recogniser("SECRET", _IN_URL, _login, name="secret.url", score=0.9),
-        Recogniser("SECRET", _CURL, _login, gate=r"curl(?:\s[^|;]{0,400})?\s(?:-u|--user)\s", name="secret.curl", score=0.9),
+        Recogniser(
+            "SECRET", _CURL, _login, gate=r"curl(?:\s[^|;]{0,400})?\s(?:-u|--user)\s", name="secret.curl", score=0.9
+        ),
     ]
 
 
 _JWT = r"\b(eyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}\.?[0-9A-Za-z_.+/=-]*)"
-_PRIVATE_KEY = r"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----[0-9A-Za-z+/=\s\\\":,.()-]{32,8000}?-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)"
+_KEY_LINE = r"[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+_PRIVATE_KEY = rf"(-----BEGIN {_KEY_LINE}[0-9A-Za-z+/=\s\\\":,.()-]{{32,}}?-----END {_KEY_LINE})"
 
 
 def _header(candidate: Candidate) -> bool:
@@ -243,9 +258,30 @@ def passwords() -> list[Shape]:
     value = r"[^\s\"'<>,;]{3,64}"
     label = r"(?:pass ?word|passwd|pass ?code|pw|pwd|pin)"
     return [
-        Shape("SECRET", "password.labelled", rf"(?i){label}(?: is)?[:=] {{0,2}}{value}", _password, group=rf"(?i)^{label}(?: is)?[:=] *(\S+)$", score=0.7),
-        Shape("SECRET", "password.login", rf"(?i)(?:user ?name|login|user) [a-z0-9_.@-]+ {label} {value}", _password, group=rf"(?i) {label} (\S+)$", score=0.7),
-        Shape("SECRET", "password.short", rf"(?i)u: [a-z0-9_.@-]+\np: {value}", _password, group=r"(?i)\np: (\S+)$", score=0.7),
+        Shape(
+            "SECRET",
+            "password.labelled",
+            rf"(?i){label}(?: is)?[:=] {{0,2}}{value}",
+            _password,
+            group=rf"(?i)^{label}(?: is)?[:=] *(\S+)$",
+            score=0.7,
+        ),
+        Shape(
+            "SECRET",
+            "password.login",
+            rf"(?i)(?:user ?name|login|user) [a-z0-9_.@-]+ {label} {value}",
+            _password,
+            group=rf"(?i)^.* {label} (\S+)$",
+            score=0.7,
+        ),
+        Shape(
+            "SECRET",
+            "password.short",
+            rf"(?i)u: [a-z0-9_.@-]+\np: {value}",
+            _password,
+            group=r"(?is)^.*\np: (\S+)$",
+            score=0.7,
+        ),
     ]
 
 

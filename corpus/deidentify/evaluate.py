@@ -1,9 +1,9 @@
 """Score the recognisers on labelled text: precision, recall and leak-free recall by type, with Wilson intervals.
 
 A case is a JSON object {"text": …, "spans": [[start, end, type], …], "target": type or null}, offsets in characters.
-Where `target` names a type the case speaks for that type only: a negative of an IBAN may well be a telephone number, and
-a positive of one country's number may be another's too, so what the recognisers of the target find is counted before
-overlaps are settled.
+Where `target` names a type the case speaks for that type only: a negative of an IBAN may well be a telephone number,
+and a positive of one country's number may be another's too, so what the recognisers of the target find is counted
+before overlaps are settled.
 
 recall             labelled spans that a finding of their type overlaps
 leak-free recall   labelled spans of which no letter or digit is left in the output, whatever type removed it
@@ -50,7 +50,6 @@ class Share:
         half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, middle - half), min(1.0, middle + half)
 
-
     def __str__(self) -> str:
         if self.value is None or self.interval is None:
             return "–"
@@ -80,7 +79,13 @@ def score(cases: Path | Iterable[Mapping[str, Any]], settings: DeidentifySetting
         every = scan.findings(data)
         settled = characters(data, scan.settled(every, len(data)))
         meant, register = type_of(target) if target is not None else ("", "")
-        found = settled if target is None else characters(data, [span for rank, span in every if span.type == meant and not scan.recognisers[rank].shield])
+        found = (
+            settled
+            if target is None
+            else characters(
+                data, [span for rank, span in every if span.type == meant and not scan.recognisers[rank].shield]
+            )
+        )
         labelled = [Span(start, end, *type_of(label)) for start, end, label in spans]
         speaks_for = types if target is None else types & {meant}
         for span in labelled:

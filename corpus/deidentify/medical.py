@@ -28,9 +28,7 @@ def _record(candidate: Candidate) -> bool:
     value = candidate.value
     marked = value[:2].upper() == RECORD_MARK
     return (
-        len(digits_of(value)) >= 4
-        and len(value) <= 24
-        and not (marked or candidate.joined or _GENBANK.search(value))
+        len(digits_of(value)) >= 4 and len(value) <= 24 and not (marked or candidate.joined or _GENBANK.search(value))
     )
 
 
@@ -44,7 +42,9 @@ def record(profile: str) -> list[Shape]:
     labelled = rf"(?i)(?:{label}){_LINK}\(?{_VALUE}"
     brackets = Shape("RECORD_NUMBER", "record.brackets", _IN_BRACKETS, _bracketed_record, group=r"\((.*)\)", score=0.8)
     return [
-        Shape("RECORD_NUMBER", "record.labelled", labelled, _record, group=rf"(?i)^.*?(?:{label}).*?{_LAST}", score=0.9),
+        Shape(
+            "RECORD_NUMBER", "record.labelled", labelled, _record, group=rf"(?i)^.*?(?:{label}).*?{_LAST}", score=0.9
+        ),
         *([brackets] if clinical else []),
     ]
 
@@ -56,7 +56,11 @@ _MBI = (
 
 
 def mbi() -> list[Shape]:
-    return [Shape("MBI", "us.mbi", _MBI, lambda candidate: not candidate.joined)]
+    return [
+        Shape(
+            "MBI", "us.mbi", _MBI, lambda candidate: not candidate.joined and candidate.value[:2].upper() != RECORD_MARK
+        )
+    ]
 
 
 _PLAN = r"(?:member|insurance|subscriber|policy|beneficiary|health plan|group|medicaid|medicare|payer)"
@@ -72,8 +76,8 @@ def health_plan() -> list[Shape]:
 
 
 _DEVICE = (
-    r"(?i)(?:s/n|serial(?: number| no\.?| #)?|device (?:id|number|serial|no\.?)|imei|udi|lot|model(?: number| no\.?| #)?"
-    r"|asset tag)(?: is)?[:# ]{0,3}[A-Z0-9][A-Z0-9-]+|sn-[A-Z0-9]{1,4}-[A-Z0-9]{4,12}"
+    r"(?i)(?:s/n|(?:serial|model)(?: number| no\.?| #)?|device (?:id|number|serial|no\.?)|imei|udi|lot|asset tag)"
+    r"(?: is)?[:# ]{0,3}[A-Z0-9][A-Z0-9-]+|sn-[A-Z0-9]{1,4}-[A-Z0-9]{4,12}"
 )
 
 
@@ -83,8 +87,8 @@ def device() -> list[Shape]:
 
 
 _LICENSE = (
-    r"(?i)(?:medical |state |professional |nursing |pharmacy |pilot |board )?(?:certificat(?:e|ion)|licen[cs]e|registration|gmc|nmc|permit)"
-    r"(?: (?:number|no\.?|#|id))[ :#]{0,3}(?:is )?"
+    r"(?i)(?:medical |state |professional |nursing |pharmacy |pilot |board )?"
+    r"(?:certificat(?:e|ion)|licen[cs]e|registration|gmc|nmc|permit)(?: (?:number|no\.?|#|id))[ :#]{0,3}(?:is )?"
 )
 
 
@@ -95,8 +99,8 @@ def license_number() -> list[Shape]:
 
 _TRAIT = r"(?:finger ?prints?|palm ?prints?|retinal?|iris|voice ?prints?|face ?prints?|facial|biometrics?|dna|gait)"
 _BIOMETRIC = (
-    rf"(?i){_TRAIT}(?: (?:scan|template|id|identifier|image|record|file|sample|profile|recording|hash|ref|reference|number|no\.?))"
-    r"{0,2}[ :#=]{1,3}(?:is )?" + _VALUE
+    rf"(?i){_TRAIT}(?: (?:scan|template|id|identifier|image|record|file|sample|profile|recording|hash|ref"
+    r"|reference|number|no\.?)){0,2}[ :#=]{1,3}(?:is )?" + _VALUE
 )
 _PHOTO = (
     r"(?i)(?:IMG|DSC|DSCN|DSCF|PXL|PHOTO|PIC|SELFIE|FACE|HEADSHOT|MUGSHOT|PORTRAIT)[_-]?[0-9A-Z_-]+"

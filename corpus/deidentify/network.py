@@ -14,9 +14,7 @@ from corpus.deidentify.reserved import IPV4_NETWORKS, IPV6_NETWORK
 _IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
 _IPV4_NET = _IPV4 + r"(?:/\d{1,2})?"
 # A group, and at least two colons; with a zone and a prefix length.
-_IPV6 = (
-    rf"(?:[0-9A-Fa-f]{{1,4}})?(?::[0-9A-Fa-f]{{0,4}}){{2,7}}(?::{_IPV4}|:)?(?:%[0-9A-Za-z]{{1,15}})?(?:/\d{{1,3}})?"
-)
+_IPV6 = rf"(?:[0-9A-Fa-f]{{1,4}})?(?::[0-9A-Fa-f]{{0,4}}){{2,7}}(?::{_IPV4}|:)?(?:%[0-9A-Za-z]{{1,15}})?(?:/\d{{1,3}})?"
 _MAPPED = rf"(?:[0-9A-Fa-f]{{1,4}})?(?::[0-9A-Fa-f]{{0,4}}){{0,6}}:{_IPV4}(?:/\d{{1,3}})?"
 _MAC = r"[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
 
@@ -65,7 +63,12 @@ def _public_ipv4(candidate: Candidate) -> bool:
 def _ipv6(candidate: Candidate) -> bool:
     value = candidate.value.partition("/")[0]
     joined = candidate.joined and not (candidate.before[-1:] == "_" or candidate.after[:1] == "_")
-    if joined or candidate.before[-1:] == ":" or candidate.after[:1] == ":" or "::" not in value and value.count(":") < 6:
+    if (
+        joined
+        or candidate.before[-1:] == ":"
+        or candidate.after[:1] == ":"
+        or ("::" not in value and value.count(":") < 6)
+    ):
         return False
     try:
         address = ipaddress.IPv6Address(value)

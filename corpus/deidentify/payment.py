@@ -1,4 +1,4 @@
-"""Recognisers of accounts: cards, bank accounts and what routes to them, coins. Each with its check where one exists."""
+"""Recognisers of accounts: cards, bank accounts and what routes to them, coins; with their checks."""
 
 import hashlib
 
@@ -142,7 +142,9 @@ def _bech32(candidate: Candidate) -> bool:
     return check in {1, 0x2BC830A3} and not candidate.joined
 
 
-_COIN_CONTEXT = re2.compile(r"(?i)\b(?:eth(?:ereum|er)?|wallet|crypto|token|erc-?20|send|donat\w*|address|pay|usdt|coins?)\b")
+_COIN_CONTEXT = re2.compile(
+    r"(?i)\b(?:eth(?:ereum|er)?|wallet|crypto|token|erc-?20|send|donat\w*|address|pay|usdt|coins?)\b"
+)
 
 
 def _ether(candidate: Candidate) -> bool:

@@ -20,7 +20,14 @@ _TRUNK = r"0\d{0,4}(?:[ -]\d{2,8}){1,4}|0\d{9,10}"
 _AREA = r"\(\d{2,5}\)[ .-]{0,2}\d{3,5}[ .-]?\d{3,4}"
 _LOOSE = rf"\(?\d{{1,8}}\)?(?:[ .-]{{1,2}}\(?\d{{1,8}}\)?){{1,5}}{_EXTENSION}|\d{{7,14}}"
 _WORDS = (
-    *(r"(?:tele)?phones?(?: ?(?:number|no\.?|#))?", r"ph", r"tel\w{0,6}", r"call(?:ed|ing|s)?", r"mobile", r"cell(?:ular)?"),
+    *(
+        r"(?:tele)?phones?(?: ?(?:number|no\.?|#))?",
+        r"ph",
+        r"tel\w{0,6}",
+        r"call(?:ed|ing|s)?",
+        r"mobile",
+        r"cell(?:ular)?",
+    ),
     *(r"fax", r"pager", r"dial", r"whatsapp", r"sms", r"text(?:ed|ing)?", r"reach(?:ed)?", r"ring", r"hotline"),
     *(r"callback", r"contact(?:ed)?", r"answering at", r"voicemail", r"messages? (?:to|on)", r"registered", r"number"),
     *(r"handy", r"móvil", r"celular", r"portable", r"office", r"home", r"work", r"telepono"),
@@ -73,16 +80,23 @@ def _international(candidate: Candidate) -> bool:
 def _lengths(code: int) -> frozenset[int]:
     """How many digits a number of the country code has after it; empty where nobody has the code."""
     regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(code, ())
-    plans = [_plan(region, code) for region in regions]
-    return frozenset(
-        length for plan in plans for length in (*plan.general_desc.possible_length, *plan.general_desc.possible_length_local_only)
-    )
+    plans = [_description(region, code) for region in regions]
+    return frozenset(n for plan in plans for n in (*plan.possible_length, *plan.possible_length_local_only))
 
 
 def _plan(region: str, code: int = 0) -> phonenumbers.PhoneMetadata:
-    if region == "001":
-        return phonenumbers.PhoneMetadata.metadata_for_nongeo_region(code)
-    return phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if region == "001":  # numbers of no country, such as satellite telephones'
+        plan = phonenumbers.PhoneMetadata.metadata_for_nongeo_region(code)
+    else:
+        plan = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    assert plan is not None
+    return plan
+
+
+def _description(region: str, code: int = 0) -> phonenumbers.PhoneNumberDesc:
+    description = _plan(region, code).general_desc
+    assert description is not None
+    return description
 
 
 def _possible(digits: str) -> bool:
@@ -121,8 +135,7 @@ def _area(candidate: Candidate) -> bool:
 @lru_cache(maxsize=512)
 def _national_pattern(region: str) -> tuple["re2._Regexp", str]:
     """The plan's pattern of national numbers, and the prefix that is dialled before them at home."""
-    plan = _plan(region)
-    return re2.compile(plan.general_desc.national_number_pattern), plan.national_prefix or ""
+    return re2.compile(_description(region).national_number_pattern or ""), _plan(region).national_prefix or ""
 
 
 def _national(regions: tuple[str, ...]) -> Validator:
@@ -131,8 +144,12 @@ def _national(regions: tuple[str, ...]) -> Validator:
         digits = phone_digits(candidate.value)
         if not _loose(candidate) or not 8 <= len(digits) <= 12 or _nobodys(digits):
             return False
-        asked = REGIONS if candidate.alone else regions
-        return any(valid_in(region, digits) for region in asked)
+        if not candidate.alone:
+            return any(valid_in(region, digits) for region in regions)
+        groups = [len(group) for group in re2.split(r"[ -]", candidate.value)]
+        grouped = len(groups) > 1 and max(groups) <= 4 and groups != [3, 2, 4]
+        plain = candidate.value.isdigit() and len(digits) >= 10
+        return (grouped or plain) and any(valid_in(region, digits) for region in REGIONS)
 
     return accept
 

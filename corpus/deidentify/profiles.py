@@ -13,6 +13,7 @@ from corpus.deidentify import contact, credentials, dates, medical, network, pay
 from corpus.deidentify.national import registers
 from corpus.deidentify.recogniser import Finder, Shape
 from corpus.deidentify.scanner import Scanner
+from corpus.deidentify.surrogates import MAKERS
 
 Profile = Literal["web", "code", "hipaa_safe_harbor"]
 Policy = Literal["tag", "surrogate", "shift", "generalise", "keep"]
@@ -75,12 +76,13 @@ DEFAULT_TYPES: dict[Profile, tuple[str, ...]] = {
 GENERALISED = ("AGE", "DATE", "ZIP")
 
 
-def default_policy(profile: Profile, type: str) -> Policy:
-    if type == "DATE":
-        return "keep" if profile == "code" else "generalise"
-    if type == "URL" and profile == "code":
+def default_policy(profile: Profile, type: str, replace: Literal["surrogate", "tag"]) -> Policy:
+    """What becomes of a type that the recipe says nothing about."""
+    if profile == "code" and type in {"DATE", "URL"}:
         return "keep"
-    return "generalise" if type in GENERALISED else "surrogate"
+    if type in GENERALISED:
+        return "generalise"
+    return replace if type in MAKERS else "tag"
 
 
 @lru_cache(maxsize=16)

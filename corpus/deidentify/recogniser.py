@@ -65,8 +65,8 @@ Validator = Callable[[Candidate], bool]
 
 
 class Finder(Protocol):
-    """What a scanner can run. `gate` is a pattern of re2 without which a document has no finding ("" runs always); a
-    `shield`'s findings are not reported, but protect their text from lower ranks, as a URL that stays does its digits."""
+    """What a scanner can run. `gate` is a pattern of re2 without which a document has no finding ("" runs always). The
+    findings of a `shield` are not reported, but protect their text from lower ranks, as a URL that stays its digits."""
 
     @property
     def type(self) -> str: ...

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import re2
 
-from corpus.deidentify.automaton import Automaton, compile_patterns
+from corpus.deidentify.automaton import Automaton
 from corpus.deidentify.recogniser import Finder, Shape, Span
 from corpus.kernels.automaton import find_candidates, find_words
 
@@ -28,20 +28,20 @@ class Shapes:
 
     @cached_property
     def _automaton(self) -> Automaton:
-        return compile_patterns(shape.pattern for shape in self.shapes)
+        return Automaton(shape.pattern for shape in self.shapes)
 
     @cached_property
-    def _words(self) -> tuple[Automaton, int, np.ndarray]:
-        """The automaton of the words, how many kinds of them there are, and which kind each shape needs."""
+    def _words(self) -> tuple[tuple[np.ndarray, ...], int, np.ndarray]:
+        """The tables of the words' automaton, how many kinds of words there are, and which kind each shape needs."""
         kinds = list(dict.fromkeys(shape.words for shape in self.shapes if shape.words))
         patterns, kind_of = [], []
         for number, words in enumerate(kinds):
             patterns += [f"(?i){word}" for word in words]
             kind_of += [number] * len(words)
-        automaton = compile_patterns(patterns)
-        automaton.accepted[:] = np.array(kind_of, np.int32)[automaton.accepted]
+        automaton = Automaton(patterns).complete()
+        accepted = np.array(kind_of, np.int32)[automaton.accepted[: automaton.first.max()]]
         needs = np.array([kinds.index(shape.words) if shape.words else -1 for shape in self.shapes], np.int32)
-        return automaton, len(kinds), needs
+        return (automaton.classes, automaton.table, automaton.first, accepted), len(kinds), needs
 
     @cached_property
     def _flags(self) -> tuple[np.ndarray, np.ndarray]:
@@ -51,12 +51,18 @@ class Shapes:
         """(start, end, place of the shape) in order of start, before validation."""
         view = np.frombuffer(data, np.uint8)
         vocabulary, kinds, needs = self._words
-        words = find_words(view, vocabulary.classes, vocabulary.table, vocabulary.first, vocabulary.accepted)
+        words = find_words(view, *vocabulary)
         own, (every, inside) = self._automaton, self._flags
-        found = find_candidates(
-            view, own.classes, own.table, own.first, own.accepted, needs, every, inside, words, kinds, _BEFORE, _AFTER
-        )
-        return list(zip(*found.tolist(), strict=True))
+        last = np.full(kinds, -(1 << 30), np.int64)
+        candidates: list[tuple[int, int, int]] = []
+        at = 0
+        while True:
+            tables = (own.classes, own.table, own.first, own.accepted)
+            found, at, state = find_candidates(view, at, *tables, needs, every, inside, words, _BEFORE, _AFTER, last)
+            candidates += zip(*found.tolist(), strict=True)
+            if state < 0:
+                return candidates
+            own.explore(state)
 
     def find(self, data: bytes) -> Iterable[tuple[int, Span]]:
         """(place of the shape, finding). Findings of one shape do not overlap."""

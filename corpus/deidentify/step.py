@@ -18,7 +18,16 @@ from corpus.deidentify.generalise import GENERALISERS
 from corpus.deidentify.key import Key
 from corpus.deidentify.national import COUNTRIES
 from corpus.deidentify.network import Ranges
-from corpus.deidentify.profiles import DEFAULT_TYPES, GENERALISED, TYPES, Policy, Profile, Search, default_policy, scanner
+from corpus.deidentify.profiles import (
+    DEFAULT_TYPES,
+    GENERALISED,
+    TYPES,
+    Policy,
+    Profile,
+    Search,
+    default_policy,
+    scanner,
+)
 from corpus.deidentify.recogniser import Span, characters
 from corpus.deidentify.replace import deidentify, tag
 from corpus.deidentify.scanner import Scanner
@@ -29,6 +38,7 @@ from corpus.rules import Rule, at_most
 from corpus.settings import Settings
 from corpus.step import Step
 
+SHIFTED = "deidentify.shifted"  # the metadata field that names the key dates were shifted with
 SPANS = pa.list_(
     pa.struct(
         [
@@ -57,6 +67,7 @@ class DeidentifySettings(Settings):
     phone_regions: tuple[str, ...] = Field(("US",), description="Whose telephone numbers need no word that says so.")
     ip_ranges: Ranges | None = Field(None, description="all, routable or public addresses; without, as the profile.")
     license_headers: Literal["mask", "keep"] = Field("mask", description="E-mail addresses of authors in source code.")
+    replace: Literal["surrogate", "tag"] = Field("surrogate", description="What stands for a value; tags need no key.")
     policy: dict[str, Policy] = Field({}, description="Policy by type, where it differs from the profile's.")
     key_file: str | None = Field(None, description="File that holds the key of the surrogates, 16 bytes or more.")
     key_env: str | None = Field("PROVENDER_DEID_KEY", description="Environment variable with the key, without a file.")
@@ -111,7 +122,10 @@ class DeidentifySettings(Settings):
 
     def policies(self) -> dict[str, Policy]:
         """The policy of each type that is looked for."""
-        chosen = {type: self.policy.get(type) or default_policy(self.profile, type) for type in sorted(self.looked_for)}
+        chosen = {
+            type: self.policy.get(type) or default_policy(self.profile, type, self.replace)
+            for type in sorted(self.looked_for)
+        }
         return {type: name for type, name in chosen.items() if name != "keep"}
 
     @property
@@ -123,7 +137,9 @@ class DeidentifySettings(Settings):
 
     def identity(self) -> dict[str, Any]:
         """The key counts by its id; `remove_above` does not count, being decided on a column."""
-        own = self.model_dump(mode="json", exclude={"key_file", "key_env", "remove_above", "types", "policy"})
+        own = self.model_dump(
+            mode="json", exclude={"key_file", "key_env", "remove_above", "types", "policy", "replace"}
+        )
         return own | {"policies": self.policies(), "key": self.key().id if self.keyed else None}
 
     def rules(self) -> list[Rule]:
@@ -187,16 +203,20 @@ class Deidentify(Step):
         edited: dict[int, str] = {}
         spans: list[list[Span]] = [[] for _ in texts]
         density = np.zeros(len(batch), np.float32)
+        shifted = self._shifted(batch)
         for row in np.flatnonzero(batch.readable).tolist():
             data = texts[row]
             replacement = partial(self._replacement, batch, row)
-            found, result = deidentify(data, self._scanner, replacement, self._recurring)
+            settled = self._recurring if row in shifted else frozenset()
+            found, result = deidentify(data, self._scanner, replacement, self._recurring, settled)
             if found:
                 edited[row] = result.decode()
                 spans[row] = characters(data, found)
                 removed = sum(span.end - span.start for span in spans[row])
                 density[row] = removed / len(data.decode())
         annotated = batch.with_text(_replaced(batch.text, edited), edit="deidentify")
+        if marked := [row for row, own in enumerate(spans) if any(span.type in self._recurring for span in own)]:
+            annotated = annotated.with_columns({"metadata": self._marked(batch["metadata"], marked)})
         return annotated.with_columns(
             {
                 "deidentify.spans": pa.array([[_evidence(span) for span in row] for row in spans], SPANS),
@@ -208,6 +228,21 @@ class Deidentify(Step):
     @property
     def _recurring(self) -> frozenset[str]:
         return frozenset(type for type, name in self._policies.items() if name == "shift")
+
+    def _shifted(self, batch: Batch) -> frozenset[int]:
+        """Rows whose dates this key has shifted in an earlier pass, as their metadata say."""
+        if not self._recurring:
+            return frozenset()
+        own = [orjson.loads(value).get(SHIFTED) if value else None for value in batch["metadata"].to_pylist()]
+        return frozenset(row for row, key in enumerate(own) if key == self._key.id)
+
+    def _marked(self, metadata: pa.StringArray, rows: list[int]) -> pa.StringArray:
+        """A shifted date is a date: what tells it from one that is not is a mark in the metadata, which stay with the
+        document from shard to shard."""
+        values = metadata.to_pylist()
+        for row in rows:
+            values[row] = orjson.dumps(orjson.loads(values[row] or "{}") | {SHIFTED: self._key.id}).decode()
+        return pa.array(values, pa.string())
 
     def _replacement(self, batch: Batch, row: int, type: str, value: str) -> str:
         policy = self._policies[type]

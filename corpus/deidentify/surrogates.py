@@ -7,8 +7,8 @@ addresses, 8,000 telephone numbers with an area code.
 
 from collections.abc import Callable
 
-from corpus.deidentify.payment import luhn
 from corpus.deidentify.key import Key
+from corpus.deidentify.payment import luhn
 from corpus.deidentify.reserved import EMAIL_DOMAINS, IPV4_NETWORKS, RECORD_MARK, URL_HOSTS, fiction_phone
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstv", "aeiou"
@@ -130,6 +130,15 @@ def _mac(value: str, key: Key) -> str:
     return _fill(value, lambda c: next(digits).upper() if value.isupper() else next(digits))
 
 
+def _iban(value: str, key: Key) -> str:
+    """Of the same country, with the check digits 00, which no account has (they run from 02 to 98)."""
+    plain = "".join(c for c in value.upper() if c.isalnum())
+    head = iter(plain[:2] + "00")
+    draw = _same_class(_Stream(key, "IBAN", plain))
+    return _fill(value, lambda c: next(head, None) or draw(c))
+
+
+# By type; a type without a maker is tagged.
 MAKERS: dict[str, Callable[[str, Key], str | None]] = {
     "EMAIL": _email,
     "URL": _url,
@@ -140,4 +149,8 @@ MAKERS: dict[str, Callable[[str, Key], str | None]] = {
     "RECORD_NUMBER": _record,
     "HEALTH_PLAN": _record,
     "MAC": _mac,
+    "IBAN": _iban,
+    **dict.fromkeys(
+        ("ACCOUNT", "DRIVER_LICENSE", "LICENSE", "MBI", "NATIONAL_ID", "PASSPORT", "TAX_ID", "VEHICLE"), _record
+    ),
 }

@@ -1,7 +1,7 @@
 """Finding what may be an e-mail address or a URL: from the sign that both need, outwards.
 
-Every byte is looked at a fixed number of times: an address ends where the next one may begin, and a local part is at most
-64 bytes long (RFC 5321).
+Every byte is looked at a fixed number of times: an address ends where the next one may begin, and a local part is at
+most 64 bytes long (RFC 5321).
 """
 
 import numba
@@ -56,7 +56,7 @@ def _local_start(data, at, floor):
 
 @numba.njit(cache=True, nogil=True)
 def _domain_end(data, begin):
-    """Where the domain that begins at `begin` ends, after a top level of letters or four numbers; `begin` where none."""
+    """Where the domain that begins at `begin` ends, after its top level or four numbers; `begin` where none."""
     size = min(len(data), begin + _LONGEST_DOMAIN)
     bracket = begin < size and data[begin] == 91
     at = begin + bracket

@@ -46,13 +46,15 @@ def find_words(data, classes, table, first, accepted):
 
 
 @numba.njit(cache=True, nogil=True)
-def find_candidates(data, classes, table, first, accepted, needs, every, inside, words, kinds, before, after):
-    """(starts, ends, patterns) int32[3, candidates], in order of start, the longest first.
+def find_candidates(data, begin, classes, table, first, accepted, needs, every, inside, words, before, after, last):
+    """(starts, ends, patterns) int32[3, candidates], in order of start, the longest first; and (at, state) where the
+    table does not say where `state` leads, to go on from `at` when it does, or (size, -1) at the end.
 
     needs   int32[patterns]: the kind of word that must stand near, or -1
     every   bool[patterns]: each end is reported and not the longest only
     inside  bool[patterns]: may begin where a digit follows a letter
-    words   what `find_words` found; kinds: how many kinds there are
+    words   what `find_words` found
+    last    int64[kinds]: where the last word of each kind ended, kept from call to call
     before, after   how far off a word may end or begin, in bytes
     """
     size = len(data)
@@ -61,28 +63,33 @@ def find_candidates(data, classes, table, first, accepted, needs, every, inside,
         low += 1
     while high > low and data[high - 1] <= 32:
         high -= 1
-    last = np.full(kinds + 1, -(1 << 30), np.int64)  # where the last word of each kind ended
     reported = np.full(len(needs), -1, np.int64)
     stops, states = np.empty(_STOPS, np.int64), np.empty(_STOPS, np.int64)
     capacity = 64
     found = np.empty((3, capacity), np.int32)
     count = next_word = 0
     anywhere = inside.any()
-    for at in range(size):
+    while next_word < words.shape[1] and words[0, next_word] < begin:
+        last[words[2, next_word]] = max(last[words[2, next_word]], words[1, next_word])
+        next_word += 1
+    for at in range(begin, size):
         state = table[1, classes[data[at]]]
         if state == 0:
             continue
         begins = at == 0 or not (_WORD[data[at - 1]] and _WORD[data[at]])
         if not begins and not (anywhere and data[at] <= 57 and data[at - 1] > 57):
             continue
-        end, stopped = at + 1, 0
+        end, stopped, before_it = at + 1, 0, 1
         while True:
+            if state < 0:
+                return found[:, :count], at, before_it
             ends = end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])
             if ends and first[state + 1] > first[state] and stopped < _STOPS:
                 stops[stopped], states[stopped] = end, state
                 stopped += 1
             if end == size or end - at == LONGEST:
                 break
+            before_it = state
             state = table[state, classes[data[end]]]
             if state == 0:
                 break
@@ -119,4 +126,4 @@ def find_candidates(data, classes, table, first, accepted, needs, every, inside,
                     found = grown
                 found[0, count], found[1, count], found[2, count] = at, end, pattern
                 count += 1
-    return found[:, :count]
+    return found[:, :count], size, -1

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from corpus.deidentify import Deidentify, DeidentifySettings
 from corpus.deidentify.dates import shifted, year
-from corpus.deidentify.profiles import TYPES
+from corpus.deidentify.profiles import GENERALISED, TYPES
 from corpus.deidentify.recogniser import Recogniser, Span
-from corpus.deidentify.scanner import Scanner
 from corpus.deidentify.replace import deidentify
+from corpus.deidentify.scanner import Scanner
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError
 
@@ -136,7 +136,7 @@ def test_surrogates_keep_the_form_and_live_in_reserved_ranges():
 )
 def test_a_second_pass_finds_nothing(values, glue, profile, policy):
     text = "".join(value + between for value, between in zip(values, glue, strict=False))
-    policies = {type: policy for type in TYPES if type != "DATE"} | {"DATE": "generalise"}
+    policies = {type: policy for type in TYPES if type not in GENERALISED}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROVENDER_DEID_KEY", KEY)
         step = DeidentifySettings(profile=profile, types=TYPES, policy=policies).build()
@@ -251,6 +251,17 @@ def test_kept_types_are_not_looked_for():
     assert run("81.2.69.142", policy={"IP": "keep"}) == ["81.2.69.142"]
 
 
+def test_a_second_pass_does_not_shift_dates_again():
+    step = DeidentifySettings(
+        profile="hipaa_safe_harbor", types=("DATE",), policy={"DATE": "shift"}, subject="patient"
+    ).build()
+    once = step.process(batch("admitted 2024-02-27", metadata=['{"patient": "A"}']))
+    twice = step.process(once)
+    assert once.text.to_pylist() != ["admitted 2024-02-27"]
+    assert twice.text.equals(once.text)
+    assert twice["deidentify.counts"].to_pylist() == [[]]
+
+
 def test_dates_of_one_patient_shift_together_and_keep_their_intervals():
     step = DeidentifySettings(
         profile="hipaa_safe_harbor", types=("DATE",), policy={"DATE": "shift"}, subject="patient"
@@ -299,7 +310,9 @@ def test_density_becomes_a_rule_that_does_not_re_measure():
         {"policy": {"EMAIL": "generalise"}},
         {"policy": {"DATE": "surrogate"}},
         {"polcy": {}},
-        {"policy": {"MBI": "tag"}},
+        {"policy": {"BIOMETRIC": "tag"}},
+        {"countries": ("XX",)},
+        {"phone_regions": ("EU",)},
     ],
 )
 def test_a_wrong_setting_is_refused(options):
