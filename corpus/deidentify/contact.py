@@ -35,12 +35,17 @@ class AddressFinder:
         return Verdicts(self.accept)
 
     def find(self, data: bytes) -> Iterable[Span]:
+        for start, end in self.places(data):
+            yield Span(start, end, self.type, self.name, self.score)
+
+    def places(self, data: bytes) -> Iterable[tuple[int, int]]:
+        """[start, end) of the findings."""
         accepted = self._verdicts
-        for start, end in self.candidates(np.frombuffer(data, np.uint8)).T.tolist():
+        for start, end in zip(*self.candidates(np.frombuffer(data, np.uint8)).tolist(), strict=True):
             if self.trim:
                 end = start + len(data[start:end].rstrip(self.trim))
             if accepted(data, start, end):
-                yield Span(start, end, self.type, self.name, self.score)
+                yield start, end
 
 
 _TLD = r"(?:com|org|net|edu|gov|io|info|uk|de|fr|es|it|nl|eu)"

@@ -12,7 +12,7 @@ it. Offsets are bytes of UTF-8 until `characters` turns them into characters.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import re2
@@ -55,6 +55,21 @@ def _word(character: str) -> bool:
 Validator = Callable[[Candidate], bool]
 
 _REMEMBERED = 1 << 14
+_Window = tuple[bytes, bytes, bytes]  # a candidate, what stands before it, what stands after it
+
+
+def _window(data: bytes, start: int, end: int) -> _Window:
+    return data[start:end], data[max(0, start - WINDOW) : start], data[end : end + WINDOW]
+
+
+def _candidate(window: _Window) -> Candidate:
+    return Candidate(*(part.decode(errors="ignore") for part in window))
+
+
+def _remember(known: dict[_Window, Any], window: _Window, verdict: Any) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[window] = verdict
 
 
 class Verdicts:
@@ -62,16 +77,14 @@ class Verdicts:
 
     def __init__(self, accept: Validator) -> None:
         self.accept = accept
-        self._known: dict[tuple[bytes, bytes, bytes], bool] = {}
+        self._known: dict[_Window, bool] = {}
 
     def __call__(self, data: bytes, start: int, end: int) -> bool:
-        key = (data[start:end], data[max(0, start - WINDOW) : start], data[end : end + WINDOW])
-        verdict = self._known.get(key)
+        window = _window(data, start, end)
+        verdict = self._known.get(window)
         if verdict is None:
-            verdict = self.accept(Candidate(*(part.decode(errors="ignore") for part in key)))
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[key] = verdict
+            verdict = self.accept(_candidate(window))
+            _remember(self._known, window, verdict)
         return verdict
 
 
@@ -89,6 +102,13 @@ class Finder(Protocol):
     def shield(self) -> bool: ...
     def find(self, data: bytes) -> Iterable[Span]:
         """The findings in order, disjoint."""
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """A finder whose findings are all of its own type, name and score."""
+
+    def places(self, data: bytes) -> Iterable[tuple[int, int]]: ...
 
 
 @dataclass(frozen=True)
@@ -125,6 +145,11 @@ class Recogniser:
         return re2.compile(self.pattern)
 
     def find(self, data: bytes) -> Iterable[Span]:
+        for start, end in self.places(data):
+            yield Span(start, end, self.type, self.name, self.score)
+
+    def places(self, data: bytes) -> Iterable[tuple[int, int]]:
+        """[start, end) of the findings."""
         group = 1 if self.compiled.groups else 0
         accepted = self._verdicts
         for match in self.compiled.finditer(data):
@@ -132,7 +157,7 @@ class Recogniser:
             if self.trim:
                 end = start + len(data[start:end].rstrip(self.trim))
             if accepted(data, start, end):
-                yield Span(start, end, self.type, self.name, self.score)
+                yield start, end
 
 
 @dataclass(frozen=True)
@@ -145,7 +170,8 @@ class Shape:
     group    a pattern of re2 whose first group, within the match, is the identifier
     every    candidates of every length are tried, the longest first, and not the longest only
     inside   it may begin where a digit follows a letter, inside a token
-    apart    nothing that would continue it touches it, such as a hyphen; or nothing "before" it; or nor do "colons"
+    apart    nothing that would continue it touches it, such as a hyphen; or nothing "before" it; or no "hyphen" before
+             it; or nor do "colons"
     digits   how many digits it has, at least and at most
     luhn     its digits pass the check of ISO/IEC 7812-1
     longest  bytes it may be long
@@ -159,7 +185,7 @@ class Shape:
     group: str | None = None
     every: bool = False
     inside: bool = False
-    apart: bool | Literal["before", "colons"] = False
+    apart: bool | Literal["before", "hyphen", "colons"] = False
     digits: tuple[int, int] = (0, 1000)
     luhn: bool = False
     longest: int = 96
@@ -167,16 +193,28 @@ class Shape:
     shield: bool = False
 
     @cached_property
-    def accepted(self) -> Verdicts:
-        return Verdicts(self.accept)
+    def _known(self) -> dict[_Window, tuple[int, int] | None]:
+        return {}
+
+    def place(self, data: bytes, start: int, end: int) -> tuple[int, int] | None:
+        """Where the identifier of the candidate data[start:end] is, from its start; None where it is rejected."""
+        key = _window(data, start, end)
+        try:
+            return self._known[key]
+        except KeyError:
+            pass
+        inner = (0, end - start) if self.group is None else self._within(key[0])
+        if inner is not None and not self.accept(_candidate(_window(data, start + inner[0], start + inner[1]))):
+            inner = None
+        _remember(self._known, key, inner)
+        return inner
 
     @cached_property
     def compiled_group(self) -> "re2._Regexp":
         assert self.group is not None
         return re2.compile(self.group)
 
-    def within(self, matched: bytes) -> tuple[int, int] | None:
-        """Where in what the pattern matched the identifier is; None where it is not."""
+    def _within(self, matched: bytes) -> tuple[int, int] | None:
         match = self.compiled_group.match(matched)
         return match.span(1) if match else None
 

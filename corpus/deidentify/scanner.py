@@ -14,8 +14,8 @@ import numpy as np
 import re2
 
 from corpus.deidentify.automaton import Automaton
-from corpus.deidentify.recogniser import Finder, Shape, Span
-from corpus.kernels.automaton import AFTER, BEFORE, COLONS, EVERY, INSIDE, LUHN, find_candidates, find_words, settle
+from corpus.deidentify.recogniser import Finder, Placing, Shape, Span
+from corpus.kernels.automaton import AFTER, BEFORE, COLONS, EVERY, HYPHEN, INSIDE, LUHN, find_candidates, find_words, settle
 
 _REACH = np.array([44, 24], np.int64)  # bytes between a candidate and a word before it or after it that speaks for it
 
@@ -49,10 +49,11 @@ class Shapes:
         flags = [
             EVERY * s.every
             | INSIDE * s.inside
-            | BEFORE * bool(s.apart)
+            | BEFORE * (s.apart in (True, "before", "colons"))
             | AFTER * (s.apart in (True, "colons"))
             | COLONS * (s.apart == "colons")
             | LUHN * s.luhn
+            | HYPHEN * (s.apart == "hyphen")
             for s in self.shapes
         ]
         return np.array(flags, np.uint8), np.array([shape.digits for shape in self.shapes], np.int16)
@@ -80,15 +81,10 @@ class Shapes:
         for start, end, place in zip(*self.candidates(data).tolist(), strict=True):
             if start < reached[place]:
                 continue
-            shape = self.shapes[place]
-            if shape.group is not None:
-                inner = shape.within(data[start:end])
-                if inner is None:
-                    continue
-                start, end = start + inner[0], start + inner[1]
-            if shape.accepted(data, start, end):
-                reached[place] = end
-                yield place, start, end
+            inner = self.shapes[place].place(data, start, end)
+            if inner is not None:
+                reached[place] = start + inner[1]
+                yield place, start + inner[0], start + inner[1]
 
 
 class Scanner:
@@ -123,16 +119,24 @@ class Scanner:
                 ranks.append(rank_of[place])
                 starts.append(start)
                 ends.append(end)
-        others = [(rank, span) for rank, finder in self._matching(data) for span in finder.find(data)]
-        if not ranks and not others:
+        made: dict[int, Span] = {}
+        for rank, finder in self._matching(data):
+            if isinstance(finder, Placing):
+                for start, end in finder.places(data):
+                    ranks.append(rank)
+                    starts.append(start)
+                    ends.append(end)
+                continue
+            for span in finder.find(data):
+                made[len(ranks)] = span
+                ranks.append(rank)
+                starts.append(span.start)
+                ends.append(span.end)
+        if not ranks:
             return []
-        own = len(ranks)
-        ranks += [rank for rank, _ in others]
-        starts += [span.start for _, span in others]
-        ends += [span.end for _, span in others]
         kept = settle(np.array(ranks), np.array(starts), np.array(ends), len(data)).tolist()
         return [
-            others[index - own][1] if index >= own else self._span(ranks[index], starts[index], ends[index])
+            made[index] if index in made else self._span(ranks[index], starts[index], ends[index])
             for index in kept
             if not self.recognisers[ranks[index]].shield
         ]

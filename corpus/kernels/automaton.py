@@ -14,7 +14,7 @@ _WORD[[*range(48, 58), *range(65, 91), 95, *range(97, 123)]] = True
 _OPEN = np.zeros(256, np.bool_)  # what continues a number or a name to the right of it
 _OPEN[np.frombuffer(b".$#+/@-", np.uint8)] = True
 # What a pattern asks for, as bits.
-EVERY, INSIDE, BEFORE, AFTER, COLONS, LUHN = 1, 2, 4, 8, 16, 32
+EVERY, INSIDE, BEFORE, AFTER, COLONS, LUHN, HYPHEN = 1, 2, 4, 8, 16, 32, 64
 _LONGEST_WORD = 64  # bytes that are looked at for a word
 _STOPS = 64  # of the places where patterns may end, from one start; the first are kept
 
@@ -58,7 +58,7 @@ def _continued(data, at, end, flag):
         sign = data[at - 1]
         if flag & BEFORE and (_OPEN[sign] or _WORD[sign]):
             return True
-        if flag & COLONS and sign == 58:
+        if (flag & COLONS and sign == 58) or (flag & HYPHEN and (sign == 45 or sign == 46)):
             return True
     if flag & COLONS and end < len(data) and data[end] == 58:
         return True
@@ -92,7 +92,8 @@ def find_candidates(data, begin, longest, classes, table, first, accepted, flags
 
     longest bytes that are looked at from one start
     flags   uint8[patterns], of EVERY (each end is reported and not the longest only), INSIDE (may begin where a digit
-            follows a letter), BEFORE, AFTER and COLONS (nothing continues it there), LUHN (its digits check)
+            follows a letter), BEFORE, AFTER and COLONS (nothing continues it there), LUHN (its digits check),
+            HYPHEN (neither a hyphen nor a point before it)
     digits  int16[patterns, 2]: how many digits it has, at least and at most
     needs   int32[patterns]: the kind of word that must stand near, or -1; none need where the candidate is all the text
     words   what `find_words` found
@@ -110,15 +111,18 @@ def find_candidates(data, begin, longest, classes, table, first, accepted, flags
     capacity = 64
     found = np.empty((3, capacity), np.int32)
     count = next_word = 0
-    anywhere = False
+    anywhere, whole = False, True
     for pattern in range(len(flags)):
         anywhere |= (flags[pattern] & INSIDE) != 0
+        whole &= (flags[pattern] & HYPHEN) != 0
     while next_word < words.shape[1] and words[0, next_word] < begin:
         last[words[2, next_word]] = max(last[words[2, next_word]], words[1, next_word])
         next_word += 1
     for at in range(begin, size):
         state = table[1, classes[data[at]]]
         if state == 0:
+            continue
+        if whole and at > 0 and (data[at - 1] == 45 or data[at - 1] == 46):
             continue
         begins = at == 0 or not (_WORD[data[at - 1]] and _WORD[data[at]])
         if not begins and not (anywhere and data[at] <= 57 and data[at - 1] > 57):
