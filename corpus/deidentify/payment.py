@@ -180,7 +180,15 @@ _ROUTING_WORDS = (r"routing", r"aba", r"rtn", r"bank", r"wire", r"transit")
 def bank() -> list[Shape]:
     """SWIFT/BIC and ABA routing numbers."""
     return [
-        Shape("BANK", "swift", r"[A-Z]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?", _swift, words=_BANK_WORDS, apart=True, score=0.8),
+        Shape(
+            "BANK",
+            "swift",
+            r"[A-Z]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?",
+            _swift,
+            words=_BANK_WORDS,
+            apart=True,
+            score=0.8,
+        ),
         Shape("BANK", "us.routing", r"\d{9}|\d{4}-\d{4}-\d", _routing, words=_ROUTING_WORDS, apart=True, score=0.9),
     ]
 

@@ -15,7 +15,18 @@ import re2
 
 from corpus.deidentify.automaton import Automaton
 from corpus.deidentify.recogniser import Finder, Placing, Shape, Span
-from corpus.kernels.automaton import AFTER, BEFORE, COLONS, EVERY, HYPHEN, INSIDE, LUHN, find_candidates, find_words, settle
+from corpus.kernels.automaton import (
+    AFTER,
+    BEFORE,
+    COLONS,
+    EVERY,
+    HYPHEN,
+    INSIDE,
+    LUHN,
+    find_candidates,
+    find_words,
+    settle,
+)
 
 _REACH = np.array([44, 24], np.int64)  # bytes between a candidate and a word before it or after it that speaks for it
 

@@ -75,7 +75,8 @@ def vehicle(countries: tuple[str, ...] | None) -> list[Shape]:
             _GENERIC_PLATE,
             _generic_plate,
             (r"plates?", r"(?:number|licen[cs]e) plates?"),
-            apart=True, score=0.5,
+            apart=True,
+            score=0.5,
         ),
     ]
 
