@@ -9,7 +9,22 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from corpus.deidentify import contact, credentials, dates, medical, network, payment, phone, postcode, social, vehicle
+from corpus.deidentify import (
+    ages,
+    contact,
+    credentials,
+    dates,
+    medical,
+    network,
+    organisations,
+    payment,
+    person,
+    phone,
+    places,
+    postcode,
+    social,
+    vehicle,
+)
 from corpus.deidentify.national import registers
 from corpus.deidentify.recogniser import Finder, Shape
 from corpus.deidentify.scanner import Scanner
@@ -62,11 +77,22 @@ FAMILIES: tuple[tuple[str, Family], ...] = (
     ("ACCOUNT", lambda search: payment.account()),
     ("PHONE", lambda search: phone.phone(search.profile, search.phone_regions)),
     ("ZIP", lambda search: postcode.postcode(search.countries)),
+    ("AGE", lambda search: ages.age(search.profile)),
+    ("ZIP", lambda search: places.zip_code(search.profile)),
+    ("LOCATION", lambda search: places.location(search.profile)),
+    ("ORGANIZATION", lambda search: organisations.organisation(search.profile)),
+    ("PERSON", lambda search: person.person(search.profile)),
     ("USERNAME", lambda search: contact.username()),
     ("SECRET", lambda search: credentials.assigned() if search.profile == "code" else credentials.passwords()),
 )
 TYPES = tuple(sorted({type for type, _ in FAMILIES if type}))
-_PLACES = {"ZIP"}  # what names a place or a person in prose is meant to be read there
+_PLACES = {
+    "AGE",
+    "LOCATION",
+    "ORGANIZATION",
+    "PERSON",
+    "ZIP",
+}  # what names a place or a person in prose is meant to be read there
 _NUMBERS = tuple(type for type in TYPES if type not in _PLACES)
 DEFAULT_TYPES: dict[Profile, tuple[str, ...]] = {
     "web": tuple(type for type in _NUMBERS if type not in {"BIOMETRIC", "DEVICE", "PHOTO", "TAX_ID", "USERNAME"}),
