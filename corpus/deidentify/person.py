@@ -36,7 +36,12 @@ _SURE = _full("FLBCfbU")
 _KNOWN_FIRST = _full("FfBb", "FLBClbUEMq")
 _REVERSED = f"{_word('LBlbCUFfE')}(?:A?{_word('LBCU')})?(?:J)?,[FfBbCULl](?:I\\.?|[FBCULb])?"  # Last, First M.
 
+_OFFICES = frozenset(
+    "speaker president chairman chairwoman secretary vice chief justice ambassador prime minister attorney".split()
+)
+_ABBREVIATED = frozenset({"dr", "drs", "mr", "mrs", "ms", "mx", "prof", "messrs", "sr", "sra"})
 _JOINED = {"MD", "PA", "MA", "NP"}  # credentials that are states too
+_DOUBTFUL = frozenset({b"U", b"M", b"R", b"c", b"C", b"f", b"l", b"b", b"E"})
 _AGE = re2.compile(r"(?i)^,?\s+(?:(?:is|was)\s+)?(?:an?\s+)?\d{1,3}(?:[- ]?(?:years?|yrs?|y)\b|[- ]?y/?o|yo\b)")
 _RECORD = re2.compile(r"(?i)^\s*\((?:\s*(?:MRN|DOB|ID|#|No\.?|SSN)|\s*[A-Z]{0,4}[- ]?\d[\d-]{4,}\d)")
 _SIGNED = re2.compile(r"/[sS]/\s*$")
@@ -64,7 +69,15 @@ def _no_eponym(document: Classified, first: int, last: int) -> bool:
 
 
 def _after_title(document: Classified, first: int, last: int) -> bool:
-    return document.classes[first : first + 1] != b"W" or len(document.text(first, last)) > 2
+    """A full stop stands behind an abbreviation only ("a good doctor. She"), and an office is no name ("Mr. Speaker")."""
+    if document.text(first, first + 1).lower() in _OFFICES:
+        return False
+    before = first - 1
+    while before >= 0 and document.classes[before] in b"|.":
+        before -= 1
+    title = document.text(before, before + 1)
+    stopped = b"." in document.classes[before + 1 : first]
+    return title.lower() in _ABBREVIATED if stopped else title[:1].isupper() or title.lower() in _ABBREVIATED
 
 
 def _with_credential(document: Classified, first: int, last: int) -> bool:
@@ -77,8 +90,12 @@ def _with_credential(document: Classified, first: int, last: int) -> bool:
 
 
 def _in_label(document: Classified, first: int, last: int) -> bool:
-    lone = last - first == 1
-    return not (lone and document.classes[first : first + 1] in b"UMRc") and _no_eponym(document, first, last)
+    """A word alone that no list knows is a name where the field ends with it ("Patient: Xyz", not "Patient: Xyz it")."""
+    if not _no_eponym(document, first, last):
+        return False
+    if last - first == 1 and document.classes[first : first + 1] in _DOUBTFUL:
+        return _next(document, last) in "|=_(" and document.classes[first : first + 1] not in (b"R", b"c")
+    return True
 
 
 def _before_record(document: Classified, first: int, last: int) -> bool:
@@ -169,7 +186,9 @@ class PersonFinder(GrammarFinder):
 
 
 _SPREADS = np.zeros(256, bool)
-_SPREADS[np.frombuffer(b"FLBC", np.uint8)] = True
+_SPREADS[np.frombuffer(b"FLB", np.uint8)] = True
+_SPREADS_SURE = np.zeros(256, bool)
+_SPREADS_SURE[np.frombuffer(b"CU", np.uint8)] = True
 _SPREADS_INSIDE = np.zeros(256, bool)
 _SPREADS_INSIDE[np.frombuffer(b"flb", np.uint8)] = True
 _SURE_RULES = frozenset(
@@ -185,10 +204,10 @@ def _repeated(document: Classified, found: list[Finding]) -> list[Finding]:
     sure = np.concatenate([np.full(f.last - f.first, f.rule in _SURE_RULES) for f in found])
     long = document.ends[tokens] - document.starts[tokens] > 2
     names = np.unique(
-        document.words[tokens[long & (_SPREADS[classes[tokens]] | ((classes[tokens] == ord("U")) & sure))]]
+        document.words[tokens[long & (_SPREADS[classes[tokens]] | (_SPREADS_SURE[classes[tokens]] & sure))]]
     )
     doubtful = np.unique(document.words[tokens[long & sure & _SPREADS_INSIDE[classes[tokens]]]])
-    capital = np.flatnonzero(_SPREADS[classes] | (classes == ord("U")))
+    capital = np.flatnonzero(_SPREADS[classes] | _SPREADS_SURE[classes])
     candidates = capital[np.isin(document.words[capital], names)]
     inside = np.flatnonzero(_SPREADS_INSIDE[classes])
     candidates = np.concatenate([candidates, inside[np.isin(document.words[inside], doubtful)]])
