@@ -187,10 +187,21 @@ def _publish_without(unit: Path, register: Register, lock: RunLock) -> None:
         return
     with publish(unit, kind=manifest.kind, function=function, lock=lock) as draft:
         rows = 0
-        with pq.ParquetFile(unit / _ANNOTATED) as old, open_parquet(draft.path / _ANNOTATED, old.schema_arrow) as new:
+        schema = pa.schema([_without_ids(field) for field in pq.read_schema(unit / _ANNOTATED)])
+        with pq.ParquetFile(unit / _ANNOTATED) as old, open_parquet(draft.path / _ANNOTATED, schema) as new:
             for group in range(old.num_row_groups):  # the same row groups as annotating again would write
                 for batch in old.read_row_group(group).combine_chunks().to_batches():
-                    new.write_batch(blanked(batch, register.rows(batch, part)))
+                    new.write_batch(blanked(batch.cast(schema), register.rows(batch, part)))
                     rows += batch.num_rows
         draft.rows[_ANNOTATED] = rows
         draft.totals |= manifest.totals
+
+
+def _without_ids(field: pa.Field) -> pa.Field:
+    """The field as it was written: parquet numbers columns and calls what a list holds `element`."""
+    kind = field.type
+    if pa.types.is_list(kind):
+        kind = pa.list_(_without_ids(kind.value_field).with_name("item"))
+    elif pa.types.is_struct(kind):
+        kind = pa.struct([_without_ids(kind.field(index)) for index in range(kind.num_fields)])
+    return pa.field(field.name, kind, field.nullable)

@@ -76,6 +76,20 @@ def corpus_deid_eval(
     _print(deidentification_scores(cases, profile))
 
 
+@corpus_app.command("forget")
+def corpus_forget(
+    recipe: RecipeName,
+    subject: Annotated[str, typer.Option(help="The patient or author, as the metadata name them.")],
+    field: Annotated[str, typer.Option(help="The metadata field that names them.")] = "subject",
+    set_: Overrides = None,
+) -> None:
+    """Remove every document of one subject from shards, ledger and token stores; say what has seen them."""
+    from pipelines.forget import forget_subject
+    from pipelines.outline import forgetting_summary
+
+    _print(forgetting_summary(forget_subject(_load(recipe, set_), subject, field)))
+
+
 @mix_app.command("run")
 def mix_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
     """Compile the mixture plan of a recipe."""

@@ -5,13 +5,14 @@ The ranges that our own surrogates live in are skipped (reserved.py names them),
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 import numpy as np
 import re2
 
 from corpus.deidentify.network import octets
-from corpus.deidentify.recogniser import Candidate, Finder, Shape, Span, Validator, candidate_at
+from corpus.deidentify.recogniser import Candidate, Finder, Shape, Span, Validator, Verdicts
 from corpus.deidentify.reserved import EMAIL_DOMAINS, URL_HOSTS
 from corpus.kernels.addresses import find_emails, find_urls
 
@@ -29,12 +30,22 @@ class AddressFinder:
     shield: bool = False
     score: float = 1.0
 
+    @cached_property
+    def _verdicts(self) -> Verdicts:
+        return Verdicts(self.accept)
+
     def find(self, data: bytes) -> Iterable[Span]:
-        for start, end in self.candidates(np.frombuffer(data, np.uint8)).T.tolist():
+        for start, end in self.places(data):
+            yield Span(start, end, self.type, self.name, self.score)
+
+    def places(self, data: bytes) -> Iterable[tuple[int, int]]:
+        """[start, end) of the findings."""
+        accepted = self._verdicts
+        for start, end in zip(*self.candidates(np.frombuffer(data, np.uint8)).tolist(), strict=True):
             if self.trim:
                 end = start + len(data[start:end].rstrip(self.trim))
-            if self.accept(candidate_at(data, start, end)):
-                yield Span(start, end, self.type, self.name, self.score)
+            if accepted(data, start, end):
+                yield start, end
 
 
 _TLD = r"(?:com|org|net|edu|gov|io|info|uk|de|fr|es|it|nl|eu)"

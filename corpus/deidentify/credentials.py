@@ -156,10 +156,20 @@ _CHECKS = {
 def known() -> list[Shape]:
     return [
         *(
-            Shape("SECRET", f"secret.{maker}", form, _CHECKS.get(maker, _known), score=0.95)
+            Shape(
+                "SECRET", f"secret.{maker}", form, _CHECKS.get(maker, _known), apart="hyphen", longest=320, score=0.95
+            )
             for maker, form in _KNOWN.items()
         ),
-        Shape("SECRET", "secret.bundler", r"[a-f0-9]{8}:[a-f0-9]{8}", lambda c: not c.joined, (r"bundle_\w+",)),
+        Shape(
+            "SECRET",
+            "secret.bundler",
+            r"[a-f0-9]{8}:[a-f0-9]{8}",
+            lambda c: not c.joined,
+            (r"bundle_\w+",),
+            apart="hyphen",
+            longest=320,
+        ),
     ]
 
 

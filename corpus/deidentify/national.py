@@ -378,5 +378,12 @@ def _shape(register: Register) -> Shape:
 
     score = 1.0 if not register.words else 0.85 if register.check is not checks.anything else 0.6
     return Shape(
-        register.type, register.name, register.pattern, accept, register.words, score=score, inside=register.inside
+        register.type,
+        register.name,
+        register.pattern,
+        accept,
+        register.words,
+        score=score,
+        inside=register.inside,
+        apart=not register.inside,
     )

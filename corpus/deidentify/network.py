@@ -13,9 +13,12 @@ from corpus.deidentify.reserved import IPV4_NETWORKS, IPV6_NETWORK
 
 _IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
 _IPV4_NET = _IPV4 + r"(?:/\d{1,2})?"
-# A group, and at least two colons; with a zone and a prefix length.
-_IPV6 = rf"(?:[0-9A-Fa-f]{{1,4}})?(?::[0-9A-Fa-f]{{0,4}}){{2,7}}(?::{_IPV4}|:)?(?:%[0-9A-Za-z]{{1,15}})?(?:/\d{{1,3}})?"
-_MAPPED = rf"(?:[0-9A-Fa-f]{{1,4}})?(?::[0-9A-Fa-f]{{0,4}}){{0,6}}:{_IPV4}(?:/\d{{1,3}})?"
+_H = r"[0-9A-Fa-f]{1,4}"
+# Eight groups, or fewer and a double colon; the last two may be written as an IPv4 address. A zone, a prefix length.
+_IPV6 = (
+    rf"(?:{_H}(?::{_H}){{7}}|{_H}(?::{_H}){{5}}:{_IPV4}|(?:{_H}(?::{_H}){{0,6}})?::(?:{_H}(?::{_H}){{0,6}})?"
+    rf"|(?:{_H}(?::{_H}){{0,5}})?::(?:{_H}:){{0,5}}{_IPV4})(?:%[0-9A-Za-z]{{1,15}})?(?:/\d{{1,3}})?"
+)
 _MAC = r"[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
 
 _ADDRESS_CONTEXT = re2.compile(
@@ -107,10 +110,10 @@ def ip(ranges: Ranges) -> list[Shape]:
     four = {"all": _ipv4, "routable": _routable_ipv4, "public": _public_ipv4}[ranges]
     six = _public_ipv6 if ranges == "public" else _ipv6
     return [
-        Shape("IP", "ip.v6", f"{_IPV6}|{_MAPPED}", six, every=True),
-        Shape("IP", "ip.v4", _IPV4_NET, four),
+        Shape("IP", "ip.v6", _IPV6, six, every=True, apart="colons"),
+        Shape("IP", "ip.v4", _IPV4_NET, four, apart="before", digits=(4, 14)),
     ]
 
 
 def mac() -> list[Shape]:
-    return [Shape("MAC", "mac", _MAC, _mac)]
+    return [Shape("MAC", "mac", _MAC, _mac, apart="colons")]

@@ -166,11 +166,11 @@ _GROUP = r"(?i)^.*?(?:account|acct|a/c)[^0-9]*?((?:\b[A-Z]{1,4}-?)?\d[0-9A-Z]*(?
 
 
 def card(profile: str) -> list[Shape]:
-    return [Shape("CREDIT_CARD", "card", _CARD, _code_card if profile == "code" else _card)]
+    return [Shape("CREDIT_CARD", "card", _CARD, _code_card if profile == "code" else _card, apart=True, luhn=True)]
 
 
 def iban() -> list[Shape]:
-    return [Shape("IBAN", "iban", _IBAN, _iban, every=True)]
+    return [Shape("IBAN", "iban", _IBAN, _iban, every=True, apart=True)]
 
 
 _BANK_WORDS = (r"swift", r"bic", r"bank", r"iban", r"wire", r"transfer")
@@ -180,8 +180,16 @@ _ROUTING_WORDS = (r"routing", r"aba", r"rtn", r"bank", r"wire", r"transit")
 def bank() -> list[Shape]:
     """SWIFT/BIC and ABA routing numbers."""
     return [
-        Shape("BANK", "swift", r"[A-Z]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?", _swift, words=_BANK_WORDS, score=0.8),
-        Shape("BANK", "us.routing", r"\d{9}|\d{4}-\d{4}-\d", _routing, words=_ROUTING_WORDS, score=0.9),
+        Shape(
+            "BANK",
+            "swift",
+            r"[A-Z]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?",
+            _swift,
+            words=_BANK_WORDS,
+            apart=True,
+            score=0.8,
+        ),
+        Shape("BANK", "us.routing", r"\d{9}|\d{4}-\d{4}-\d", _routing, words=_ROUTING_WORDS, apart=True, score=0.9),
     ]
 
 

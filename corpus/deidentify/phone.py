@@ -180,10 +180,10 @@ def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:
         return [Shape("PHONE", "phone.labelled", f"{_INTERNATIONAL}|{_AMERICAN}", _in_code, _WORDS)]
     national = _national(regions)
     return [
-        Shape("PHONE", "phone.international", _INTERNATIONAL, _international, every=True),
-        Shape("PHONE", "phone.labelled", _LOOSE, _in_context, _WORDS, every=True, score=0.9),
+        Shape("PHONE", "phone.international", _INTERNATIONAL, _international, every=True, digits=(8, 17)),
+        Shape("PHONE", "phone.labelled", _LOOSE, _in_context, _WORDS, every=True, digits=(7, 20), score=0.9),
         Shape("PHONE", "phone.american", _AMERICAN, _american, score=0.8),
         Shape("PHONE", "phone.area", _AREA, _area, score=0.7),
-        Shape("PHONE", "phone.trunk", _TRUNK, _trunk, every=True, score=0.7),
-        Shape("PHONE", "phone.national", _LOOSE, national, _WORDS, every=True, score=0.7),
+        Shape("PHONE", "phone.trunk", _TRUNK, _trunk, every=True, digits=(8, 12), score=0.7),
+        Shape("PHONE", "phone.national", _LOOSE, national, _WORDS, every=True, digits=(8, 12), score=0.7),
     ]

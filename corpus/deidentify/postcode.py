@@ -12,6 +12,6 @@ def postcode(countries: tuple[str, ...] | None) -> list[Shape]:
         return []
     words = (r"post ?codes?", r"address", r"zip")
     return [
-        Shape("ZIP", "gb.postcode", rf"{_AREA} {_UNIT}|GIR 0AA", apart, score=0.8),
-        Shape("ZIP", "gb.postcode", rf"(?i){_AREA} ?{_UNIT}", apart, words, score=0.6),
+        Shape("ZIP", "gb.postcode", rf"{_AREA} {_UNIT}|GIR 0AA", apart, apart=True, score=0.8),
+        Shape("ZIP", "gb.postcode", rf"(?i){_AREA} ?{_UNIT}", apart, words, apart=True, score=0.6),
     ]

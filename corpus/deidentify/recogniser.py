@@ -12,7 +12,7 @@ it. Offsets are bytes of UTF-8 until `characters` turns them into characters.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import re2
@@ -52,16 +52,40 @@ def _word(character: str) -> bool:
     return character.isascii() and (character.isalnum() or character == "_")
 
 
-def candidate_at(data: bytes, start: int, end: int) -> Candidate:
-    """data[start:end] with its window."""
-    return Candidate(
-        data[start:end].decode(errors="ignore"),
-        data[max(0, start - WINDOW) : start].decode(errors="ignore"),
-        data[end : end + WINDOW].decode(errors="ignore"),
-    )
-
-
 Validator = Callable[[Candidate], bool]
+
+_REMEMBERED = 1 << 14
+_Window = tuple[bytes, bytes, bytes]  # a candidate, what stands before it, what stands after it
+
+
+def _window(data: bytes, start: int, end: int) -> _Window:
+    return data[start:end], data[max(0, start - WINDOW) : start], data[end : end + WINDOW]
+
+
+def _candidate(window: _Window) -> Candidate:
+    return Candidate(*(part.decode(errors="ignore") for part in window))
+
+
+def _remember(known: dict[_Window, Any], window: _Window, verdict: Any) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[window] = verdict
+
+
+class Verdicts:
+    """A validator that remembers: tables, logs and hostile texts repeat themselves, window and all."""
+
+    def __init__(self, accept: Validator) -> None:
+        self.accept = accept
+        self._known: dict[_Window, bool] = {}
+
+    def __call__(self, data: bytes, start: int, end: int) -> bool:
+        window = _window(data, start, end)
+        verdict = self._known.get(window)
+        if verdict is None:
+            verdict = self.accept(_candidate(window))
+            _remember(self._known, window, verdict)
+        return verdict
 
 
 class Finder(Protocol):
@@ -78,6 +102,13 @@ class Finder(Protocol):
     def shield(self) -> bool: ...
     def find(self, data: bytes) -> Iterable[Span]:
         """The findings in order, disjoint."""
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """A finder whose findings are all of its own type, name and score."""
+
+    def places(self, data: bytes) -> Iterable[tuple[int, int]]: ...
 
 
 @dataclass(frozen=True)
@@ -106,29 +137,44 @@ class Recogniser:
             object.__setattr__(self, "name", self.type.lower())
 
     @cached_property
+    def _verdicts(self) -> Verdicts:
+        return Verdicts(self.accept)
+
+    @cached_property
     def compiled(self) -> "re2._Regexp":
         return re2.compile(self.pattern)
 
     def find(self, data: bytes) -> Iterable[Span]:
+        for start, end in self.places(data):
+            yield Span(start, end, self.type, self.name, self.score)
+
+    def places(self, data: bytes) -> Iterable[tuple[int, int]]:
+        """[start, end) of the findings."""
         group = 1 if self.compiled.groups else 0
+        accepted = self._verdicts
         for match in self.compiled.finditer(data):
             start, end = match.span(group)
             if self.trim:
                 end = start + len(data[start:end].rstrip(self.trim))
-            if self.accept(candidate_at(data, start, end)):
-                yield Span(start, end, self.type, self.name, self.score)
+            if accepted(data, start, end):
+                yield start, end
 
 
 @dataclass(frozen=True)
 class Shape:
     """How one type is found by its form, at the beginning of a token.
 
-    pattern  the plain, bounded syntax of automaton.py; what it matches ends where a token ends
+    pattern  the syntax of automaton.py; what it matches ends where a token ends
     accept   the validator
     words    patterns of words one of which must stand near; where the candidate is all the text, none need
     group    a pattern of re2 whose first group, within the match, is the identifier
     every    candidates of every length are tried, the longest first, and not the longest only
     inside   it may begin where a digit follows a letter, inside a token
+    apart    nothing that would continue it touches it, such as a hyphen; or nothing "before" it; or no "hyphen" before
+             it; or nor do "colons"
+    digits   how many digits it has, at least and at most
+    luhn     its digits pass the check of ISO/IEC 7812-1
+    longest  bytes it may be long
     """
 
     type: str
@@ -139,23 +185,38 @@ class Shape:
     group: str | None = None
     every: bool = False
     inside: bool = False
+    apart: bool | Literal["before", "hyphen", "colons"] = False
+    digits: tuple[int, int] = (0, 1000)
+    luhn: bool = False
+    longest: int = 96
     score: float = 1.0
     shield: bool = False
+
+    @cached_property
+    def _known(self) -> dict[_Window, tuple[int, int] | None]:
+        return {}
+
+    def place(self, data: bytes, start: int, end: int) -> tuple[int, int] | None:
+        """Where the identifier of the candidate data[start:end] is, from its start; None where it is rejected."""
+        key = _window(data, start, end)
+        try:
+            return self._known[key]
+        except KeyError:
+            pass
+        inner = (0, end - start) if self.group is None else self._within(key[0])
+        if inner is not None and not self.accept(_candidate(_window(data, start + inner[0], start + inner[1]))):
+            inner = None
+        _remember(self._known, key, inner)
+        return inner
 
     @cached_property
     def compiled_group(self) -> "re2._Regexp":
         assert self.group is not None
         return re2.compile(self.group)
 
-    def span(self, data: bytes, start: int, end: int) -> Span | None:
-        """The finding at a candidate, or None where it is rejected."""
-        if self.group is not None:
-            match = self.compiled_group.match(data[start:end])
-            if match is None:
-                return None
-            start, end = start + match.start(1), start + match.end(1)
-        accepted = self.accept(candidate_at(data, start, end))
-        return Span(start, end, self.type, self.name, self.score) if accepted else None
+    def _within(self, matched: bytes) -> tuple[int, int] | None:
+        match = self.compiled_group.match(matched)
+        return match.span(1) if match else None
 
 
 def characters(data: bytes, spans: list[Span]) -> list[Span]:

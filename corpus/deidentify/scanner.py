@@ -7,24 +7,35 @@ Linear in the document: the automaton looks a fixed number of bytes ahead, re2's
 windows are of fixed size, and taken text is marked byte by byte.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 import re2
 
 from corpus.deidentify.automaton import Automaton
-from corpus.deidentify.recogniser import Finder, Shape, Span
-from corpus.kernels.automaton import find_candidates, find_words
+from corpus.deidentify.recogniser import Finder, Placing, Shape, Span
+from corpus.kernels.automaton import (
+    AFTER,
+    BEFORE,
+    COLONS,
+    EVERY,
+    HYPHEN,
+    INSIDE,
+    LUHN,
+    find_candidates,
+    find_words,
+    settle,
+)
 
-_BEFORE, _AFTER = 44, 24  # bytes between a candidate and a word that speaks for it
+_REACH = np.array([44, 24], np.int64)  # bytes between a candidate and a word before it or after it that speaks for it
 
 
 class Shapes:
-    """Shapes that are looked for together."""
+    """Shapes that are looked for together, none longer than `longest` bytes."""
 
-    def __init__(self, shapes: Sequence[Shape]) -> None:
-        self.shapes = tuple(shapes)
+    def __init__(self, shapes: Sequence[Shape], longest: int) -> None:
+        self.shapes, self.longest = tuple(shapes), longest
 
     @cached_property
     def _automaton(self) -> Automaton:
@@ -44,35 +55,47 @@ class Shapes:
         return (automaton.classes, automaton.table, automaton.first, accepted), len(kinds), needs
 
     @cached_property
-    def _flags(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([shape.every for shape in self.shapes]), np.array([shape.inside for shape in self.shapes])
+    def _asked(self) -> tuple[np.ndarray, np.ndarray]:
+        """flags uint8[shapes] and digits int16[shapes, 2], as the kernel reads them."""
+        flags = [
+            EVERY * s.every
+            | INSIDE * s.inside
+            | BEFORE * (s.apart in (True, "before", "colons"))
+            | AFTER * (s.apart in (True, "colons"))
+            | COLONS * (s.apart == "colons")
+            | LUHN * s.luhn
+            | HYPHEN * (s.apart == "hyphen")
+            for s in self.shapes
+        ]
+        return np.array(flags, np.uint8), np.array([shape.digits for shape in self.shapes], np.int16)
 
-    def candidates(self, data: bytes) -> list[tuple[int, int, int]]:
-        """(start, end, place of the shape) in order of start, before validation."""
+    def candidates(self, data: bytes) -> np.ndarray:
+        """int32[3, candidates]: start, end, place of the shape; in order of start, before validation."""
         view = np.frombuffer(data, np.uint8)
         vocabulary, kinds, needs = self._words
-        words = find_words(view, *vocabulary)
-        own, (every, inside) = self._automaton, self._flags
+        words = find_words(view, *vocabulary) if kinds else np.empty((3, 0), np.int32)
+        own, asked = self._automaton, self._asked
         last = np.full(kinds, -(1 << 30), np.int64)
-        candidates: list[tuple[int, int, int]] = []
-        at = 0
-        while True:
+        parts: list[np.ndarray] = []
+        at = state = 0
+        while state >= 0:
             tables = (own.classes, own.table, own.first, own.accepted)
-            found, at, state = find_candidates(view, at, *tables, needs, every, inside, words, _BEFORE, _AFTER, last)
-            candidates += zip(*found.tolist(), strict=True)
-            if state < 0:
-                return candidates
-            own.explore(state)
+            found, at, state = find_candidates(view, at, self.longest, *tables, *asked, needs, words, _REACH, last)
+            parts.append(found)
+            if state >= 0:
+                own.explore(state)
+        return np.concatenate(parts, axis=1)
 
-    def find(self, data: bytes) -> Iterable[tuple[int, Span]]:
-        """(place of the shape, finding). Findings of one shape do not overlap."""
+    def find(self, data: bytes) -> Iterator[tuple[int, int, int]]:
+        """(place of the shape, start, end) of the findings. Those of one shape do not overlap."""
         reached = [0] * len(self.shapes)
-        for start, end, place in self.candidates(data):
-            if start >= reached[place]:
-                span = self.shapes[place].span(data, start, end)
-                if span is not None:
-                    reached[place] = span.end
-                    yield place, span
+        for start, end, place in zip(*self.candidates(data).tolist(), strict=True):
+            if start < reached[place]:
+                continue
+            inner = self.shapes[place].place(data, start, end)
+            if inner is not None:
+                reached[place] = start + inner[1]
+                yield place, start + inner[0], start + inner[1]
 
 
 class Scanner:
@@ -81,8 +104,12 @@ class Scanner:
     def __init__(self, recognisers: Iterable[Finder | Shape]) -> None:
         self.recognisers = tuple(recognisers)
         ranked = list(enumerate(self.recognisers))
-        self._shapes = Shapes([recogniser for _, recogniser in ranked if isinstance(recogniser, Shape)])
-        self._shape_ranks = [rank for rank, recogniser in ranked if isinstance(recogniser, Shape)]
+        shapes = [(rank, recogniser) for rank, recogniser in ranked if isinstance(recogniser, Shape)]
+        self._shapes = [
+            (Shapes([shape for _, shape in own], longest), [rank for rank, _ in own])
+            for longest in sorted({shape.longest for _, shape in shapes})
+            for own in [[(rank, shape) for rank, shape in shapes if shape.longest == longest]]
+        ]
         self._finders = [(rank, finder) for rank, finder in ranked if not isinstance(finder, Shape)]
         options = re2.Options()
         options.max_mem = 64 << 20  # the set's automaton; too little makes it start over again and again
@@ -94,29 +121,50 @@ class Scanner:
 
     def find(self, data: bytes) -> list[Span]:
         """The findings in `data`, disjoint and in order, in bytes."""
-        return self.settled(self.findings(data), len(data))
+        # Numbers and not objects: a text may hold a hundred thousand findings.
+        ranks: list[int] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        for shapes, rank_of in self._shapes:
+            for place, start, end in shapes.find(data):
+                ranks.append(rank_of[place])
+                starts.append(start)
+                ends.append(end)
+        made: dict[int, Span] = {}
+        for rank, finder in self._matching(data):
+            if isinstance(finder, Placing):
+                for start, end in finder.places(data):
+                    ranks.append(rank)
+                    starts.append(start)
+                    ends.append(end)
+                continue
+            for span in finder.find(data):
+                made[len(ranks)] = span
+                ranks.append(rank)
+                starts.append(span.start)
+                ends.append(span.end)
+        if not ranks:
+            return []
+        kept = settle(np.array(ranks), np.array(starts), np.array(ends), len(data)).tolist()
+        return [
+            made[index] if index in made else self._span(ranks[index], starts[index], ends[index])
+            for index in kept
+            if not self.recognisers[ranks[index]].shield
+        ]
 
     def findings(self, data: bytes) -> list[tuple[int, Span]]:
-        """(rank, finding) of every recogniser, where they overlap too: what a number could be."""
-        findings: list[tuple[int, Span]] = []
-        if self._shape_ranks:
-            findings += [(self._shape_ranks[place], span) for place, span in self._shapes.find(data)]
-        matched = [self._gated[index] for index in self._set.Match(data) or ()] if self._gated else []
-        for rank, finder in [*matched, *(own for own in self._finders if not own[1].gate)]:
-            findings += [(rank, span) for span in finder.find(data)]
-        return findings
+        """(rank, finding) of every recogniser, where they overlap too: all that a number could be."""
+        shaped = [
+            (rank_of[place], self._span(rank_of[place], start, end))
+            for shapes, rank_of in self._shapes
+            for place, start, end in shapes.find(data)
+        ]
+        return shaped + [(rank, span) for rank, finder in self._matching(data) for span in finder.find(data)]
 
-    def settled(self, findings: list[tuple[int, Span]], size: int) -> list[Span]:
-        """The findings that no finding of an earlier rank overlaps, without those of shields."""
-        if not findings:
-            return []
-        findings.sort()
-        taken = bytearray(size)
-        spans = []
-        for rank, span in findings:
-            if span.end > span.start and taken.find(1, span.start, span.end) < 0:
-                taken[span.start : span.end] = b"\1" * (span.end - span.start)
-                if not self.recognisers[rank].shield:
-                    spans.append(span)
-        spans.sort()
-        return spans
+    def _matching(self, data: bytes) -> list[tuple[int, Finder]]:
+        matched = [self._gated[index] for index in self._set.Match(data) or ()] if self._gated else []
+        return matched + [own for own in self._finders if not own[1].gate]
+
+    def _span(self, rank: int, start: int, end: int) -> Span:
+        shape = self.recognisers[rank]
+        return Span(start, end, shape.type, shape.name, shape.score)  # type: ignore[union-attr]

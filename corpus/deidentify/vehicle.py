@@ -63,10 +63,10 @@ def vehicle(countries: tuple[str, ...] | None) -> list[Shape]:
     chosen = sorted(_PLATES) if countries is None else countries
     plates = [plate for country in chosen for plate in _PLATES.get(country, ())]
     return [
-        Shape("VEHICLE", "vin", _VIN, _checked_vin),
-        Shape("VEHICLE", "vin.labelled", _VIN, _mixed_vin, (r"vin", r"vehicle", r"chassis"), score=0.8),
+        Shape("VEHICLE", "vin", _VIN, _checked_vin, apart=True),
+        Shape("VEHICLE", "vin.labelled", _VIN, _mixed_vin, (r"vin", r"vehicle", r"chassis"), apart=True, score=0.8),
         *(
-            Shape("VEHICLE", name, form, _plate, () if name in _STRONG else _PLATE_WORDS, score=0.8)
+            Shape("VEHICLE", name, form, _plate, () if name in _STRONG else _PLATE_WORDS, apart=True, score=0.8)
             for name, form in plates
         ),
         Shape(
@@ -75,6 +75,7 @@ def vehicle(countries: tuple[str, ...] | None) -> list[Shape]:
             _GENERIC_PLATE,
             _generic_plate,
             (r"plates?", r"(?:number|licen[cs]e) plates?"),
+            apart=True,
             score=0.5,
         ),
     ]
