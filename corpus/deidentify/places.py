@@ -46,7 +46,7 @@ def _address(document: Classified, first: int, last: int) -> bool:
 
 
 def _before_state(document: Classified, first: int, last: int) -> bool:
-    """", TX" or ", Texas" follows; ", MD" only before a ZIP code, since it is a physician's too."""
+    """ ", TX" or ", Texas" follows; ", MD" only before a ZIP code, since it is a physician's too."""
     state = document.text(last + 1, last + 2)
     if document.classes[last + 1 : last + 2] == b"S":
         return True
