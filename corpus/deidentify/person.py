@@ -34,7 +34,7 @@ def _full(first: str, rest: str = "FLBCflbUEMq") -> str:
 _ANY = _full(_STRONG)
 _SURE = _full("FLBCfbU")
 _KNOWN_FIRST = _full("FfBb", "FLBClbUEMq")
-_REVERSED = f"{_word('LBlbCUFfE')}(?:A?{_word('LBCU')})?(?:J)?,[FfBbCULl](?:I\\.?|[FBCULb])?"  # Last, First M.
+_REVERSED = f"{_word('LBlbCUFfE')}(?:A?{_word('LBCU')})?(?:J)?,[FfBbCULl](?:-[FLBCfb]|I\\.?|[FBCULb])?"  # Last, First M.
 
 _OFFICES = frozenset(
     "speaker president chairman chairwoman secretary vice chief justice ambassador prime minister attorney".split()
@@ -72,6 +72,8 @@ def _after_title(document: Classified, first: int, last: int) -> bool:
     """A full stop stands behind an abbreviation only ("a good doctor. She"), and an office is no name ("Mr. Speaker")."""
     if document.text(first, first + 1).lower() in _OFFICES:
         return False
+    if _previous(document, first) == "&":
+        return True
     before = first - 1
     while before >= 0 and document.classes[before] in b"|.":
         before -= 1
@@ -94,7 +96,8 @@ def _in_label(document: Classified, first: int, last: int) -> bool:
     if not _no_eponym(document, first, last):
         return False
     if last - first == 1 and document.classes[first : first + 1] in _DOUBTFUL:
-        return _next(document, last) in "|=_(" and document.classes[first : first + 1] not in (b"R", b"c")
+        by = document.classes[max(0, first - 2) : first] in (b"y:", b"V:", b"r:")
+        return _next(document, last) in ("|=_(,;." if by else "|=_(") and document.classes[first : first + 1] not in (b"R", b"c")
     return True
 
 
@@ -160,9 +163,10 @@ _RULES = (
     Rule("record", rf"({_full('FLBCflbUE')})\(", 0.85, _before_record),
     Rule("age", rf"({_full('FLBCfb')})(?:,|,?iw?|,?w)[NK]", 0.8, _before_age),
     Rule("greeting", rf"g(?:,?[|=]{{0,2}})({_full('FLBCfb')})", 0.75, _no_eponym),
-    Rule("relative", rf"r(?:,?n)?(?:,({_full('FfBb')})|({_full('FLBCfblM')}))", 0.8, _no_eponym),
+    Rule("relative", rf"r(?:,?n)?(?:,({_full('FfBb')})|({_full('FLBCfblME')}))", 0.8, _no_eponym),
     Rule("named", rf"n(?:w?i|s)?:?({_full('FLBCfbl')})", 0.75, _in_label),
     Rule("self", rf"j({_full('FLBCfb')})", 0.7, _no_eponym),
+    Rule("subject", r"([FLB])t|[.|=](C)t", 0.6),
     Rule("initials", rf"((?:I\.){{1,3}}{_word('LB')})", 0.6, _no_eponym),
     Rule(
         "listed",
