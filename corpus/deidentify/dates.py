@@ -4,11 +4,12 @@ A year alone is no finding: Safe Harbor lets it stand, and so does the generalis
 """
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import re2
 
-from corpus.deidentify.recogniser import Candidate, Recogniser
+from corpus.deidentify.recogniser import Candidate, Recogniser, Shape
 
 MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
@@ -24,7 +25,7 @@ YEAR = r"(?:1[89]|20)\d\d"
 DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|d)?"
 _DAY_WORD = (
     r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth"
-    r"|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-\w+|thirtieth|thirty-first)"
+    r"|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|thirtieth|thirty-first)"
 )
 _CLOCK = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:\s?[AaPp][Mm]\b|Z\b|\s?[+-]\d{2}:?\d{2}\b)?)?"
 
@@ -127,13 +128,18 @@ def _born(candidate: Candidate) -> bool:
     return _named_date(candidate) and _BIRTH.search(candidate.before) is not None
 
 
-def date(profile: str) -> list[Recogniser]:
+def bounded(pattern: str) -> str:
+    """The pattern without the marks of a word's edge, which a shape has by itself."""
+    return pattern.replace(r"\b", "")
+
+
+def date(profile: str) -> Sequence[Recogniser | Shape]:
     """Every date of a clinical note; elsewhere a date is somebody's only where it is a birthday or a day of death."""
     if profile == "hipaa_safe_harbor":
         return [
-            Recogniser("DATE", _NUMERIC, _date),
-            Recogniser("DATE", _NAMED, _named_date),
-            Recogniser("DATE", _SHORT, _short_date),
+            Shape("DATE", "date.numeric", bounded(_NUMERIC), _date),
+            Shape("DATE", "date.named", bounded(_NAMED), _named_date),
+            Shape("DATE", "date.short", bounded(_SHORT), _short_date),
         ]
     return [Recogniser("DATE", pattern, _born, gate=_BIRTH_GATE) for pattern in (_NUMERIC, _NAMED)]
 

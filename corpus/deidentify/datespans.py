@@ -6,10 +6,10 @@ so a shift turns them into a tag, and the generalisation keeps the year where on
 
 import re2
 
-from corpus.deidentify.dates import DAY, MONTH, SHORT_CONTEXT, YEAR
-from corpus.deidentify.recogniser import Candidate, Recogniser
+from corpus.deidentify.dates import DAY, MONTH, SHORT_CONTEXT, YEAR, bounded
+from corpus.deidentify.recogniser import Candidate, Recogniser, Shape
 
-_TO = r"(?: ?[-–] ?| to | through | thru | until )"
+_TO = r"(?: ?(?:-|–) ?| to | through | thru | until )"
 _NUMBERED = r"\d{1,2}/\d{1,2}"
 _END_YEAR = rf"(?:{YEAR}|\d\d)"
 _NUMERIC_RANGE = rf"\b({_NUMBERED}(?:/{_END_YEAR})?{_TO}{_NUMBERED}/{_END_YEAR})\b"
@@ -22,13 +22,13 @@ _COMPACT = (
     r"(?i)\b(?:dos|dob|doa|dod|dated?|admit(?:ted)?|admission|discharged?|birth|visit)(?: date)?[\s:#=]{1,3}"
     rf"((?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))\b"
 )
-_APOSTROPHE = rf"\b({MONTH}(?: {DAY},?)? ['’]\d\d)\b"
+_APOSTROPHE = rf"\b({MONTH}(?: {DAY},?)? (?:'|’)\d\d)\b"
 _MONTH_OF_YEAR = rf"\b({MONTH} of {YEAR})\b"
 _NO_MONTH = r"(?i)\b(?:on|until|by|since) the (\d{1,2}(?:st|nd|rd|th))\b"
 _ENDS = re2.compile(r"(?i)^\s*(?:[.,;)]|$|\n|and\b|for\b|with\b|(?:s?he|we|pt|patient)\b)")
 _HOLIDAY = (
-    r"\b((?:Christmas|Thanksgiving|Easter|New Year[\'’]?s|Halloween|Independence|Memorial|Labor|Mother[\'’]s|Father[\'’]s"
-    rf"|Valentine[\'’]s)(?: Day| Eve)?(?:,| of| in)? {YEAR})\b"
+    r"\b((?:Christmas|Thanksgiving|Easter|New Year(?:'|’)?s|Halloween|Independence|Memorial|Labor|Mother(?:'|’)s|Father(?:'|’)s"
+    rf"|Valentine(?:'|’)s)(?: Day| Eve)?(?:,| of| in)? {YEAR})\b"
 )
 
 
@@ -52,20 +52,20 @@ def _ordinal(candidate: Candidate) -> bool:
     return 1 <= day <= 31 and _ENDS.search(candidate.after) is not None
 
 
-def date_span(profile: str) -> list[Recogniser]:
+def date_span(profile: str) -> list[Recogniser | Shape]:
     """For clinical notes only: elsewhere such dates are nobody's birthday."""
     if profile != "hipaa_safe_harbor":
         return []
     return [
-        Recogniser("DATE", _NUMERIC_RANGE, _days_of_months, name="date.range"),
-        Recogniser("DATE", _SHORT_RANGE, _short_range, name="date.range"),
-        Recogniser("DATE", _NAMED_RANGE, _apart, name="date.range"),
-        Recogniser("DATE", _MONTH_YEAR, _apart, name="date.month"),
-        Recogniser("DATE", _SPACED, _apart, name="date.spaced"),
-        Recogniser("DATE", _WEEK, _apart, name="date.week"),
+        Shape("DATE", "date.range", bounded(_NUMERIC_RANGE), _days_of_months),
+        Shape("DATE", "date.range", bounded(_SHORT_RANGE), _short_range),
+        Shape("DATE", "date.range", bounded(_NAMED_RANGE), _apart),
+        Shape("DATE", "date.month", bounded(_MONTH_YEAR), _apart),
+        Shape("DATE", "date.spaced", bounded(_SPACED), _apart),
+        Shape("DATE", "date.week", bounded(_WEEK), _apart),
         Recogniser("DATE", _COMPACT, _apart, name="date.compact"),
-        Recogniser("DATE", _APOSTROPHE, _apart, name="date.apostrophe"),
-        Recogniser("DATE", _MONTH_OF_YEAR, _apart, name="date.month"),
+        Shape("DATE", "date.apostrophe", bounded(_APOSTROPHE), _apart),
+        Shape("DATE", "date.month", bounded(_MONTH_OF_YEAR), _apart),
         Recogniser("DATE", _NO_MONTH, _ordinal, name="date.day", score=0.6),
-        Recogniser("DATE", _HOLIDAY, _apart, name="date.holiday"),
+        Shape("DATE", "date.holiday", bounded(_HOLIDAY), _apart),
     ]
