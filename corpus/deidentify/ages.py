@@ -9,7 +9,7 @@ from corpus.deidentify.recogniser import Candidate, Finder, Recogniser
 _FIGURE = r"(?:9\d|1[01]\d|12[0-5])"
 _UNIT_WORD = r"(?:one|two|three|four|five|six|seven|eight|nine)"
 _WORD = rf"(?:ninety(?:[- ]{_UNIT_WORD})?|(?:a |one )?hundred(?: and {_UNIT_WORD}| {_UNIT_WORD})?)"
-_OLD = r"(?:[- ]?(?:years?|yrs?|yr)\.?[- ]?(?:old|of age)|[- ]?y(?:[./]\s?|ears? )?o\b\.?|[- ]?yr?s?[. ]?o(?:ld)?\b)"
+_OLD = r"(?:[- ]?(?:years?|yrs?|yr)\.?[- ]?(?:old|of age)|[- ]?y(?:[./-]\s?|ears? )?o\b\.?|[- ]?yr?s?[. ]?o(?:ld)?\b)"
 _FIGURE_OLD = rf"(?i)\b({_FIGURE}){_OLD}"
 _WORD_OLD = rf"(?i)\b({_WORD})(?:[- ](?:years?|yrs?)[- ]?(?:old|of age)|[- ]year[- ]old)"
 _AGED = rf"(?i)\b(?:age[d]?|age is|age of|age was)(?: ?[:=]| of| at)? ?({_FIGURE}|{_WORD})\b"

@@ -6,15 +6,17 @@ A rule's pattern is one of google-re2, so the whole is linear in the text. Every
 a finding of its own.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
+import numpy as np
 import re2
 
 from corpus.deidentify.recogniser import Span
 from corpus.deidentify.wordclass import Classified, classified
+from corpus.kernels.automaton import settle
 
 Accept = Callable[[Classified, int, int], bool]  # document, first token, the one after the last
 
@@ -38,39 +40,25 @@ class Rule:
 
     def groups(self, document: Classified) -> Iterator[tuple[int, int]]:
         """(first token, the one after the last) of each finding."""
+        groups = range(1, self.compiled.groups + 1)
         for match in self.compiled.finditer(document.classes):
-            for group in range(1, self.compiled.groups + 1):
+            for group in groups:
                 first, last = match.span(group)
                 if first < last and self.accept(document, first, last):
                     yield first, last
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Tokens [first, last) that a rule took."""
+class Findings(NamedTuple):
+    """Disjoint findings in order: tokens [firsts, lasts) and the place of the rule that took each."""
 
-    first: int
-    last: int
-    rule: str
-    score: float
+    firsts: np.ndarray  # int64[findings]
+    lasts: np.ndarray  # int64[findings]
+    rules: np.ndarray  # int64[findings]
 
-
-class Findings:
-    """Disjoint findings in order; what overlaps one that is there is refused."""
-
-    def __init__(self) -> None:
-        self._firsts: list[int] = []
-        self.items: list[Finding] = []
-
-    def add(self, finding: Finding) -> bool:
-        at = bisect_left(self._firsts, finding.first)
-        if at and self.items[at - 1].last > finding.first:
-            return False
-        if at < len(self.items) and self.items[at].first < finding.last:
-            return False
-        self._firsts.insert(at, finding.first)
-        self.items.insert(at, finding)
-        return True
+    def settled(self, tokens: int) -> "Findings":
+        """Of what overlaps, the finding of the earlier rule, and of one rule the first."""
+        kept = settle(self.rules, self.firsts, self.lasts, tokens)
+        return Findings(self.firsts[kept], self.lasts[kept], self.rules[kept])
 
 
 @dataclass(frozen=True)
@@ -83,21 +71,23 @@ class GrammarFinder:
     gate: str = ""
     shield: bool = False
 
-    def findings(self, document: Classified) -> list[Finding]:
-        found = sorted(
-            (first, rank, last) for rank, rule in enumerate(self.rules) for first, last in rule.groups(document)
-        )
-        # By rank first; `found` is sorted within each rank, so that insertions come mostly at the end.
-        taken = Findings()
-        for first, rank, last in sorted(found, key=lambda item: item[1]):
-            rule = self.rules[rank]
-            taken.add(Finding(first, last, rule.name, rule.score))
-        return taken.items
+    def findings(self, document: Classified) -> Findings:
+        numbers = [(first, last, rank) for rank, rule in enumerate(self.rules) for first, last in rule.groups(document)]
+        columns = np.array(numbers, np.int64).reshape(-1, 3).T
+        return Findings(*columns).settled(len(document.classes))
 
     def find(self, data: bytes) -> list[Span]:
         document = classified(data)
-        return [self.span(document, finding) for finding in self.findings(document)]
+        return self.spans(document, self.findings(document))
 
-    def span(self, document: Classified, finding: Finding) -> Span:
-        start, end = int(document.starts[finding.first]), int(document.ends[finding.last - 1])
-        return Span(start, end, self.type, f"{self.type.lower()}.{finding.rule}", finding.score)
+    def spans(self, document: Classified, found: Findings, also: tuple[tuple[str, float], ...] = ()) -> list[Span]:
+        """As bytes of the document; `also`: (name, score) of what stands behind the last rule in rank."""
+        named = [
+            (f"{self.type.lower()}.{rule}", score) for rule, score in (*((r.name, r.score) for r in self.rules), *also)
+        ]
+        starts = document.starts[found.firsts].tolist()
+        ends = document.ends[found.lasts - 1].tolist()
+        return [
+            Span(start, end, self.type, *named[rule])
+            for start, end, rule in zip(starts, ends, found.rules.tolist(), strict=True)
+        ]

@@ -31,6 +31,7 @@ _ROLES = {
     "label": "ppp",
     "naming": "nnn",
     "recorded": "VVV",
+    "reporting": "tWW",
     "by": "yyy",
     "greeting": "ggg",
     "self": "jjj",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import re2
 
-from corpus.deidentify.grammar import Finding, Findings, GrammarFinder, Rule
+from corpus.deidentify.grammar import Findings, GrammarFinder, Rule
 from corpus.deidentify.recogniser import Finder, Span
 from corpus.deidentify.wordclass import Classified, classified
 
@@ -34,9 +34,16 @@ def _full(first: str, rest: str = "FLBCflbUEMq") -> str:
 _ANY = _full(_STRONG)
 _SURE = _full("FLBCfbU")
 _KNOWN_FIRST = _full("FfBb", "FLBClbUEMq")
-_REVERSED = f"{_word('LBlbCUFfE')}(?:A?{_word('LBCU')})?(?:J)?,[FfBbCULl](?:I\\.?|[FBCULb])?"  # Last, First M.
+_REVERSED = (
+    f"{_word('LBlbCUFfE')}(?:A?{_word('LBCU')})?(?:J)?,[FfBbCULl](?:-[FLBCfb]|I\\.?|[FBCULb])?"  # Last, First M.
+)
 
+_OFFICES = frozenset(
+    "speaker president chairman chairwoman secretary vice chief justice ambassador prime minister attorney".split()
+)
+_ABBREVIATED = frozenset({"dr", "drs", "mr", "mrs", "ms", "mx", "prof", "messrs", "sr", "sra"})
 _JOINED = {"MD", "PA", "MA", "NP"}  # credentials that are states too
+_DOUBTFUL = frozenset({b"U", b"M", b"R", b"c", b"C", b"f", b"l", b"b", b"E"})
 _AGE = re2.compile(r"(?i)^,?\s+(?:(?:is|was)\s+)?(?:an?\s+)?\d{1,3}(?:[- ]?(?:years?|yrs?|y)\b|[- ]?y/?o|yo\b)")
 _RECORD = re2.compile(r"(?i)^\s*\((?:\s*(?:MRN|DOB|ID|#|No\.?|SSN)|\s*[A-Z]{0,4}[- ]?\d[\d-]{4,}\d)")
 _SIGNED = re2.compile(r"/[sS]/\s*$")
@@ -64,7 +71,17 @@ def _no_eponym(document: Classified, first: int, last: int) -> bool:
 
 
 def _after_title(document: Classified, first: int, last: int) -> bool:
-    return document.classes[first : first + 1] != b"W" or len(document.text(first, last)) > 2
+    """A full stop stands behind an abbreviation only ("a good doctor. She"), and an office is no name ("Mr. Speaker")."""
+    if document.text(first, first + 1).lower() in _OFFICES:
+        return False
+    if _previous(document, first) == "&":
+        return True
+    before = first - 1
+    while before >= 0 and document.classes[before] in b"|.":
+        before -= 1
+    title = document.text(before, before + 1)
+    stopped = b"." in document.classes[before + 1 : first]
+    return title.lower() in _ABBREVIATED if stopped else title[:1].isupper() or title.lower() in _ABBREVIATED
 
 
 def _with_credential(document: Classified, first: int, last: int) -> bool:
@@ -77,8 +94,16 @@ def _with_credential(document: Classified, first: int, last: int) -> bool:
 
 
 def _in_label(document: Classified, first: int, last: int) -> bool:
-    lone = last - first == 1
-    return not (lone and document.classes[first : first + 1] in b"UMRc") and _no_eponym(document, first, last)
+    """A word alone that no list knows is a name where the field ends with it ("Patient: Xyz", not "Patient: Xyz it")."""
+    if not _no_eponym(document, first, last):
+        return False
+    if last - first == 1 and document.classes[first : first + 1] in _DOUBTFUL:
+        by = document.classes[max(0, first - 2) : first] in (b"y:", b"V:", b"r:")
+        return _next(document, last) in ("|=_(,;." if by else "|=_(") and document.classes[first : first + 1] not in (
+            b"R",
+            b"c",
+        )
+    return True
 
 
 def _before_record(document: Classified, first: int, last: int) -> bool:
@@ -143,9 +168,10 @@ _RULES = (
     Rule("record", rf"({_full('FLBCflbUE')})\(", 0.85, _before_record),
     Rule("age", rf"({_full('FLBCfb')})(?:,|,?iw?|,?w)[NK]", 0.8, _before_age),
     Rule("greeting", rf"g(?:,?[|=]{{0,2}})({_full('FLBCfb')})", 0.75, _no_eponym),
-    Rule("relative", rf"r(?:,?n)?(?:,({_full('FfBb')})|({_full('FLBCfblM')}))", 0.8, _no_eponym),
+    Rule("relative", rf"r(?:,?n)?(?:,({_full('FfBb')})|({_full('FLBCfblME')}))", 0.8, _no_eponym),
     Rule("named", rf"n(?:w?i|s)?:?({_full('FLBCfbl')})", 0.75, _in_label),
     Rule("self", rf"j({_full('FLBCfb')})", 0.7, _no_eponym),
+    Rule("subject", r"([FLB])t|[.|=](C)t", 0.6),
     Rule("initials", rf"((?:I\.){{1,3}}{_word('LB')})", 0.6, _no_eponym),
     Rule(
         "listed",
@@ -157,50 +183,61 @@ _RULES = (
 )
 
 
+_SURE_RULES = frozenset(
+    {"title", "credential", "label", "reversed.label", "recorded", "record", "reversed", "relative"}
+)
+_SURE_RANKS = np.array([rule.name in _SURE_RULES for rule in _RULES])
+_REPEATED = ("repeated", 0.7)
+
+
+def _table(classes: str) -> np.ndarray:
+    """bool[256]: the class is one of these."""
+    table = np.zeros(256, bool)
+    table[np.frombuffer(classes.encode(), np.uint8)] = True
+    return table
+
+
+_LISTED_NAME, _UNLISTED, _ORDINARY = _table("FLB"), _table("CU"), _table("flb")
+_BEGINNING, _GOES_ON, _BEARER = _table('.:=|"('), _table("weN"), _table("eOXQcG")
+
+
 class PersonFinder(GrammarFinder):
     """The rules, then the repetition of the names they found."""
 
     def find(self, data: bytes) -> list[Span]:
         document = classified(data)
         found = self.findings(document)
-        if found:
-            found = _repeated(document, found)
-        return [self.span(document, finding) for finding in found]
+        if len(found.firsts):
+            found = self._repeated(document, found)
+        return self.spans(document, found, (_REPEATED,))
 
-
-_SPREADS = np.zeros(256, bool)
-_SPREADS[np.frombuffer(b"FLBC", np.uint8)] = True
-_SPREADS_INSIDE = np.zeros(256, bool)
-_SPREADS_INSIDE[np.frombuffer(b"flb", np.uint8)] = True
-_SURE_RULES = frozenset(
-    {"title", "credential", "label", "reversed.label", "recorded", "record", "reversed", "relative"}
-)
-
-
-def _repeated(document: Classified, found: list[Finding]) -> list[Finding]:
-    """`found`, with what it names wherever it stands again. A name that is an ordinary word too spreads from a strong
-    rule only, and not to the beginning of a sentence, where any word has a capital."""
-    classes = np.frombuffer(document.classes, np.uint8)
-    tokens = np.concatenate([np.arange(finding.first, finding.last) for finding in found])
-    sure = np.concatenate([np.full(f.last - f.first, f.rule in _SURE_RULES) for f in found])
-    long = document.ends[tokens] - document.starts[tokens] > 2
-    names = np.unique(
-        document.words[tokens[long & (_SPREADS[classes[tokens]] | ((classes[tokens] == ord("U")) & sure))]]
-    )
-    doubtful = np.unique(document.words[tokens[long & sure & _SPREADS_INSIDE[classes[tokens]]]])
-    capital = np.flatnonzero(_SPREADS[classes] | (classes == ord("U")))
-    candidates = capital[np.isin(document.words[capital], names)]
-    inside = np.flatnonzero(_SPREADS_INSIDE[classes])
-    candidates = np.concatenate([candidates, inside[np.isin(document.words[inside], doubtful)]])
-    taken = Findings()
-    for finding in found:
-        taken.add(finding)
-    for token in np.sort(candidates).tolist():
-        starts_sentence = _previous(document, token) in '.:=|"('
-        doubt = _SPREADS_INSIDE[classes[token]] and (starts_sentence or _next(document, token + 1) in "weN")
-        if not doubt and _no_eponym(document, token, token + 1):
-            taken.add(Finding(token, token + 1, "repeated", 0.7))
-    return taken.items
+    def _repeated(self, document: Classified, found: Findings) -> Findings:
+        """`found`, with what it names wherever it stands again. A name that is an ordinary word too, or that no list has,
+        spreads from a strong rule only; the ordinary word not to the beginning of a sentence, where any has a capital."""
+        classes = np.frombuffer(document.classes, np.uint8)
+        lengths = found.lasts - found.firsts
+        tokens = np.arange(lengths.sum()) + np.repeat(found.firsts - (np.cumsum(lengths) - lengths), lengths)
+        sure = np.repeat(_SURE_RANKS[found.rules], lengths)
+        long = document.ends[tokens] - document.starts[tokens] > 2
+        kinds, words = classes[tokens], document.words[tokens]
+        names = np.unique(words[long & (_LISTED_NAME[kinds] | (_UNLISTED[kinds] & sure))])
+        ordinary = np.unique(words[long & sure & _ORDINARY[kinds]])
+        padded = np.concatenate([classes, np.full(2, ord("="), np.uint8)])
+        capital = np.flatnonzero(_LISTED_NAME[classes] | _UNLISTED[classes])
+        capital = capital[np.isin(document.words[capital], names)]
+        inside = np.flatnonzero(_ORDINARY[classes])
+        inside = inside[np.isin(document.words[inside], ordinary)]
+        before = np.where(inside > 0, classes[inside - 1], ord("="))
+        inside = inside[~_BEGINNING[before] & ~_GOES_ON[padded[inside + 1]]]
+        again = np.concatenate([capital, inside])
+        possessive = padded[again + 1] == ord("s")
+        again = again[~np.where(possessive, padded[again + 2] == ord("e"), _BEARER[padded[again + 1]])]
+        every = Findings(
+            np.concatenate([found.firsts, again]),
+            np.concatenate([found.lasts, again + 1]),
+            np.concatenate([found.rules, np.full(len(again), len(self.rules))]),
+        )
+        return every.settled(len(classes))
 
 
 def person(profile: str) -> Sequence[Finder]:

@@ -46,16 +46,35 @@ def _address(document: Classified, first: int, last: int) -> bool:
 
 
 def _before_state(document: Classified, first: int, last: int) -> bool:
-    """ ", TX" or ", Texas" follows."""
+    """ ", TX" or ", Texas" follows; ", MD" only before a ZIP code, since it is a physician's too."""
     state = document.text(last + 1, last + 2)
-    return len(state) != 2 or state in _STATES
+    if document.classes[last + 1 : last + 2] == b"S":
+        return True
+    zip_follows = document.classes[last + 2 : last + 3] == b"N"
+    return state in _STATES and (zip_follows or document.classes[last + 1 : last + 2] != b"D")
 
 
 def _five_digits(document: Classified, first: int, last: int) -> bool:
     return 4 <= document.ends[first] - document.starts[first] <= 6
 
 
+_STATES_OF_TWO_WORDS = frozenset(
+    f"{one} {two}"
+    for one, twos in (
+        ("north", ("carolina", "dakota", "america", "korea", "macedonia")),
+        ("south", ("carolina", "dakota", "america", "korea", "africa", "sudan")),
+        ("new", ("hampshire", "jersey", "mexico", "zealand")),
+        ("west", ("virginia",)),
+        ("rhode", ("island",)),
+        ("el", ("salvador",)),
+    )
+    for two in twos
+)
+
+
 def _proper(document: Classified, first: int, last: int) -> bool:
+    if document.text(first, last).lower() in _STATES_OF_TWO_WORDS:
+        return False
     return any(kind in b"FLBCflbUE" for kind in document.classes[first:last])
 
 
@@ -63,7 +82,7 @@ _PLACE = r"(?:[RqQ]\.?)?[FLBCflbUEqR](?:-[FLBCW])?"
 _LINE = rf"[NK](?:-[NKI])?(?:N|K|I)?(?:R\.?|I\.)?(?:{_NAMED}){{1,4}}?{_STREET}{_UNIT}{{0,2}}"
 _TO_CITY = r"(?:,[|]?|[|]>?,?|_)"
 _STATE = r"(?:,?[|]?[SUWDITJ]{1,2})"
-_RESIDENCE = r"P(?:w|a|v|o|h){1,3}"
+_RESIDENCE = r"Pw?[ao](?:h?vo)?h?"
 _UNIT_WORDS = {"apt", "apartment", "ste", "suite", "unit"}
 
 
