@@ -152,9 +152,7 @@ _CHECKS = {
 def known() -> list[Shape]:
     return [
         *(
-            Shape(
-                "SECRET", f"secret.{maker}", form, _CHECKS.get(maker, _known), apart="hyphen", score=0.95
-            )
+            Shape("SECRET", f"secret.{maker}", form, _CHECKS.get(maker, _known), apart="hyphen", score=0.95)
             for maker, form in _KNOWN.items()
         ),
         Shape(
@@ -229,10 +227,8 @@ def _login(candidate: Candidate) -> bool:
 
 def logins() -> list[Finder]:
     return [
-        Recogniser("SECRET", _IN_URL, _login, name="secret.url", score=0.9),
-        Recogniser(
-            "SECRET", _CURL, _login, gate=r"curl(?:\s[^|;]{0,400})?\s(?:-u|--user)\s", name="secret.curl", score=0.9
-        ),
+        Recogniser("SECRET", _IN_URL, _login, gate=r"://[^\s/]*@", name="secret.url", score=0.9),
+        Recogniser("SECRET", _CURL, _login, gate=r"\s(?:-u|--user)\s", name="secret.curl", score=0.9),
     ]
 
 
