@@ -52,7 +52,7 @@ _TLD = r"(?:com|org|net|edu|gov|io|info|uk|de|fr|es|it|nl|eu)"
 _AT = r" {0,1}[(\[{<] {0,1}at {0,1}[)\]}>] {0,1}"
 _DOT = r"(?: {0,1}[(\[{<] {0,1}dot {0,1}[)\]}>] {0,1}| dot |\.)"
 _SPELLED = (
-    rf"(?i)[0-9a-z_][0-9a-z_.+-]*"
+    rf"(?i)[0-9a-z_][0-9a-z_.+-]{{0,40}}"
     rf"(?: at (?:[0-9a-z-]+\.){{1,3}}{_TLD}|{_AT}(?:[0-9a-z-]+{_DOT}){{1,3}}{_TLD})"
 )
 _FILE_ENDINGS = {
@@ -186,7 +186,7 @@ def username() -> list[Shape]:
         Shape(
             "USERNAME",
             "username.service",
-            r"[A-Za-z0-9]{2,20}(?:[._][A-Za-z0-9]+)+",
+            r"[A-Za-z0-9]{2,20}(?:[._][A-Za-z0-9]{1,20}){1,3}",
             _user_name,
             (r"skype",),
             score=0.6,

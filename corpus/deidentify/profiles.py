@@ -49,7 +49,7 @@ Family = Callable[[Search], Sequence[Finder | Shape]]
 
 # By type, in order of rank: where two findings overlap, the first family's stands. A type may have several families.
 FAMILIES: tuple[tuple[str, Family], ...] = (
-    ("SECRET", lambda search: [*credentials.known(), *credentials.wrapped(), *credentials.logins()]),
+    ("SECRET", lambda search: credentials.secrets()),
     ("URL", lambda search: contact.url(every=search.profile == "hipaa_safe_harbor")),
     ("EMAIL", lambda search: contact.email(search.profile, search.license_headers)),
     ("IP", lambda search: network.ip(search.ip_ranges or network.RANGES[search.profile])),
@@ -88,16 +88,10 @@ FAMILIES: tuple[tuple[str, Family], ...] = (
     ("SECRET", lambda search: credentials.assigned() if search.profile == "code" else credentials.passwords()),
 )
 TYPES = tuple(sorted({type for type, _ in FAMILIES if type}))
-_PLACES = {
-    "AGE",
-    "LOCATION",
-    "ORGANIZATION",
-    "PERSON",
-    "ZIP",
-}  # what names a place or a person in prose is meant to be read there
-_NUMBERS = tuple(type for type in TYPES if type not in _PLACES)
+# In prose that was published, names of people, places and firms are meant to be read, and such numbers rarely are.
+_NOTES_ONLY = {"AGE", "BIOMETRIC", "DEVICE", "LOCATION", "ORGANIZATION", "PERSON", "PHOTO", "TAX_ID", "USERNAME", "ZIP"}
 DEFAULT_TYPES: dict[Profile, tuple[str, ...]] = {
-    "web": tuple(type for type in _NUMBERS if type not in {"BIOMETRIC", "DEVICE", "PHOTO", "TAX_ID", "USERNAME"}),
+    "web": tuple(type for type in TYPES if type not in _NOTES_ONLY),
     "code": ("CREDIT_CARD", "CRYPTO", "EMAIL", "IBAN", "IP", "PHONE", "SECRET", "SSN"),
     "hipaa_safe_harbor": TYPES,
 }

@@ -174,7 +174,6 @@ class Shape:
              it; or nor do "colons"
     digits   how many digits it has, at least and at most
     luhn     its digits pass the check of ISO/IEC 7812-1
-    longest  bytes it may be long
     """
 
     type: str
@@ -188,7 +187,6 @@ class Shape:
     apart: bool | Literal["before", "hyphen", "colons"] = False
     digits: tuple[int, int] = (0, 1000)
     luhn: bool = False
-    longest: int = 96
     score: float = 1.0
     shield: bool = False
 

@@ -32,10 +32,10 @@ _REACH = np.array([44, 24], np.int64)  # bytes between a candidate and a word be
 
 
 class Shapes:
-    """Shapes that are looked for together, none longer than `longest` bytes."""
+    """Shapes that are looked for together."""
 
-    def __init__(self, shapes: Sequence[Shape], longest: int) -> None:
-        self.shapes, self.longest = tuple(shapes), longest
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self.shapes = tuple(shapes)
 
     @cached_property
     def _automaton(self) -> Automaton:
@@ -80,7 +80,7 @@ class Shapes:
         at = state = 0
         while state >= 0:
             tables = (own.classes, own.table, own.first, own.accepted)
-            found, at, state = find_candidates(view, at, self.longest, *tables, *asked, needs, words, _REACH, last)
+            found, at, state = find_candidates(view, at, *tables, *asked, needs, words, _REACH, last)
             parts.append(found)
             if state >= 0:
                 own.explore(state)
@@ -88,6 +88,8 @@ class Shapes:
 
     def find(self, data: bytes) -> Iterator[tuple[int, int, int]]:
         """(place of the shape, start, end) of the findings. Those of one shape do not overlap."""
+        if not self.shapes:
+            return
         reached = [0] * len(self.shapes)
         for start, end, place in zip(*self.candidates(data).tolist(), strict=True):
             if start < reached[place]:
@@ -104,12 +106,8 @@ class Scanner:
     def __init__(self, recognisers: Iterable[Finder | Shape]) -> None:
         self.recognisers = tuple(recognisers)
         ranked = list(enumerate(self.recognisers))
-        shapes = [(rank, recogniser) for rank, recogniser in ranked if isinstance(recogniser, Shape)]
-        self._shapes = [
-            (Shapes([shape for _, shape in own], longest), [rank for rank, _ in own])
-            for longest in sorted({shape.longest for _, shape in shapes})
-            for own in [[(rank, shape) for rank, shape in shapes if shape.longest == longest]]
-        ]
+        self._shapes = Shapes([recogniser for recogniser in self.recognisers if isinstance(recogniser, Shape)])
+        self._shape_ranks = [rank for rank, recogniser in ranked if isinstance(recogniser, Shape)]
         self._finders = [(rank, finder) for rank, finder in ranked if not isinstance(finder, Shape)]
         options = re2.Options()
         options.max_mem = 64 << 20  # the set's automaton; too little makes it start over again and again
@@ -125,11 +123,10 @@ class Scanner:
         ranks: list[int] = []
         starts: list[int] = []
         ends: list[int] = []
-        for shapes, rank_of in self._shapes:
-            for place, start, end in shapes.find(data):
-                ranks.append(rank_of[place])
-                starts.append(start)
-                ends.append(end)
+        for place, start, end in self._shapes.find(data):
+            ranks.append(self._shape_ranks[place])
+            starts.append(start)
+            ends.append(end)
         made: dict[int, Span] = {}
         for rank, finder in self._matching(data):
             if isinstance(finder, Placing):
@@ -154,11 +151,8 @@ class Scanner:
 
     def findings(self, data: bytes) -> list[tuple[int, Span]]:
         """(rank, finding) of every recogniser, where they overlap too: all that a number could be."""
-        shaped = [
-            (rank_of[place], self._span(rank_of[place], start, end))
-            for shapes, rank_of in self._shapes
-            for place, start, end in shapes.find(data)
-        ]
+        found = [(self._shape_ranks[place], start, end) for place, start, end in self._shapes.find(data)]
+        shaped = [(rank, self._span(rank, start, end)) for rank, start, end in found]
         return shaped + [(rank, span) for rank, finder in self._matching(data) for span in finder.find(data)]
 
     def _matching(self, data: bytes) -> list[tuple[int, Finder]]:

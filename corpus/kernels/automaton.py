@@ -15,7 +15,7 @@ _OPEN = np.zeros(256, np.bool_)  # what continues a number or a name to the righ
 _OPEN[np.frombuffer(b".$#+/@-", np.uint8)] = True
 # What a pattern asks for, as bits.
 EVERY, INSIDE, BEFORE, AFTER, COLONS, LUHN, HYPHEN = 1, 2, 4, 8, 16, 32, 64
-_LONGEST_WORD = 64  # bytes that are looked at for a word
+_LONGEST, _LONGEST_WORD = 320, 64  # bytes that are looked at from one start
 _STOPS = 64  # of the places where patterns may end, from one start; the first are kept
 
 
@@ -86,11 +86,10 @@ def _digits_fit(data, at, end, least, most, luhn):
 
 
 @numba.njit(cache=True, nogil=True)
-def find_candidates(data, begin, longest, classes, table, first, accepted, flags, digits, needs, words, reach, last):
+def find_candidates(data, begin, classes, table, first, accepted, flags, digits, needs, words, reach, last):
     """(starts, ends, patterns) int32[3, candidates], in order of start, the longest first; and (at, state) where the
     table does not say where `state` leads, to go on from `at` when it does, or (size, -1) at the end.
 
-    longest bytes that are looked at from one start
     flags   uint8[patterns], of EVERY (each end is reported and not the longest only), INSIDE (may begin where a digit
             follows a letter), BEFORE, AFTER and COLONS (nothing continues it there), LUHN (its digits check),
             HYPHEN (neither a hyphen nor a point before it)
@@ -111,18 +110,15 @@ def find_candidates(data, begin, longest, classes, table, first, accepted, flags
     capacity = 64
     found = np.empty((3, capacity), np.int32)
     count = next_word = 0
-    anywhere, whole = False, True
+    anywhere = False
     for pattern in range(len(flags)):
         anywhere |= (flags[pattern] & INSIDE) != 0
-        whole &= (flags[pattern] & HYPHEN) != 0
     while next_word < words.shape[1] and words[0, next_word] < begin:
         last[words[2, next_word]] = max(last[words[2, next_word]], words[1, next_word])
         next_word += 1
     for at in range(begin, size):
         state = table[1, classes[data[at]]]
         if state == 0:
-            continue
-        if whole and at > 0 and (data[at - 1] == 45 or data[at - 1] == 46):
             continue
         begins = at == 0 or not (_WORD[data[at - 1]] and _WORD[data[at]])
         if not begins and not (anywhere and data[at] <= 57 and data[at - 1] > 57):
@@ -135,7 +131,7 @@ def find_candidates(data, begin, longest, classes, table, first, accepted, flags
                 place = min(stopped, _STOPS - 1)
                 stops[place], states[place] = end, state
                 stopped = place + 1
-            if end == size or end - at == longest:
+            if end == size or end - at == _LONGEST:
                 break
             before_it = state
             state = table[state, classes[data[end]]]
