@@ -4,20 +4,26 @@ from collections.abc import Sequence
 
 import re2
 
-from corpus.deidentify.recogniser import Candidate, Finder, Recogniser
+from corpus.deidentify.recogniser import Candidate, Shape
 
 _FIGURE = r"(?:9\d|1[01]\d|12[0-5])"
 _UNIT_WORD = r"(?:one|two|three|four|five|six|seven|eight|nine)"
 _WORD = rf"(?:ninety(?:[- ]{_UNIT_WORD})?|(?:a |one )?hundred(?: and {_UNIT_WORD}| {_UNIT_WORD})?)"
-_OLD = r"(?:[- ]?(?:years?|yrs?|yr)\.?[- ]?(?:old|of age)|[- ]?y(?:[./-]\s?|ears? )?o\b\.?|[- ]?yr?s?[. ]?o(?:ld)?\b)"
-_FIGURE_OLD = rf"(?i)\b({_FIGURE}){_OLD}"
-_WORD_OLD = rf"(?i)\b({_WORD})(?:[- ](?:years?|yrs?)[- ]?(?:old|of age)|[- ]year[- ]old)"
-_AGED = rf"(?i)\b(?:age[d]?|age is|age of|age was)(?: ?[:=]| of| at)? ?({_FIGURE}|{_WORD})\b"
-_TURNED = rf"(?i)\b(?:turn(?:ed|s|ing)|birthday,?|lived to(?: be)?|survived to|died at|passed away at)(?: the age of)? ({_FIGURE}|{_WORD})\b"
-_YEARS = rf"(?i)\b(?:he|she|patient|pt|who|mother|father|grandmother|grandfather|woman|man|lady|gentleman)(?:'s| is| was|,)(?: now| currently| nearly| almost| over)? ({_FIGURE}|{_WORD})(?:,|\.| years?\b| and\b|$)"
-_DECADE = r"(?i)\b((?:early|mid|late|her|his|their|the|my|in)[- ](?:(?:early|mid|late)[- ])?(?:nineties|90'?s))\b"
-_NAMED = r"(?i)\b((?:super)?centenarian|nonagenarian)s?\b"
-_SEXED = rf"(?i)\b({_FIGURE}) ?(?:y|yr|F\b|M\b|female|male|man|woman)(?: |,|\.|$)"
+_YEARS_OLD = r"[ -]?(?:years?|yrs?|yr)\.?[ -]?(?:old|of age)"
+_OLD = rf"(?:{_YEARS_OLD}|[ -]?y(?:[./-] ?|ears? )?o|[ -]?yr?s?[. ]?o(?:ld)?)"
+_VALUE = rf"(?:{_FIGURE}|{_WORD})"
+_PERSON = r"(?:s?he|patient|pt|who|mother|father|grandmother|grandfather|woman|man|lady|gentleman)"
+_PATTERNS = {
+    "figure": rf"{_FIGURE}{_OLD}",
+    "word": rf"{_WORD}{_YEARS_OLD}",
+    "label": rf"age[d]?(?: is| of| was)?(?: ?[:=]| of| at)? ?{_VALUE}",
+    "event": rf"(?:turn(?:ed|s|ing)|birthday,?|lived to(?: be)?|survived to|(?:died|passed away) at)(?: the age of)? {_VALUE}",
+    "predicate": rf"{_PERSON}(?:'s| is| was|,)(?: now| currently| nearly| almost| over)? {_VALUE}",
+    "sex": rf"{_FIGURE} ?(?:y|yr|f|m|female|male|man|woman)",
+}
+_NUMBER = rf"(?i).*?({_VALUE})(?:[^0-9a-z].*|{_OLD}| ?(?:y|yr|f|m|female|male|man|woman))?$"
+_DECADE = r"(?i)(?:her|his|their|my)[ -](?:(?:early|mid|late)[ -])?(?:nineties|90'?s)"
+_NAMED = r"(?i)(?:super)?(?:centenarian|nonagenarian)s?"
 _UNITS = re2.compile(
     r"(?i)^\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles|°|degrees)"
 )
@@ -41,21 +47,30 @@ def _decade(candidate: Candidate) -> bool:
     return own and _DECADE_OF_LIFE.search(candidate.before) is not None
 
 
-def age(profile: str) -> Sequence[Finder]:
+_ENDS = re2.compile(r"(?i)^(?:[.,;)]|\s*$| years?\b| and\b)")
+
+
+def _predicate(candidate: Candidate) -> bool:
+    """ "She is 93." and not "she is 93 percent"."""
+    return _age(candidate) and _ENDS.search(candidate.after) is not None
+
+
+def age(profile: str) -> Sequence[Shape]:
     """Ages over 89; what is masked is the number, or the word that stands for it."""
-    patterns = (
-        ("figure", _FIGURE_OLD, _age, r"(?i)\b(?:9\d|1[0-2]\d)[- ]?y"),
-        ("word", _WORD_OLD, _age, r"(?i)\b(?:ninety|hundred)[\w -]{0,16}y"),
-        ("label", _AGED, _age, r"(?i)\bage[d]?\b[^\n]{0,6}(?:9|1|n|h|a|o)"),
-        ("event", _TURNED, _age, r"(?i)(?:turn|birthday|lived|survived|died|passed)"),
-        ("predicate", _YEARS, _age, rf"(?i)(?:'s|is|was|,) [a-z]* ?(?:{_FIGURE}|ninety|hundred)"),
-        ("decade", _DECADE, _decade, r"(?i)nineties|90'?s"),
-        ("named", _NAMED, lambda _: True, r"(?i)centenarian|nonagenarian"),
-        ("sex", _SEXED, _age, r"(?i)\b(?:9\d|1[0-2]\d) ?(?:y|f|m|w)"),
-    )
     return [
-        Recogniser("AGE", pattern, accept, gate=gate, name=f"age.{name}", score=0.9)
-        for name, pattern, accept, gate in patterns
+        *(
+            Shape(
+                "AGE",
+                f"age.{name}",
+                f"(?i){pattern}",
+                _predicate if name == "predicate" else _age,
+                group=_NUMBER,
+                score=0.9,
+            )
+            for name, pattern in _PATTERNS.items()
+        ),
+        Shape("AGE", "age.decade", _DECADE, _decade, score=0.8),
+        Shape("AGE", "age.named", _NAMED, lambda _: True, score=0.9),
     ]
 
 

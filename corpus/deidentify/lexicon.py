@@ -66,10 +66,13 @@ _WORDS = Path(__file__).parent / "words"
 
 
 class Lexicon(NamedTuple):
-    """An open-addressing table: keys uint64[slots] (0: empty), classes uint8[slots, 3] by lower, Capitalised, UPPER."""
+    """Open-addressing tables: keys uint64[slots], 0 where empty, and classes uint8[slots]. Words in lower case have a
+    small one of their own, since most words are, few of them have a role, and it stays in the nearest cache."""
 
     keys: np.ndarray
-    classes: np.ndarray
+    classes: np.ndarray  # uint8[slots, 2]: Capitalised, UPPER
+    lower_keys: np.ndarray
+    lower_classes: np.ndarray
 
 
 def _lines(file: str) -> list[str]:
@@ -119,10 +122,19 @@ def lexicon() -> Lexicon:
         name = name.lower() if word in common or word in ambiguous else name
         classes[word] = LOWER + name + name
     classes |= roles
+    capital = {word: three[1:] for word, three in classes.items()}
+    lower = {word: three[0] for word, three in classes.items() if three[0] != LOWER}
+    keys, values = _hashed(capital)
+    lower_keys, lower_values = _hashed(lower)
+    return Lexicon(keys, values, lower_keys, lower_values[:, 0].copy())
+
+
+def _hashed(classes: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """(keys uint64[slots], classes uint8[slots, n]) of words and their n classes."""
     keys = np.zeros(slots_for(len(classes)), np.uint64)
-    values = np.zeros((len(keys), 3), np.uint8)
-    for key, three in zip(hashes_of(tuple(classes)), classes.values(), strict=True):
+    values = np.zeros((len(keys), len(next(iter(classes.values())))), np.uint8)
+    for key, own in zip(hashes_of(tuple(classes)), classes.values(), strict=True):
         slot = slot_of(keys, key)
         keys[slot] = key
-        values[slot] = np.frombuffer(three.encode(), np.uint8)
-    return Lexicon(keys, values)
+        values[slot] = np.frombuffer(own.encode(), np.uint8)
+    return keys, values

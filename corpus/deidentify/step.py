@@ -18,6 +18,7 @@ from corpus.deidentify.generalise import GENERALISERS
 from corpus.deidentify.key import Key
 from corpus.deidentify.national import COUNTRIES
 from corpus.deidentify.network import Ranges
+from corpus.deidentify.ner import NerFinder, NerSettings
 from corpus.deidentify.profiles import (
     DEFAULT_TYPES,
     GENERALISED,
@@ -67,6 +68,7 @@ class DeidentifySettings(Settings):
     phone_regions: tuple[str, ...] = Field(("US",), description="Whose telephone numbers need no word that says so.")
     ip_ranges: Ranges | None = Field(None, description="all, routable or public addresses; without, as the profile.")
     license_headers: Literal["mask", "keep"] = Field("mask", description="E-mail addresses of authors in source code.")
+    ner: NerSettings | None = Field(None, description="A model that finds names beside the rules.")
     replace: Literal["surrogate", "tag"] = Field("surrogate", description="What stands for a value; tags need no key.")
     policy: dict[str, Policy] = Field({}, description="Policy by type, where it differs from the profile's.")
     key_file: str | None = Field(None, description="File that holds the key of the surrogates, 16 bytes or more.")
@@ -138,9 +140,10 @@ class DeidentifySettings(Settings):
     def identity(self) -> dict[str, Any]:
         """The key counts by its id; `remove_above` does not count, being decided on a column."""
         own = self.model_dump(
-            mode="json", exclude={"key_file", "key_env", "remove_above", "types", "policy", "replace"}
+            mode="json", exclude={"key_file", "key_env", "ner", "remove_above", "types", "policy", "replace"}
         )
-        return own | {"policies": self.policies(), "key": self.key().id if self.keyed else None}
+        ner = self.ner.identity() if self.ner else None
+        return own | {"policies": self.policies(), "key": self.key().id if self.keyed else None, "ner": ner}
 
     def rules(self) -> list[Rule]:
         if self.remove_above is None:
@@ -182,7 +185,9 @@ class Deidentify(Step):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what each worker makes for itself: the automata and the key."""
-        return {name: value for name, value in vars(self).items() if name not in {"_scanner", "_key", "_policies"}}
+        return {
+            name: value for name, value in vars(self).items() if name not in {"_scanner", "_key", "_policies", "_ner"}
+        }
 
     @cached_property
     def _policies(self) -> dict[str, Policy]:
@@ -190,7 +195,13 @@ class Deidentify(Step):
 
     @cached_property
     def _scanner(self) -> Scanner:
-        return scanner(self.settings.search(), frozenset(self._policies))
+        rules = scanner(self.settings.search(), frozenset(self._policies))
+        return Scanner([*rules.recognisers, self._ner]) if self._ner else rules
+
+    @cached_property
+    def _ner(self) -> NerFinder | None:
+        """The model, behind every rule in rank."""
+        return NerFinder(self.settings.ner, frozenset(self._policies)) if self.settings.ner else None
 
     @cached_property
     def _key(self) -> Key:
@@ -204,6 +215,8 @@ class Deidentify(Step):
         spans: list[list[Span]] = [[] for _ in texts]
         density = np.zeros(len(batch), np.float32)
         shifted = self._shifted(batch)
+        if self._ner:
+            self._ner.prepare(texts[row] for row in np.flatnonzero(batch.readable))
         for row in np.flatnonzero(batch.readable).tolist():
             data = texts[row]
             replacement = partial(self._replacement, batch, row)

@@ -5,11 +5,12 @@ worker, and lost with the key. Values live in the ranges of reserved.py. Small r
 addresses, 8,000 telephone numbers with an area code.
 """
 
+import re
 from collections.abc import Callable
 
 from corpus.deidentify.key import Key
 from corpus.deidentify.payment import luhn
-from corpus.deidentify.reserved import EMAIL_DOMAINS, IPV4_NETWORKS, RECORD_MARK, URL_HOSTS, fiction_phone
+from corpus.deidentify.reserved import EMAIL_DOMAINS, IPV4_NETWORKS, NAME_MARK, RECORD_MARK, URL_HOSTS, fiction_phone
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstv", "aeiou"
 
@@ -138,6 +139,23 @@ def _iban(value: str, key: Key) -> str:
     return _fill(value, lambda c: next(head, None) or draw(c))
 
 
+def _name(value: str, key: Key) -> str:
+    """Word by word, so that "Mr. Hale" and "Hale" stay the same person: syllables that end as no name does, in the
+    capitals of the word; an initial stays one."""
+    return _NAME_PART.sub(lambda match: _name_part(match.group(), key), value)
+
+
+def _name_part(word: str, key: Key) -> str:
+    stream = _Stream(key, "PERSON", word.lower())
+    if len(word) == 1:
+        return chr(ord("A") + stream.below(26))
+    new = _word(stream, 2) + NAME_MARK
+    return new.upper() if word.isupper() else new.capitalize()
+
+
+_NAME_PART = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+
+
 # By type; a type without a maker is tagged.
 MAKERS: dict[str, Callable[[str, Key], str | None]] = {
     "EMAIL": _email,
@@ -150,6 +168,7 @@ MAKERS: dict[str, Callable[[str, Key], str | None]] = {
     "HEALTH_PLAN": _record,
     "MAC": _mac,
     "IBAN": _iban,
+    "PERSON": _name,
     **dict.fromkeys(
         ("ACCOUNT", "DRIVER_LICENSE", "LICENSE", "MBI", "NATIONAL_ID", "PASSPORT", "TAX_ID", "VEHICLE"), _record
     ),

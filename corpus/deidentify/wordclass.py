@@ -63,9 +63,7 @@ def classified(data: bytes) -> Classified:
     kinds, lower = _tables()
     table = lexicon()
     mark = np.frombuffer(NAME_MARK.encode(), np.uint8)
-    classes, starts, ends, words = _classify(
-        np.frombuffer(data, np.uint8), kinds, lower, table.keys, table.classes, mark
-    )
+    classes, starts, ends, words = _classify(np.frombuffer(data, np.uint8), kinds, lower, *table, mark)
     return Classified(data, classes.tobytes(), starts, ends, words)
 
 
@@ -187,7 +185,7 @@ def _abbreviation(data, at, kinds, lower):
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_marked(data, end, mark, lower):
+def _is_marked(data, end, mark):
     """The word that ends there is a surrogate."""
     if end < len(mark):
         return False
@@ -222,7 +220,7 @@ def _masked_end(data, at):
 
 
 @numba.njit(cache=True, nogil=True)
-def _classify(data, kinds, lower, keys, values, mark):
+def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
     """(classes uint8, starts int32, ends int32, words uint64) of the tokens of a document."""
     stop = len(data)
     # Room for a token per byte costs address space only: pages that are not written are not there.
@@ -252,29 +250,27 @@ def _classify(data, kinds, lower, keys, values, mark):
             what = np.uint8(0x7C)
         elif kind == _SMALL or kind == _CAPITAL:
             at, word, shape, letters = _word(data, begin, kinds, lower)
-            slot = slot_of(keys, word)
             if letters <= 5 and shape != _CODE and at < stop and data[at] == 0x2E:
                 end, joined, capitals = _abbreviation(data, begin, kinds, lower)
                 if end > begin:
                     known = slot_of(keys, joined)
-                    if keys[known] == joined and values[known, 2] == 0x44:  # a credential
-                        at, word, slot, shape = end, joined, known, _UPPER
-                        letters = 9
+                    if keys[known] == joined and values[known, 1] == 0x44:  # a credential
+                        at, word, shape, letters = end, joined, _UPPER, 9
                     elif capitals and letters == 1:
-                        at, word, shape, letters = end, joined, _UPPER, 1
-                        slot = slot_of(keys, word)
+                        at, word, shape = end, joined, _UPPER
             if letters > _LONGEST_WORD:
                 what = np.uint8(0x6B)
             elif shape == _CODE:
                 what = np.uint8(0x4B)
-            elif shape != _LOWER and _is_marked(data, at, mark, lower):
+            elif shape != _LOWER and _is_marked(data, at, mark):
                 what = np.uint8(0x5A)
             elif letters == 1 and shape != _LOWER:
                 what = np.uint8(0x49)
-            elif keys[slot] == word:
-                what = values[slot, shape if shape < _CAMEL else _TITLE]
             elif shape == _LOWER:
-                what = np.uint8(0x77)
+                slot = slot_of(lower_keys, word)
+                what = lower_values[slot] if lower_keys[slot] == word else np.uint8(0x77)
+            elif keys[slot_of(keys, word)] == word:
+                what = values[slot_of(keys, word), 1 if shape == _UPPER else 0]
             elif shape == _CAMEL:
                 what = np.uint8(0x43 if _prefixed(data, begin, at) else 0x6B)
             else:
