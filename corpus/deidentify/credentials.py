@@ -152,9 +152,7 @@ _CHECKS = {
 def known() -> list[Shape]:
     return [
         *(
-            Shape(
-                "SECRET", f"secret.{maker}", form, _CHECKS.get(maker, _known), apart="hyphen", score=0.95
-            )
+            Shape("SECRET", f"secret.{maker}", form, _CHECKS.get(maker, _known), apart="hyphen", score=0.95)
             for maker, form in _KNOWN.items()
         ),
         Shape(

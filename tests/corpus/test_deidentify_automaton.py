@@ -75,7 +75,21 @@ def test_a_word_speaks_for_what_stands_near_it():
 
 UNITS = st.lists(
     st.sampled_from(
-        [*"0159aAzZ.-_:/@+() ,#=~'\n", "12", "é", "😀", "http://", "://", "::", "www.", "tel ", "mrn ", "GB82", "sk-", "May "]
+        [
+            *"0159aAzZ.-_:/@+() ,#=~'\n",
+            "12",
+            "é",
+            "😀",
+            "http://",
+            "://",
+            "::",
+            "www.",
+            "tel ",
+            "mrn ",
+            "GB82",
+            "sk-",
+            "May ",
+        ]
     ),
     min_size=1,
     max_size=6,
