@@ -1,5 +1,6 @@
 """Names, organisations, places, ages and rarer dates: what is found, what is let stand, and that it ends."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -160,7 +161,7 @@ def test_a_second_pass_finds_nothing(monkeypatch, replace):
 
 
 def test_no_name_of_the_lists_ends_as_surrogates_do():
-    text = "Aruqo Beruqo".encode()
+    text = b"Aruqo Beruqo"
     assert classified(text).classes == b"ZZ"
     assert lexicon().keys.any()
 
@@ -187,7 +188,7 @@ def test_tokens_cover_the_text_in_order(text):
 def test_offsets_are_of_whole_characters_and_findings_apart(words):
     text = " ".join(words)
     spans = characters(text.encode(), scanner(Search("hipaa_safe_harbor"), TYPES).find(text.encode()))
-    for one, other in zip(spans, spans[1:], strict=False):
+    for one, other in pairwise(spans):
         assert one.end <= other.start
     assert all(text[span.start : span.end].strip() for span in spans)
 
