@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from corpus.quality.training import ClassifierReport
     from mixing.plan import MixturePlan
+    from pipelines.forget import Forgetting
 
 
 def outline(recipe: Recipe, part: str) -> RenderableType:
@@ -148,3 +149,23 @@ def classifier_table(report: "ClassifierReport") -> RenderableType:
     for row in report.thresholds:
         table.add_row(*(f"{value:.3f}" for value in row.values()))
     return table
+
+
+def forgetting_summary(forgetting: "Forgetting") -> RenderableType:
+    """The documents that were removed, where their raw records lie, and the plans and checkpoints that saw them."""
+    documents = Table(title="Forgotten; the raw records are yours to remove", title_justify="left")
+    for column in ("document", "source", "file", "record"):
+        documents.add_column(column)
+    for document in forgetting.documents:
+        documents.add_row(document.id, document.source, document.file, str(document.position))
+    seen = Table(title="What has seen them", title_justify="left")
+    for column in ("plan", "steps that train them", "checkpoints after one"):
+        seen.add_column(column)
+    for exposure in forgetting.exposures:
+        steps = exposure.unreadable or (
+            f"{len(exposure.steps):,}, first {exposure.steps[0]:,}" if exposure.steps else "none"
+        )
+        seen.add_row(exposure.plan, steps, "\n".join(exposure.checkpoints) or "none")
+    return Group(
+        documents, seen, "Plans fit the stores no more: run `provender mix`; train again from a clean checkpoint."
+    )

@@ -84,9 +84,23 @@ def corpus_duplicates(
 @commands.command("deid-eval")
 def corpus_deid_eval(
     cases: Annotated[Path, typer.Argument(help="JSON lines of {text, spans: [[start, end, type]]}.")],
-    profile: Annotated[str, typer.Option(help="The de-identification profile to score.")] = "clinical",
+    profile: Annotated[str, typer.Option(help="The de-identification profile to score.")] = "hipaa_safe_harbor",
 ) -> None:
     """Score de-identification on labelled text: precision, recall and leak-free recall by type."""
     from pipelines.outline import deidentification_scores
 
     show(deidentification_scores(cases, profile))
+
+
+@commands.command("forget")
+def corpus_forget(
+    recipe: RecipeName,
+    subject: Annotated[str, typer.Option(help="The patient or author, as the metadata name them.")],
+    field: Annotated[str, typer.Option(help="The metadata field that names them.")] = "subject",
+    set_: Overrides = None,
+) -> None:
+    """Remove every document of one subject from shards, ledger and token stores; say what has seen them."""
+    from pipelines.forget import forget_subject
+    from pipelines.outline import forgetting_summary
+
+    show(forgetting_summary(forget_subject(load(recipe, set_), subject, field)))
