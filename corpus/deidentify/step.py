@@ -17,8 +17,8 @@ from corpus.deidentify import dates, phone
 from corpus.deidentify.generalise import GENERALISERS
 from corpus.deidentify.key import Key
 from corpus.deidentify.national import COUNTRIES
-from corpus.deidentify.network import Ranges
 from corpus.deidentify.ner import NerFinder, NerSettings
+from corpus.deidentify.network import Ranges
 from corpus.deidentify.profiles import (
     DEFAULT_TYPES,
     GENERALISED,
