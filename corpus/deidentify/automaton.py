@@ -115,6 +115,8 @@ class _Parser:
             if self.pattern.startswith("?:", self.at):
                 self.at += 2
             tree = self._alternatives()
+            if self._peek() != ")":
+                raise ValueError(f"unbalanced bracket in {self.pattern}")
             self._take()
             return tree
         if character == "[":

@@ -227,10 +227,8 @@ def _login(candidate: Candidate) -> bool:
 
 def logins() -> list[Finder]:
     return [
-        Recogniser("SECRET", _IN_URL, _login, name="secret.url", score=0.9),
-        Recogniser(
-            "SECRET", _CURL, _login, gate=r"curl(?:\s[^|;]{0,400})?\s(?:-u|--user)\s", name="secret.curl", score=0.9
-        ),
+        Recogniser("SECRET", _IN_URL, _login, gate=r"://[^\s/]*@", name="secret.url", score=0.9),
+        Recogniser("SECRET", _CURL, _login, gate=r"\s(?:-u|--user)\s", name="secret.curl", score=0.9),
     ]
 
 

@@ -14,8 +14,8 @@ _LINK = r"(?: (?:number|num|no|id|nr))?\.?[ \t\n:#=-]{0,4}(?:(?:is|was)[ :#]{1,2
 _LAST = r"((?:\b[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*)$"  # the value at the end of a match
 
 _RECORD_LABEL = (
-    r"mrn|m\.r\.n\.|mr ?#|med(?:ical)?\.? rec(?:ord)?s?|acct"
-    r"|(?:hospital|patient|patient's|pt\.?|record|account) (?:number|no\.?|id)"
+    r"mrn|m\.r\.n\.|mr ?#|med(?:ical)?\.? rec(?:ord)?s?"
+    r"|(?:hospital|patient|patient's|pt\.?|record) (?:number|no\.?|id)"
 )
 _CLINICAL_LABEL = r"|chart|accession|encounter|specimen|(?:unit|case|visit) (?:number|no\.?|id)"
 # "Anna Diaz-Tran (165-72-15)": a number in brackets after a name.

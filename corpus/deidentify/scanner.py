@@ -108,6 +108,7 @@ class Scanner:
         ranked = list(enumerate(self.recognisers))
         self._shapes = Shapes([recogniser for recogniser in self.recognisers if isinstance(recogniser, Shape)])
         self._shape_ranks = [rank for rank, recogniser in ranked if isinstance(recogniser, Shape)]
+        self._placing = {rank: recogniser for rank, recogniser in ranked if isinstance(recogniser, Placing)}
         self._finders = [(rank, finder) for rank, finder in ranked if not isinstance(finder, Shape)]
         options = re2.Options()
         options.max_mem = 64 << 20  # the set's automaton; too little makes it start over again and again
@@ -129,8 +130,8 @@ class Scanner:
             ends.append(end)
         made: dict[int, Span] = {}
         for rank, finder in self._matching(data):
-            if isinstance(finder, Placing):
-                for start, end in finder.places(data):
+            if rank in self._placing:
+                for start, end in self._placing[rank].places(data):
                     ranks.append(rank)
                     starts.append(start)
                     ends.append(end)

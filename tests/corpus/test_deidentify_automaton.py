@@ -33,7 +33,7 @@ def longest(automaton: Automaton, data: bytes) -> dict[int, int]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(PATTERNS, TEXT)
 def test_it_accepts_what_re_does(patterns, text):
     data = text.encode()
@@ -51,7 +51,7 @@ def test_case_is_folded_where_asked():
 
 @pytest.mark.parametrize("pattern", [r"\pL", r"a\b", "(a", "[é]"])
 def test_what_it_cannot_do_is_refused(pattern):
-    with pytest.raises(ValueError, match="in|at"):
+    with pytest.raises(ValueError, match=r"supported|unbalanced|beyond"):
         Automaton([pattern])
 
 
@@ -96,7 +96,7 @@ UNITS = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(UNITS, st.sampled_from(["hipaa_safe_harbor", "web", "code"]))
 def test_no_repeated_unit_makes_more_candidates_than_the_text_is_long(unit, profile):
     """The work beyond the compiled loops, which look a fixed number of bytes ahead, is that of the candidates: their
@@ -110,8 +110,8 @@ def test_no_repeated_unit_makes_more_candidates_than_the_text_is_long(unit, prof
     assert counts[2] <= 8_000
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(max_size=60), min_size=1, max_size=6), st.randoms())
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=6), st.randoms())
 def test_findings_do_not_depend_on_what_was_scanned_before(texts, random):
     scan = scanner(Search("hipaa_safe_harbor"), frozenset(DEFAULT_TYPES["hipaa_safe_harbor"]))
     once = [scan.find(text.encode()) for text in texts]

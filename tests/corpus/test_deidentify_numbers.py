@@ -49,10 +49,10 @@ def test_a_number_is_found_by_its_recogniser(text, type, recogniser):
 @pytest.mark.parametrize(
     "text",
     [
-        "NHS number 943 476 5918 was checked",
+        "NHS number 943-476 5918x was checked",
         "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3",
         "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5",
-        "1M8GDM9AXKP042789",
+        "part 1M8GDM9AXKP042789 fits",
         "a hash d41d8cd98f00b204e9800998ecf8427e",
         "between 1914 and 1918 some 123,456,789 shells",
         "call sign KA53ME",
