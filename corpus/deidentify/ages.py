@@ -17,7 +17,10 @@ _PATTERNS = {
     "figure": rf"{_FIGURE}{_OLD}",
     "word": rf"{_WORD}{_YEARS_OLD}",
     "label": rf"age[d]?(?: is| of| was)?(?: ?[:=]| of| at)? ?{_VALUE}",
-    "event": rf"(?:turn(?:ed|s|ing)|birthday,?|lived to(?: be)?|survived to|(?:died|passed away) at)(?: the age of)? {_VALUE}",
+    "event": (
+        r"(?:turn(?:ed|s|ing)|birthday,?|lived to(?: be)?|survived to|(?:died|passed away) at)(?: the age of)? "
+        f"{_VALUE}"
+    ),
     "predicate": rf"{_PERSON}(?:'s| is| was|,)(?: now| currently| nearly| almost| over)? {_VALUE}",
     "sex": rf"{_FIGURE} ?(?:y|yr|f|m|female|male|man|woman)",
 }

@@ -44,7 +44,9 @@ _NAMED = (
 _SHORT = r"\b(\d{1,2}/\d{1,2})\b"
 SHORT_CONTEXT = re2.compile(
     r"(?i)\b(?:on|since|until|till|from|dob|born|birth|dated?|today|yesterday|tomorrow|seen|admitted|admission|discharged?"
-    r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next|mon|tue|wed|thu|fri|sat|sun|(?:mon|tues|wednes|thurs|fri|satur|sun)day|week of|as of|follow-?up|f/u|d/c)"
+    r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next"
+    r"|mon|tue|wed|thu|fri|sat|sun|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|week of|as of|follow-?up|f/u|d/c)"
     r"(?: (?:is|was|date))?[\s:,(]*$"
 )
 _BIRTH_GATE = r"(?i)\b(?:d\.?o\.?[bd]|birth|born|date of death)"

@@ -1,7 +1,7 @@
 """Dates of rarer forms: ranges, a month and a year, ISO weeks, days without a month, holidays.
 
-They stand before the plain forms of dates.py in rank, since a range has two of those in it. What they name is no one day,
-so a shift turns them into a tag, and the generalisation keeps the year where one is written.
+They stand before the plain forms of dates.py in rank, since a range has two of those in it. What they name is no one
+day, so a shift turns them into a tag, and the generalisation keeps the year where one is written.
 """
 
 import re2
@@ -14,21 +14,24 @@ _NUMBERED = r"\d{1,2}/\d{1,2}"
 _END_YEAR = rf"(?:{YEAR}|\d\d)"
 _NUMERIC_RANGE = rf"\b({_NUMBERED}(?:/{_END_YEAR})?{_TO}{_NUMBERED}/{_END_YEAR})\b"
 _SHORT_RANGE = rf"\b({_NUMBERED}{_TO}{_NUMBERED})\b"
-_NAMED_RANGE = rf"(\b{MONTH} {DAY}{_TO}(?:{MONTH} )?{DAY}(?:,? (?:{YEAR}|'\d\d))?\b|\b{DAY}{_TO}{DAY} (?:of )?{MONTH}(?:,? {YEAR})?\b)"
+_NAMED_RANGE = (
+    rf"(\b{MONTH} {DAY}{_TO}(?:{MONTH} )?{DAY}(?:,? (?:{YEAR}|'\d\d))?\b"
+    rf"|\b{DAY}{_TO}{DAY} (?:of )?{MONTH}(?:,? {YEAR})?\b)"
+)
 _MONTH_YEAR = rf"\b((?:0?[1-9]|1[0-2])/{YEAR})\b"
 _SPACED = rf"\b(\d{{1,2}} / \d{{1,2}} / {_END_YEAR})\b"
 _WEEK = rf"\b({YEAR}-?W[0-5]\d(?:-?[1-7])?)\b"
 _COMPACT = (
     r"(?i)\b(?:dos|dob|doa|dod|dated?|admit(?:ted)?|admission|discharged?|birth|visit)(?: date)?[\s:#=]{1,3}"
-    rf"((?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))\b"
+    r"((?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))\b"
 )
 _APOSTROPHE = rf"\b({MONTH}(?: {DAY},?)? (?:'|’)\d\d)\b"
 _MONTH_OF_YEAR = rf"\b({MONTH} of {YEAR})\b"
 _NO_MONTH = r"(?i)\b(?:on|until|by|since) the (\d{1,2}(?:st|nd|rd|th))\b"
 _ENDS = re2.compile(r"(?i)^\s*(?:[.,;)]|$|\n|and\b|for\b|with\b|(?:s?he|we|pt|patient)\b)")
 _HOLIDAY = (
-    r"\b((?:Christmas|Thanksgiving|Easter|New Year(?:'|’)?s|Halloween|Independence|Memorial|Labor|Mother(?:'|’)s|Father(?:'|’)s"
-    rf"|Valentine(?:'|’)s)(?: Day| Eve)?(?:,| of| in)? {YEAR})\b"
+    r"\b((?:Christmas|Thanksgiving|Easter|New Year(?:'|’)?s|Halloween|Independence|Memorial|Labor"
+    rf"|Mother(?:'|’)s|Father(?:'|’)s|Valentine(?:'|’)s)(?: Day| Eve)?(?:,| of| in)? {YEAR})\b"
 )
 
 

@@ -2,8 +2,8 @@
 
     document ─ one compiled pass ─► class string ─ each rule's pattern ─► groups of tokens ─ validator ─► spans
 
-A rule's pattern is one of google-re2, so the whole is linear in the text. Every group of it that took part in a match is
-a finding of its own.
+A rule's pattern is one of google-re2, so the whole is linear in the text. Every group of it that took part in a match
+is a finding of its own.
 """
 
 from collections.abc import Callable, Iterator

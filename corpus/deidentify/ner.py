@@ -2,8 +2,8 @@
 
     texts of a batch ─ engine, batched ─► entities in characters ─ labels ─► spans in bytes, beside the rules' own
 
-Nothing is downloaded, and no engine is a dependency of the corpus floor: each is imported when it is first used. What the
-model finds joins the overlaps that the scanner settles, behind everything that has a check digit or a form.
+Nothing is downloaded, and no engine is a dependency of the corpus floor: each is imported when it is first used. What
+the model finds joins the overlaps that the scanner settles, behind everything that has a check digit or a form.
 """
 
 import time

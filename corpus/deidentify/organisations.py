@@ -1,7 +1,7 @@
 """Names of hospitals, clinics, schools, companies: capitalised words before or after one that says what it is.
 
-Only what has a name of its own counts: "Longtown General Hospital", and not "Children's Hospital" or "General Hospital",
-where every word is an ordinary one.
+Only what has a name of its own counts: "Longtown General Hospital", and not "Children's Hospital" or "General
+Hospital", where every word is an ordinary one.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """Names of persons: by title, credential, label, signature and kinship, by lists of names, and by repetition.
 
 Rules are patterns over word classes (lexicon.py says which). Strong ones take any capitalised word that nothing speaks
-against ("Dr. Xyz"); weak ones need a listed first name. What a document has once named is then masked wherever it stands
-in it: after "Mr. Hale" the word "Hale" is a name, if it is no ordinary word. Eponyms ("Foley catheter") and words such
-as "Will" or "Rose" need a strong rule.
+against ("Dr. Xyz"); weak ones need a listed first name. What a document has once named is then masked wherever it
+stands in it: after "Mr. Hale" the word "Hale" is a name, if it is no ordinary word. Eponyms ("Foley catheter") and
+words such as "Will" or "Rose" need a strong rule.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,10 @@ _REVERSED = (
 )
 
 _OFFICES = frozenset(
-    "speaker president chairman chairwoman secretary vice chief justice ambassador prime minister attorney".split()
+    (
+        *("speaker", "president", "chairman", "chairwoman", "secretary", "vice", "chief", "justice", "ambassador"),
+        *("prime", "minister", "attorney"),
+    )
 )
 _ABBREVIATED = frozenset({"dr", "drs", "mr", "mrs", "ms", "mx", "prof", "messrs", "sr", "sra"})
 _JOINED = {"MD", "PA", "MA", "NP"}  # credentials that are states too
@@ -71,7 +74,7 @@ def _no_eponym(document: Classified, first: int, last: int) -> bool:
 
 
 def _after_title(document: Classified, first: int, last: int) -> bool:
-    """A full stop stands behind an abbreviation only ("a good doctor. She"), and an office is no name ("Mr. Speaker")."""
+    """A full stop stands behind an abbreviation only ("a good doctor. She"); an office is no name ("Mr. Speaker")."""
     if document.text(first, first + 1).lower() in _OFFICES:
         return False
     if _previous(document, first) == "&":
@@ -94,7 +97,7 @@ def _with_credential(document: Classified, first: int, last: int) -> bool:
 
 
 def _in_label(document: Classified, first: int, last: int) -> bool:
-    """A word alone that no list knows is a name where the field ends with it ("Patient: Xyz", not "Patient: Xyz it")."""
+    """A word alone that no list knows is a name where the field ends with it ("Patient: Xyz")."""
     if not _no_eponym(document, first, last):
         return False
     if last - first == 1 and document.classes[first : first + 1] in _DOUBTFUL:
@@ -125,19 +128,16 @@ def _reversed(document: Classified, first: int, last: int) -> bool:
         return upper or document.classes[comma + 1 : comma + 2] in (b"F", b"f", b"B", b"b")
     if document.classes[comma + 1 : comma + 2] not in (b"F", b"B", b"f", b"b"):
         return False
-    return (
-        _previous(document, first) in "=|_:("
-        and _next(document, last) in "=|_(NKT~I"
-        or _before_record(document, first, last)
+    return (_previous(document, first) in "=|_:(" and _next(document, last) in "=|_(NKT~I") or _before_record(
+        document, first, last
     )
 
 
 def _pair(document: Classified, first: int, last: int) -> bool:
     """A listed first name alone or before something capitalised. In a title of its own kind, or inside another name
     (a hyphen, a street, a disease), it is no person's."""
-    if not _no_eponym(document, first, last) or _previous(document, first) in "-/@#.'" and first:
-        if _previous(document, first) != "." or not _no_eponym(document, first, last):
-            return False
+    if not _no_eponym(document, first, last) or (first and _previous(document, first) in "-/@#'"):
+        return False
     if last - first > 1:
         return True
     return (
@@ -212,8 +212,9 @@ class PersonFinder(GrammarFinder):
         return self.spans(document, found, (_REPEATED,))
 
     def _repeated(self, document: Classified, found: Findings) -> Findings:
-        """`found`, with what it names wherever it stands again. A name that is an ordinary word too, or that no list has,
-        spreads from a strong rule only; the ordinary word not to the beginning of a sentence, where any has a capital."""
+        """`found`, with what it names wherever it stands again. A name that is an ordinary word too, or that no
+        list has, spreads from a strong rule only; the ordinary word not to the beginning of a sentence, where any word
+        has a capital."""
         classes = np.frombuffer(document.classes, np.uint8)
         lengths = found.lasts - found.firsts
         tokens = np.arange(lengths.sum()) + np.repeat(found.firsts - (np.cumsum(lengths) - lengths), lengths)

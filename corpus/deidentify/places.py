@@ -18,8 +18,12 @@ _UNIT = r"(?:[,|]?(?:H\.?\#?|\#)[NKI](?:-[NKI])?)"
 _STREET = r"[QqT]\.?R?"
 _ZIP = r"N(?:-N)?"
 _STATES = frozenset(
-    """AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR
-    PA RI SC SD TN TX UT VT VA WA WV WI WY DC PR AA AE AP""".split()
+    (
+        *("AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "FL", "GA", "HI", "ID", "IL", "IN", "IA", "KS", "KY"),
+        *("LA", "ME", "MD", "MA", "MI", "MN", "MS", "MO", "MT", "NE", "NV", "NH", "NJ", "NM", "NY", "NC", "ND"),
+        *("OH", "OK", "OR", "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VT", "VA", "WA", "WV", "WI", "WY", "DC"),
+        *("PR", "AA", "AE", "AP"),
+    )
 )
 _CORE = re2.compile(
     r"(?i)\b(?:st|street|ave?|avenue|rd|road|blvd|boulevard|ln|lane|dr|drive|hwy|highway|pkwy|parkway|ct|court|cir|circle"
@@ -41,8 +45,8 @@ def _address(document: Classified, first: int, last: int) -> bool:
     before = chr(document.classes[first - 1]) if first else "="
     field = before in "=|_:,>" and after in "=|_,H#N"
     if core:
-        return not year or before in "=|_:,a" and before != "a" or after in ",H|#"
-    return field or after in ",H#" and not year and len(number) >= 3
+        return not year or (before in "=|_:,a" and before != "a") or after in ",H|#"
+    return field or (after in ",H#" and not year and len(number) >= 3)
 
 
 def _before_state(document: Classified, first: int, last: int) -> bool:
@@ -106,12 +110,19 @@ _RULES = (
 )
 _ZIP_RULES = (Rule("address", rf"{_LINE}{_TO_CITY}(?:{_NAMED}){{1,3}}{_STATE}?,?[|]?({_ZIP})", 0.9, _five_digits),)
 
-_BOX = r"(?i)\b((?:p\.?\s?o\.?\s*box|post office box|postfach|apartado|psc\s+\d{1,5},?\s+box|(?:apo|fpo|dpo)\s+(?:aa|ae|ap))\s*#?\s*\d[\d-]{0,9})\b"
-_EUROPEAN = (
-    r"((?:\b\d{1,5}[ ,]+)?\b(?:\p{Lu}[\p{L}.-]*[ -])?\p{Lu}?[\p{L}-]*(?:stra(?:ss|ß)e|str\.|gasse|platz|allee|gatan|vägen|veien|straat|laan)"
-    r" \d{1,4}[a-z]?\b"
-    r"|\b\d{1,4},? (?:rue|via|calle|avenida|rua|avenue|boulevard|place|strada|piazza) (?:(?:de|du|des|la|le|del|della|da|do) )*\p{Lu}[\p{L}'-]+(?: \p{Lu}[\p{L}'-]+){0,2})"
+_BOX = (
+    r"(?i)\b((?:p\.?\s?o\.?\s*box|post office box|postfach|apartado|psc\s+\d{1,5},?\s+box"
+    r"|(?:apo|fpo|dpo)\s+(?:aa|ae|ap))\s*#?\s*\d[\d-]{0,9})\b"
 )
+_STREET_ENDINGS = "gasse|platz|allee|gatan|vägen|veien|straat|laan"
+_STREET_WORDS = "rue|via|calle|avenida|rua|avenue|boulevard|place|strada|piazza"
+_EUROPEAN = (
+    r"((?:\b\d{1,5}[ ,]+)?\b(?:\p{Lu}[\p{L}.-]*[ -])?\p{Lu}?[\p{L}-]*"
+    rf"(?:stra(?:ss|ß)e|str\.|{_STREET_ENDINGS}) \d{{1,4}}[a-z]?\b"
+    rf"|\b\d{{1,4}},? (?:{_STREET_WORDS}) (?:(?:de|du|des|la|le|del|della|da|do) )*"
+    r"\p{Lu}[\p{L}'-]+(?: \p{Lu}[\p{L}'-]+){0,2})"
+)
+_EUROPEAN_GATE = rf"(?:stra(?:ss|ß)e|str\.|{_STREET_ENDINGS}) \d|\d,? (?:{_STREET_WORDS}) "
 _ZIP_LABELLED = (
     r"(?i)\b(?:zip(?:[ -]?codes?)?|post(?:al)?[ -]?codes?)\b[^0-9\n]{0,32}?\b(\d{5}(?:-\d{4})?|\d{4} ?[A-Z]{2})\b"
 )
@@ -138,7 +149,7 @@ def location(profile: str) -> Sequence[Finder]:
             "LOCATION",
             _EUROPEAN,
             _number,
-            gate=r"(?:str|gasse|platz|allee|gatan|vägen|veien|straat|laan)\.?(?:a(?:ss|ß)e)? \d|\d,? (?:rue|via|calle|av|rua|bou|place|strada|piazza)",
+            gate=_EUROPEAN_GATE,
             name="location.european",
         ),
         GrammarFinder("LOCATION", _RULES, name="location"),
@@ -156,7 +167,12 @@ def zip_code(profile: str) -> Sequence[Finder]:
 
 
 # The initial three digits that Safe Harbor asks to be 000: fewer than 20,000 people live there (census of 2000).
-_SPARSE = frozenset("036 059 063 102 203 556 692 790 821 823 830 831 878 879 884 890 893".split())
+_SPARSE = frozenset(
+    (
+        *("036", "059", "063", "102", "203", "556", "692", "790", "821", "823", "830", "831", "878", "879", "884"),
+        *("890", "893"),
+    )
+)
 
 
 def zip3(value: str) -> str | None:

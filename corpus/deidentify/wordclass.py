@@ -27,7 +27,7 @@ _MIXER = np.uint64(0xBF58476D1CE4E5B9)
 
 
 class Classified(NamedTuple):
-    """Token i is data[starts[i]:ends[i]], of class classes[i]; `words` are hashes of the lower-cased words, 0 for signs."""
+    """Token i is data[starts[i]:ends[i]], of class classes[i]; `words` are hashes in lower case, 0 for signs."""
 
     data: bytes
     classes: bytes
@@ -116,7 +116,7 @@ def _word(data, at, kinds, lower):
     value, letters, capitals, first_capital, digits = _BASIS, 0, 0, False, False
     while at < stop:
         kind, code, size = _kind_at(data, at, kinds)
-        if kind == _SMALL or kind == _CAPITAL:
+        if kind in (_SMALL, _CAPITAL):
             if kind == _CAPITAL:
                 capitals += 1
                 first_capital |= letters == 0
@@ -155,7 +155,7 @@ def _word(data, at, kinds, lower):
 
 @numba.njit(cache=True, nogil=True)
 def _abbreviation(data, at, kinds, lower):
-    """(end, hash, capitals only) of letters with dots between them, as M.D., Ph.D., J.R.: the hash is of the letters alone.
+    """(end, hash, capitals only) of letters with dots between them, as M.D., Ph.D., J.R.: the hash is of the letters.
     The end is `at` where there are none."""
     stop, value, begin = len(data), _BASIS, at
     parts, end, capitals = 0, at, True
@@ -189,10 +189,10 @@ def _is_marked(data, end, mark):
     """The word that ends there is a surrogate."""
     if end < len(mark):
         return False
+    same = True
     for i in range(len(mark)):
-        if data[end - len(mark) + i] | 0x20 != mark[i]:
-            return False
-    return True
+        same &= data[end - len(mark) + i] | 0x20 == mark[i]
+    return same
 
 
 @numba.njit(cache=True, nogil=True)
@@ -248,7 +248,7 @@ def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
                 classes[total - 1] = 0x3D if code == 0x0A else classes[total - 1]
                 continue
             what = np.uint8(0x7C)
-        elif kind == _SMALL or kind == _CAPITAL:
+        elif kind in (_SMALL, _CAPITAL):
             at, word, shape, letters = _word(data, begin, kinds, lower)
             if letters <= 5 and shape != _CODE and at < stop and data[at] == 0x2E:
                 end, joined, capitals = _abbreviation(data, begin, kinds, lower)
@@ -279,7 +279,7 @@ def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
             what = np.uint8(0x4E)
             while at < stop:
                 kind, code, size = _kind_at(data, at, kinds)
-                if kind == _SMALL or kind == _CAPITAL or code == 0x5F:
+                if kind in (_SMALL, _CAPITAL) or code == 95:
                     what = np.uint8(0x4B)
                 elif kind != _DIGIT and not (
                     (code == 0x2E or code == 0x2C) and at + 1 < stop and 0x30 <= data[at + 1] <= 0x39
