@@ -23,6 +23,28 @@ def corpus_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = Fal
     show(corpus_summary(prepare_corpus(loaded)))
 
 
+@commands.command("decide")
+def corpus_decide(recipe: RecipeName, set_: Overrides = None) -> None:
+    """Decide again on the stored columns after a change of thresholds; no raw text is read."""
+    from pipelines.outline import corpus_summary
+    from pipelines.stages import prepare_corpus
+
+    show(corpus_summary(prepare_corpus(load(recipe, set_), stored=True)))
+
+
+@commands.command("preview")
+def corpus_preview(
+    recipe: RecipeName,
+    documents: Annotated[int, typer.Option(min=1, help="Documents to draw from each source.")] = 200,
+    examples: Annotated[int, typer.Option(min=0, help="Examples of what each rule would drop.")] = 2,
+    set_: Overrides = None,
+) -> None:
+    """Run a sample through the steps and rules: what each rule would drop, examples, a forecast of tokens."""
+    from pipelines.preview import preview, preview_tables
+
+    show(preview_tables(preview(load(recipe, set_), documents, examples)))
+
+
 @commands.command("duplicates")
 def corpus_duplicates(
     recipe: RecipeName,
