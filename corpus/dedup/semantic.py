@@ -8,7 +8,8 @@ Up to EXACT documents all are compared with all. Above, a pair may be missed who
 among neither's NEAREST; of 26,051 pairs with a cosine of 0.95 or more among 20,000 noisy vectors of 64 dimensions 0.1%
 were missed with 10 clusters and 0.2% with 40 (2.5% and 3.3% with the nearest two).
 
-Cost: documents · (clusters + NEAREST · documents / clusters) · dimension multiplications. Memory: 4 · dimension bytes a document.
+Cost: documents · (clusters + NEAREST · documents / clusters) · dimension multiplications. Memory: 4 · dimension
+bytes a document.
 Method: SemDeDup (Abbas et al. 2023).
 """
 
