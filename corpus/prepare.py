@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units, stored_units
 from corpus.artifact import (
+    MANIFEST,
     Draft,
     Manifest,
     RunLock,
@@ -115,8 +116,18 @@ class Preparation:
     def annotated(self) -> dict[str, list[Unit]]:
         root = self.workspace / "annotate"
         if self.stored:
-            return {name: stored_units(line, root) for name, line in self.lines.items()}
+            decided = self._decided_units()
+            return {name: stored_units(line, root, decided) for name, line in self.lines.items()}
         return {name: cut_units(line, root, self.settings.unit_bytes) for name, line in self.lines.items()}
+
+    def _decided_units(self) -> list[str]:
+        """Fingerprints of the units that were last decided on."""
+        for name in ("decisions", "survivors"):
+            if (self.workspace / name / MANIFEST).is_file():
+                units = Manifest.read(self.workspace / name).function.get("units")
+                if units is not None:
+                    return units
+        return []
 
     def run(self, card: Card, description: dict[str, Any]) -> Manifest:
         """All stages; the manifest of the corpus folder. Raises DataError when nothing is kept."""
