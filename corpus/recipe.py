@@ -135,11 +135,16 @@ class CorpusSettings(Settings):
     def rules_of(self, source: SourceSettings) -> tuple[Any, ...]:
         return self.decide if source.decide is None else source.decide
 
-    def decisions_of(self, source: SourceSettings) -> list[Rule]:
+    def decisions_of(self, source: SourceSettings, without: str | None = None) -> list[Rule]:
         """Everything that may drop a document of a source: the rules of its steps (a density of personal data), then
-        those under `decide`."""
+        those under `decide`; but not those of the step `without`."""
         stated = (*self.steps_of(source), *self.rules_of(source))
-        return [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
+        rules = [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
+        return [rule for rule in rules if rule.step != without]
+
+    def rules_identity(self, sources: Sequence[SourceSettings], without: str | None = None) -> dict[str, list[str]]:
+        """What `decisions_of` gives for each source, as a fingerprint names it."""
+        return {source.name: [rule.identity() for rule in self.decisions_of(source, without)] for source in sources}
 
     def validation_of(self, source: SourceSettings) -> float:
         return self.validation if source.validation is None else source.validation
