@@ -237,7 +237,7 @@ class LanguageRule(Settings):
     def rules(self) -> list[Rule]:
         label, score = pl.col("language.label").cast(pl.String), pl.col("language.score").cast(pl.Float64)
         if self.match == "label":
-            found = pl.when(label.is_in(list(self.allow))).then(label)
+            found: pl.Expr = pl.when(label.is_in(list(self.allow))).then(label)
         else:
             found = matched(label, self.allow)
         bound = (

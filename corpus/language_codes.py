@@ -5,6 +5,8 @@ fastText's lid.176 labels with ISO 639-1 where a language has such a code, GlotL
 stands for it here (cmn for zh), as in CLDR's aliases, so that a list of allowed languages serves both kinds of models.
 """
 
+from typing import Any
+
 import polars as pl
 
 # ISO 639-3 (and the member that stands for a macrolanguage) by ISO 639-1.
@@ -61,7 +63,7 @@ def matched(label: pl.Expr, wanted: tuple[str, ...]) -> pl.Expr:
     code, script = parts.struct.field("field_0"), parts.struct.field("field_1").fill_null("")
     short = code.replace(list(TWO_LETTERS), list(TWO_LETTERS.values()))
     language = pl.when(code.is_in(sorted(_AMBIGUOUS)) & (script == "")).then(code).otherwise(short)
-    found = pl.when(label.is_in(list(wanted))).then(label)
+    found: Any = pl.when(label.is_in(list(wanted))).then(label)
     for other in wanted:
         own = script_of(other)
         same = language == language_of(other)

@@ -1,0 +1,24 @@
+"""How a source of a recipe names what its documents are measured by.
+
+perplexity: english                       a model under `lm`, or the path of one
+perplexity: {en: english, de: models/de}  one per language
+perplexity: {kind: causal_lm, model: models/small-llama}
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from corpus.perplexity.causal_lm import CausalLm, CausalLmSettings
+from corpus.perplexity.ngram import Perplexity, PerplexitySettings
+
+PerplexityOf = str | CausalLmSettings | PerplexitySettings | dict[str, str]
+
+
+def perplexity_step(stated: PerplexityOf, models: Mapping[str, Path]) -> Perplexity | CausalLm:
+    """The measuring step; `models` are those learned under `lm`, by name."""
+    if isinstance(stated, CausalLmSettings):
+        return stated.build()
+    model = stated.model if isinstance(stated, PerplexitySettings) else stated
+    if isinstance(model, str):
+        return PerplexitySettings(model=str(models.get(model, model))).build()
+    return PerplexitySettings(model={key: str(models.get(name, name)) for key, name in model.items()}).build()
