@@ -7,7 +7,7 @@ when its rows are as many as the reader counted and every change of bytes is boo
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from corpus.artifact import MANIFEST, Manifest, RunLock, code_version, publish, 
 from corpus.document import BASE, EDIT, Batch, Document, batches
 from corpus.engine import Heartbeat, Unit
 from corpus.errors import ArtifactError
+from corpus.forget import STEP, Register, blanked
 from corpus.readers import InputFile, Reader, Tally
 from corpus.step import Step
 
@@ -52,11 +53,22 @@ class SourceLine:
         }
 
 
+@dataclass(frozen=True)
+class UnitWork:
+    """What makes one unit: its source, its files, and who is forgotten in them."""
+
+    source: str
+    files: tuple[InputFile, ...]
+    register: Register | None = None
+    forgotten: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
     """The units of a source: its files in order of path, grouped until a group holds `unit_bytes`.
 
     The function of a unit names the content hashes of its files, so every input is read once here.
     """
+    register = Register.read(root.parent)
     groups: list[list[InputFile]] = []
     weight = unit_bytes
     for file in line.reader.files():
@@ -73,20 +85,24 @@ def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
                 "kind": "corpus.annotated",
                 "inputs": [[file.path, input_hash(line.reader, file)] for file in group],
                 **common,
+                **({"forgotten": forgotten} if forgotten else {}),
             },
             weight=sum(file.bytes for file in group),
-            work=(line.name, tuple(group)),
+            work=UnitWork(line.name, tuple(group), register if forgotten else None, forgotten),
         )
         for index, group in enumerate(groups)
+        for forgotten in [register.of(line.name, [file.path for file in group])]
     ]
 
 
-def stored_units(line: SourceLine, root: Path) -> list[Unit]:
-    """The units of a source as they were published, its files unseen.
+def stored_units(line: SourceLine, root: Path, decided: Collection[str]) -> list[Unit]:
+    """The units of a source as they were published, its files unseen; `decided` has the fingerprints of the units that
+    were last decided on, for a folder may hold units of files that are gone.
 
     Raises ArtifactError when there are none, or when they were measured by another reader, other steps or other code.
     """
-    folders = sorted(path.parent for path in (root / line.name).glob(f"[0-9]*/{MANIFEST}"))
+    published = sorted(path.parent for path in (root / line.name).glob(f"[0-9]*/{MANIFEST}"))
+    folders = [folder for folder in published if Manifest.read(folder).fingerprint in decided]
     if not folders:
         raise ArtifactError(
             "nothing is stored of this source", where=root / line.name, todo="run `provender corpus` with this recipe"
@@ -130,19 +146,21 @@ class ReadUnit(PipelineStep):
         self.units, self.lines, self.counts, self.heartbeat = units, lines, counts, heartbeat
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:  # type: ignore[override]
-        source, files = self.units[rank].work
-        reader = self.lines[source].reader
+        work: UnitWork = self.units[rank].work
+        reader = self.lines[work.source].reader
         self.counts.tally = Tally()
         done = 0
 
         def documents() -> Iterator[Document]:
-            for file in files:
+            for file in work.files:
                 yield from reader.read(file, self.counts.tally)
 
         try:
             for batch in batches(documents()):
-                yield batch
                 done += pc.sum(batch["bytes_in"]).as_py() or 0
+                if work.register is not None:
+                    batch = Batch(blanked(batch.data, work.register.rows(batch.data, work.forgotten)))
+                yield batch
                 self.heartbeat.beat(rank, min(done, self.units[rank].weight))
         finally:
             reader.close()
@@ -159,7 +177,7 @@ class SourceSteps(PipelineStep):
         self.units, self.lines = units, lines
 
     def run(self, data: Iterable[Batch], rank: int = 0, world_size: int = 1) -> Iterator[Batch]:  # type: ignore[override]
-        for step in self.lines[self.units[rank].work[0]].steps:
+        for step in self.lines[self.units[rank].work.source].steps:
             data = step.run(data, rank, world_size)
         yield from data
 
@@ -176,7 +194,7 @@ class CommitUnit(PipelineStep):
 
     def run(self, data: Iterable[Batch], rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         unit = self.units[rank]
-        schema = self.lines[unit.work[0]].schema()
+        schema = self.lines[unit.work.source].schema()
         with publish(unit.folder, kind="corpus.annotated", function=unit.function, lock=self.lock) as draft:
             checked = (conform(batch, schema, unit.name) for batch in data)
             rows = write_parquet(draft.path / DOCUMENTS, checked, schema)
@@ -210,7 +228,9 @@ def conform(batch: Batch, schema: pa.Schema, where: str) -> pa.RecordBatch:
             columns.append(pa.array(np.zeros(len(batch), np.int64)))
         else:
             columns.append(pa.nulls(len(batch), column.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    rows = pa.RecordBatch.from_arrays(columns, schema=schema)
+    forgotten = np.asarray(pc.fill_null(pc.equal(rows["step"], STEP), False))
+    return blanked(rows, forgotten) if forgotten.any() else rows  # steps measured the empty text, too
 
 
 def annotate_pipeline(

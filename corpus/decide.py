@@ -39,9 +39,15 @@ DECISIONS = pa.schema(
 
 @dataclass(frozen=True)
 class UnitFiles:
-    """The column files of one annotated unit, row by row about the same records."""
+    """The column files of one annotated unit, row by row about the same records. Where `overlay` is given, its text
+    and token counts stand for those of the documents that were cut (corpus/cuts/overlay.py)."""
 
     paths: tuple[Path, ...]
+    overlay: Path | None = None
+
+    def all_paths(self) -> tuple[Path, ...]:
+        """The column files and the overlay."""
+        return self.paths if self.overlay is None else (*self.paths, self.overlay)
 
     def names(self) -> set[str]:
         return {name for path in self.paths for name in pq.read_schema(path).names}
@@ -107,22 +113,35 @@ def apply_rules(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
 
 
 def drop_duplicates(frame: pl.DataFrame, removals: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
-    """Book the removals (id, duplicate_of, kind, similarity) as drops, and every document's cluster."""
-    frame = frame.join(clusters.select("id", "cluster"), on="id", how="left", maintain_order="left")
-    frame = frame.join(
-        removals.select("id", "duplicate_of", pl.col("kind").alias("duplicate_kind"), "similarity"),
-        on="id",
-        how="left",
-        maintain_order="left",
+    """Book the removals (see `drop_copies`) and every document's cluster."""
+    frame = without_duplicates(frame).drop("cluster")
+    return drop_copies(
+        frame.join(clusters.select("id", "cluster"), on="id", how="left", maintain_order="left"), removals
     )
-    removed = pl.col("duplicate_of").is_not_null() & (pl.col("fate") == "kept")
-    shown = pl.format("similarity {}", pl.col("similarity").cast(pl.Float64).round(3))
-    return frame.with_columns(
-        pl.when(removed).then(pl.lit("dropped")).otherwise("fate").alias("fate"),
-        pl.when(removed).then(pl.lit("duplicates")).otherwise("step").alias("step"),
-        pl.when(removed).then(pl.format("{} copy", "duplicate_kind")).otherwise("reason").alias("reason"),
-        pl.when(removed).then(shown).otherwise("detail").alias("detail"),
-    )
+
+
+def without_duplicates(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with the columns about duplicates, empty."""
+    columns = {"cluster": pl.String, "duplicate_of": pl.String, "duplicate_kind": pl.String, "similarity": pl.Float32}
+    return frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in columns.items())
+
+
+def drop_copies(frame: pl.DataFrame, removals: pl.DataFrame) -> pl.DataFrame:
+    """Book removals (id, duplicate_of, kind, similarity) of kept documents as drops."""
+    booked = removals.select("id", _of="duplicate_of", _kind="kind", _similarity="similarity")
+    frame = frame.join(booked, on="id", how="left", maintain_order="left")
+    removed = pl.col("_of").is_not_null() & (pl.col("fate") == "kept")
+    new = {
+        "fate": pl.lit("dropped"),
+        "step": pl.lit("duplicates"),
+        "reason": pl.format("{} copy", "_kind"),
+        "detail": pl.format("similarity {}", pl.col("_similarity").cast(pl.Float64).round(3)),
+        "duplicate_of": pl.col("_of"),
+        "duplicate_kind": pl.col("_kind"),
+        "similarity": pl.col("_similarity"),
+    }
+    changed = [pl.when(removed).then(value).otherwise(name).alias(name) for name, value in new.items()]
+    return frame.with_columns(changed).drop("_of", "_kind", "_similarity")
 
 
 def split_documents(frame: pl.DataFrame, shares: Mapping[str, float], seed: int) -> pl.DataFrame:

@@ -4,7 +4,9 @@
     lm           KenLM from chosen documents                → lm/<name>/
     perplexity   a column per unit                          → perplexity/<source>/<unit>/
     duplicates   clusters over all sources                  → duplicates/
-    decide       rules, keepers, splits on stored columns   → decisions/
+    survivors    rules, keepers, splits on stored columns   → survivors/
+    repeated …   what documents share, cut out of them      → repeated/ substring/ contamination/ cuts/
+    decide       the survivors after their cuts             → decisions/
     select       kept and dropped shards, ledger            → selected/<source>/<unit>/
     corpus       the folder that is handed on               → corpus/
     tokens       a store per source and split               → tokens/<source>/<split>/
@@ -14,6 +16,7 @@ Each stage is skipped when its fingerprint stands. Thresholds enter at `decide`:
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +27,7 @@ import pyarrow.parquet as pq
 
 from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units, stored_units
 from corpus.artifact import (
+    MANIFEST,
     Draft,
     Manifest,
     RunLock,
@@ -35,9 +39,25 @@ from corpus.artifact import (
     write_parquet,
 )
 from corpus.collect import Card, collect_corpus
-from corpus.decide import UnitFiles, apply_rules, as_decisions, drop_duplicates, read_columns, split_documents
+from corpus.cuts.kept import keep_ranks
+from corpus.cuts.overlay import LEFT, OVERLAY, CutUnit
+from corpus.cuts.overlay import SCHEMA as OVERLAY_SCHEMA
+from corpus.cuts.settle import left_characters, settle
+from corpus.cuts.stages import drops_of, find_cuts, overlay_units
+from corpus.decide import (
+    DECISIONS,
+    UnitFiles,
+    apply_rules,
+    as_decisions,
+    drop_copies,
+    drop_duplicates,
+    read_columns,
+    split_documents,
+    without_duplicates,
+)
 from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
 from corpus.dedup.keep import UnitMeasure, choose_keepers
+from corpus.dedup.semantic import SemanticSettings, find_semantic, semantic_removals
 from corpus.dedup.signature import Signature
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units
 from corpus.errors import DataError
@@ -97,8 +117,18 @@ class Preparation:
     def annotated(self) -> dict[str, list[Unit]]:
         root = self.workspace / "annotate"
         if self.stored:
-            return {name: stored_units(line, root) for name, line in self.lines.items()}
+            decided = self._decided_units()
+            return {name: stored_units(line, root, decided) for name, line in self.lines.items()}
         return {name: cut_units(line, root, self.settings.unit_bytes) for name, line in self.lines.items()}
+
+    def _decided_units(self) -> list[str]:
+        """Fingerprints of the units that were last decided on."""
+        for name in ("decisions", "survivors"):
+            if (self.workspace / name / MANIFEST).is_file():
+                units = Manifest.read(self.workspace / name).function.get("units")
+                if units is not None:
+                    return units
+        return []
 
     def run(self, card: Card, description: dict[str, Any]) -> Manifest:
         """All stages; the manifest of the corpus folder. Raises DataError when nothing is kept."""
@@ -119,7 +149,7 @@ class Preparation:
             for name, units in self.annotated.items()
         }
         stages = self._all(self.annotated) + self._all(perplexity)
-        decisions = self._decide(files, _fingerprints(stages))
+        decisions, files = self._decide(files, _fingerprints(stages))
         selected = self._select(files, decisions)
         with self.watch("corpus") as meter:
             manifest, outcome = collect_corpus(
@@ -251,11 +281,52 @@ class Preparation:
 
         return self._publish("duplicates", self.workspace / "duplicates", function, write)
 
-    def _decide(self, files: dict[str, list[UnitFiles]], fingerprints: list[str]) -> Path:
-        settings = self.settings
-        clusters = self._clusters(settings.duplicates) if settings.duplicates is not None else None
+    def _decide(
+        self, files: dict[str, list[UnitFiles]], fingerprints: list[str]
+    ) -> tuple[Path, dict[str, list[UnitFiles]]]:
+        """The decisions, and the files with the overlays of the units that were cut."""
+        cuts = self.settings.cuts()
+        if cuts is None:
+            return self._survivors("decide", self.workspace / "decisions", files, fingerprints), files
+        survivors = self._survivors("survivors", self.workspace / "survivors", files, fingerprints)
+        found = find_cuts(cuts, self.annotated, survivors, self.workspace, self._publish)
+        overlays = overlay_units(self.annotated, found, self.tokenizer, self.workspace / "cuts")
+        if cut := [unit for parts in overlays.values() for unit in parts if unit is not None]:
+            self._units("cuts", cut, lambda todo, beat: [CutUnit(todo, self.tokenizer, beat, self.lock)])
         function = {
             "kind": "corpus.decisions",
+            "survivors": Manifest.read(survivors).fingerprint,
+            "found": [Manifest.read(one).fingerprint for one in found],
+            "cut": _fingerprints(cut),
+            "after_cuts": cuts.after_cuts.identity(),
+            "code": code_version("corpus"),
+        }
+
+        def write(draft: Draft) -> None:
+            drops = drops_of(found)
+            for name, parts in overlays.items():
+                before = pl.DataFrame(pl.from_arrow(read_parquet(survivors / f"{name}.parquet", DECISIONS.names)))
+                left = left_characters([unit.folder for unit in parts if unit is not None])
+                frame = settle(before, left, drops, cuts.after_cuts)
+                draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", as_decisions(frame))
+
+        decisions = self._publish("decide", self.workspace / "decisions", function, write)
+        return decisions, {
+            name: [
+                replace(part, overlay=unit.folder / OVERLAY if unit is not None else None)
+                for part, unit in zip(parts, overlays[name], strict=True)
+            ]
+            for name, parts in files.items()
+        }
+
+    def _survivors(self, title: str, folder: Path, files: dict[str, list[UnitFiles]], fingerprints: list[str]) -> Path:
+        """Decisions by rules, keepers and splits, with each kept document's place in the keep order, `rank`."""
+        settings = self.settings
+        clusters = self._clusters(settings.duplicates) if settings.duplicates is not None else None
+        semantic = self._semantic(settings.semantic) if settings.semantic is not None else None
+        function = {
+            "kind": f"corpus.{folder.name}",
+            "semantic": Manifest.read(semantic).fingerprint if semantic else None,
             "units": fingerprints,
             "clusters": Manifest.read(clusters).fingerprint if clusters else None,
             "rules": self._rules_identity(settings.sources),
@@ -267,12 +338,36 @@ class Preparation:
         }
 
         def write(draft: Draft) -> None:
-            for name, frame in self._decided(files, clusters).items():
-                draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", as_decisions(frame))
+            for name, frame in self._decided(files, clusters, semantic).items():
+                table = as_decisions(frame)
+                for column in ("rank", "bytes"):
+                    table = table.append_column(column, pa.array(frame[column].to_numpy(), pa.int64()))
+                draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
 
-        return self._publish("decide", self.workspace / "decisions", function, write)
+        return self._publish(title, folder, function, write)
 
-    def _decided(self, files: dict[str, list[UnitFiles]], clusters: Path | None) -> dict[str, pl.DataFrame]:
+    def _semantic(self, copies: SemanticSettings) -> Path:
+        """Pairs of semantic duplicates, as pairs.parquet."""
+        function = {
+            "kind": "corpus.semantic",
+            "settings": copies.identity(),
+            "units": _fingerprints(self._all(self.annotated)),
+            "code": code_version("corpus"),
+        }
+
+        def write(draft: Draft) -> None:
+            names = [
+                pl.DataFrame(pl.from_arrow(read_parquet(unit.folder / DOCUMENTS, ["id", "record_id", "source"])))
+                for unit in self._all(self.annotated)
+            ]
+            found = find_semantic(pl.concat(names), copies)
+            draft.rows["pairs.parquet"] = write_parquet(draft.path / "pairs.parquet", found)
+
+        return self._publish("semantic", self.workspace / "semantic", function, write)
+
+    def _decided(
+        self, files: dict[str, list[UnitFiles]], clusters: Path | None, semantic: Path | None
+    ) -> dict[str, pl.DataFrame]:
         common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail"]
         keep = self.settings.keep
         frames = []
@@ -286,19 +381,23 @@ class Preparation:
         copies = self.settings.duplicates
         if clusters is not None and copies is not None:
             groups = pl.DataFrame(pl.from_arrow(read_parquet(clusters / "clusters.parquet")))
-            members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
-                (pl.col("fate") == "kept").alias("passes")
+            members = (
+                frame.drop("cluster")
+                .join(groups.select("id", "cluster"), on="id")
+                .with_columns((pl.col("fate") == "kept").alias("passes"))
             )
             measure = UnitMeasure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
             pairs = read_parquet(clusters / "pairs.parquet")
             removals = choose_keepers(members, pairs, measure, copies.threshold, keep)
             frame = drop_duplicates(frame, removals, groups)
         else:
-            empty = {"cluster": pl.String, "duplicate_of": pl.String, "duplicate_kind": pl.String}
-            nulls = [pl.lit(None, kind).alias(name) for name, kind in {**empty, "similarity": pl.Float32}.items()]
-            frame = frame.with_columns(nulls)
+            frame = without_duplicates(frame)
+        if semantic is not None:
+            rest = frame.filter(pl.col("fate") == "kept")
+            frame = drop_copies(frame, semantic_removals(rest, read_parquet(semantic / "pairs.parquet"), keep))
         shares = {source.name: self.settings.validation_of(source) for source in self.settings.sources}
         frame = split_documents(frame, shares, self.seed)
+        frame = frame.with_columns(keep_ranks(frame, keep))
         return {name: frame.filter(pl.col("source") == name) for name in files}
 
     def _select(self, files: dict[str, list[UnitFiles]], decisions: Path) -> dict[str, list[Unit]]:
@@ -308,6 +407,8 @@ class Preparation:
                 for column in pq.read_schema(path):
                     if "." in column.name and not column.name.startswith(("edit.", *INTERNAL)):
                         annotations.setdefault(column.name, column)
+        if any(part.overlay for parts in files.values() for part in parts):
+            annotations[LEFT] = OVERLAY_SCHEMA.field(LEFT)
         hashes = {entry.path: entry.sha256 for entry in Manifest.read(decisions).files}
         selected = {
             name: [
@@ -315,7 +416,7 @@ class Preparation:
                     folder=self.workspace / "selected" / name / f"{index:05d}",
                     function={
                         "kind": "corpus.selected",
-                        "columns": [Manifest.read(path.parent).fingerprint for path in part.paths],
+                        "columns": [Manifest.read(path.parent).fingerprint for path in part.all_paths()],
                         "decisions": hashes[f"{name}.parquet"],
                         "unit": index,
                         "annotations": [[field.name, str(field.type)] for field in annotations.values()],

@@ -6,8 +6,14 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from corpus.annotate import SourceLine
+from corpus.cuts.settle import AfterCutsSettings
+from corpus.cuts.stages import CutSettings
+from corpus.decontaminate import DecontaminateSettings
 from corpus.dedup.cluster import DedupSettings
 from corpus.dedup.keep import KeepSettings
+from corpus.dedup.repeated import RepeatedSettings
+from corpus.dedup.semantic import SemanticSettings
+from corpus.dedup.substring import SubstringSettings
 from corpus.deidentify import DeidentifySettings
 from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings
@@ -103,6 +109,11 @@ class CorpusSettings(Settings):
     lm: dict[Name, TrainedLm] = Field(default_factory=dict)
     duplicates: DedupSettings | None = DedupSettings()
     keep: KeepSettings = KeepSettings()
+    semantic: SemanticSettings | None = Field(None, description="duplicates by embeddings of your own")
+    repeated: RepeatedSettings | None = Field(None, description="lines and paragraphs that many documents share")
+    substring: SubstringSettings | None = Field(None, description="exact spans that several documents share")
+    decontaminate: DecontaminateSettings = DecontaminateSettings()
+    after_cuts: AfterCutsSettings = AfterCutsSettings()
     validation: float = Field(0.02, ge=0, lt=1, description="share of each source held out, by duplicate cluster")
     unit_bytes: int = Field(32 << 20, ge=1, description="input bytes grouped into one unit of work")
 
@@ -112,6 +123,8 @@ class CorpusSettings(Settings):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"two sources are called {', '.join(repeated)}")
+        if self.repeated is not None and (unknown := sorted(set(self.repeated.sources or ()) - set(names))):
+            raise ValueError(f"repeated.sources names {', '.join(unknown)}, which is no source")
         for lm, settings in self.lm.items():
             unknown = sorted(set(settings.sources) - set(names))
             if unknown:
@@ -132,6 +145,12 @@ class CorpusSettings(Settings):
 
     def validation_of(self, source: SourceSettings) -> float:
         return self.validation if source.validation is None else source.validation
+
+    def cuts(self) -> CutSettings | None:
+        """What looks across documents for cuts; None when nothing does."""
+        settings = CutSettings(self.repeated, self.substring, self.decontaminate, self.after_cuts)
+        held_out = any(self.validation_of(source) > 0 for source in self.sources)
+        return settings if settings.find_anything(held_out) else None
 
 
 def source_line(settings: CorpusSettings, source: SourceSettings, ends: Sequence[Step] = ()) -> SourceLine:

@@ -25,7 +25,7 @@ from corpus.engine import Heartbeat, Unit
 from corpus.ledger import LEDGER, Ledger
 
 # Columns that serve a stage and not a reader of the corpus.
-INTERNAL = ("dedup.", "deidentify.spans", "token_count")
+INTERNAL = ("cuts.spans", "dedup.", "deidentify.spans", "token_count")
 SPLITS = ("train", "validation")
 
 
@@ -35,7 +35,8 @@ def annotation_name(column: str) -> str:
 
 
 def shard_schema(annotations: Sequence[pa.Field]) -> pa.Schema:
-    """The explicit schema of a corpus shard; `annotations` are the measured columns of all sources together."""
+    """The explicit schema of a corpus shard; `annotations` are the measured columns of all sources together. Without
+    any there is no such column: parquet knows no empty struct."""
     struct = pa.struct([pa.field(annotation_name(field.name), field.type) for field in annotations])
     return pa.schema(
         [
@@ -43,7 +44,7 @@ def shard_schema(annotations: Sequence[pa.Field]) -> pa.Schema:
             pa.field("text", pa.string(), nullable=False),
             pa.field("source", pa.string(), nullable=False),
             pa.field("token_count", pa.int64()),
-            pa.field("annotations", struct),
+            *([pa.field("annotations", struct)] if annotations else []),
             pa.field("metadata", pa.string()),
         ]
     )
@@ -132,27 +133,24 @@ class SelectUnit(PipelineStep):
         """The unit's records in batches, with the columns of all its files side by side."""
         first, *others = files.paths
         streams = [scan_parquet(path) for path in others]
+        cut = scan_parquet(files.overlay) if files.overlay is not None else None
         for batch in scan_parquet(first):
             for stream in streams:
-                extra = next(stream)
-                for name in extra.schema.names:
-                    if name not in batch.schema.names:
-                        batch = batch.append_column(name, extra.column(name))
-            yield batch
+                batch = _beside(batch, next(stream))
+            yield batch if cut is None else _cut(batch, next(cut))
 
     def _shard(self, rows: pa.RecordBatch, verdicts: pa.Table, written: dict[str, pa.Schema]) -> dict[str, pa.Table]:
         schema = written["train"]
-        struct = schema.field("annotations").type
         values = [
             rows.column(field.name).cast(field.type)
             if field.name in rows.schema.names
             else pa.nulls(rows.num_rows, field.type)
             for field in self.annotations
         ]
-        annotations = (
-            pa.StructArray.from_arrays(values, fields=list(struct)) if values else pa.nulls(rows.num_rows, struct)
-        )
-        columns = [rows["id"], rows["text"], rows["source"], _column(rows, "token_count", pa.int64()), annotations]
+        columns = [rows["id"], rows["text"], rows["source"], _column(rows, "token_count", pa.int64())]
+        if values:
+            struct = schema.field("annotations").type
+            columns.append(pa.StructArray.from_arrays(values, fields=list(struct)))
         table = pa.Table.from_arrays([*columns, rows["metadata"]], schema=schema)
         parts = {split: table.filter(pc.fill_null(pc.equal(verdicts["split"], split), False)) for split in SPLITS}
         if "dropped" in written:
@@ -171,8 +169,8 @@ def ledger_rows(rows: pa.RecordBatch, verdicts: pa.Table) -> pa.RecordBatch:
     tokens = _column(rows, "token_count", pa.int64())
     edit_names = [name for name in rows.schema.names if name.startswith(EDIT)]
     edits = [
-        [{"key": name.removeprefix(EDIT), "value": value} for name, value in zip(edit_names, row, strict=True) if value]
-        for row in frame.select(edit_names).iter_rows()
+        [{"key": name.removeprefix(EDIT), "value": row[name]} for name in edit_names if row[name]]
+        for row in frame.select("id", *edit_names).iter_rows(named=True)  # the id, for a source that edits nothing
     ]
     pii = rows.column("deidentify.counts").to_pylist() if "deidentify.counts" in rows.schema.names else None
     columns: dict[str, Any] = {
@@ -191,6 +189,25 @@ def ledger_rows(rows: pa.RecordBatch, verdicts: pa.Table) -> pa.RecordBatch:
         pa.array(values) if isinstance(values, np.ndarray) else values for values in (columns[n] for n in LEDGER.names)
     ]
     return pa.RecordBatch.from_arrays([a.cast(f.type) for a, f in zip(arrays, LEDGER, strict=True)], schema=LEDGER)
+
+
+def _beside(rows: pa.RecordBatch, extra: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with the columns of `extra` that they do not have."""
+    for name in extra.schema.names:
+        if name not in rows.schema.names:
+            rows = rows.append_column(name, extra.column(name))
+    return rows
+
+
+def _cut(rows: pa.RecordBatch, overlay: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with what an overlay says of the documents that were cut."""
+    for name in ("text", "token_count"):
+        if name in rows.schema.names:
+            index = rows.schema.get_field_index(name)
+            rows = rows.set_column(
+                index, rows.schema.field(index), pc.coalesce(overlay.column(name), rows.column(name))
+            )
+    return _beside(rows, overlay)
 
 
 def _column(rows: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:

@@ -142,4 +142,6 @@ class Loader:
                 yield entry
         finally:
             closed.set()
+            while not ready.empty():  # the thread may be waiting for room
+                ready.get_nowait()
             thread.join()

@@ -118,6 +118,14 @@ class Sequences:
     def _by_document(self) -> np.ndarray:
         return self._map("by_document.i64")
 
+    def filled(self, sequences: np.ndarray) -> np.ndarray:
+        """int64[k]: the tokens of sequences int64[k], without padding."""
+        if self.layout is None:
+            return np.full(len(sequences), self.sequence_length, np.int64)
+        rows, pieces = self.layout
+        until = np.concatenate([[0], np.cumsum(pieces[:, 2])])
+        return until[rows[sequences + 1]] - until[rows[sequences]]
+
     def pieces(self, sequence: int) -> list[Piece]:
         """The pieces of a sequence in order; what they leave free at its end is padding."""
         if self.layout is None:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from mixing.plan import MixturePlan, Segment
 from mixing.schedule import UNIT, Schedule, domain_units
+from mixing.sequences import Sequences
 
 
 def curves(plan: MixturePlan, points: int = 200) -> pl.DataFrame:
@@ -64,6 +65,14 @@ def forecast(
     cost = seconds / 3600 * price_per_hour if seconds is not None and price_per_hour is not None else None
     effective, padding = int(table["effective_tokens"].sum()), int(table["padding_tokens"].sum())
     return Forecast(plan.steps, plan.tokens, effective, repeated, padding, seconds, cost)
+
+
+def tokens_by_step(plan: MixturePlan, source: str, sequences: Sequences, steps: int) -> np.ndarray:
+    """int64[steps]: tokens, without padding, that a source gives to each of the first steps; reads their rows."""
+    index = plan.names.index(source)
+    filled = sequences.filled(np.arange(sequences.sequences))
+    rows = (plan.batch(step) for step in range(steps))
+    return np.array([filled[batch.sequence[batch.source == index]].sum() for batch in rows], np.int64)
 
 
 def target(plan: MixturePlan) -> np.ndarray:

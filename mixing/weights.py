@@ -48,13 +48,15 @@ def order_of(count: np.ndarray) -> np.ndarray:
     return np.concatenate(passes) if passes else np.empty(0, np.int64)
 
 
-def read_weights(paths: Sequence[Path], column: str, ids: Sequence[str], source: str) -> np.ndarray:
+def read_weights(paths: list[Path], column: str, ids: Sequence[str], source: str) -> np.ndarray:
     """float64[documents]: the weights of the documents `ids`, from parquet files with the columns `id` and `column`.
 
     Raises ConfigError when it cannot be read so, DataError when a document has none.
     """
     try:
-        table = pl.scan_parquet(paths).select(pl.col("id"), pl.col(column).cast(pl.Float64).alias("weight")).collect()
+        table = (
+            pl.scan_parquet(list(paths)).select(pl.col("id"), pl.col(column).cast(pl.Float64).alias("weight")).collect()
+        )
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ConfigError(
             f"the quality weights of {source} cannot be read",

@@ -15,7 +15,9 @@ from pipelines.recipe import Recipe
 if TYPE_CHECKING:
     import polars as pl
 
+    from corpus.quality.training import ClassifierReport
     from mixing.plan import MixturePlan
+    from pipelines.forget import Forgetting
 
 
 def outline(recipe: Recipe, part: str) -> RenderableType:
@@ -135,3 +137,35 @@ def deidentification_scores(cases: Path, profile: str) -> RenderableType:
         shares = (scored.precision, scored.recall, scored.leak_free)
         table.add_row(kind, f"{scored.recall.total:,}", *(str(share) for share in shares))
     return table
+
+
+def classifier_table(report: "ClassifierReport") -> RenderableType:
+    """How a quality classifier does on documents it has not seen."""
+    counts = ", ".join(f"{count:,} {label}" for label, count in report.held_out.items())
+    title = f"Held out: {counts}; accuracy {report.accuracy:.3f} (always the larger: {report.majority:.3f})"
+    table = Table(title=f"{title}, AUC {report.auc:.3f}", title_justify="left")
+    for column in report.thresholds[0]:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in report.thresholds:
+        table.add_row(*(f"{value:.3f}" for value in row.values()))
+    return table
+
+
+def forgetting_summary(forgetting: "Forgetting") -> RenderableType:
+    """The documents that were removed, where their raw records lie, and the plans and checkpoints that saw them."""
+    documents = Table(title="Forgotten; the raw records are yours to remove", title_justify="left")
+    for column in ("document", "source", "file", "record"):
+        documents.add_column(column)
+    for document in forgetting.documents:
+        documents.add_row(document.id, document.source, document.file, str(document.position))
+    seen = Table(title="What has seen them", title_justify="left")
+    for column in ("plan", "steps that train them", "checkpoints after one"):
+        seen.add_column(column)
+    for exposure in forgetting.exposures:
+        steps = exposure.unreadable or (
+            f"{len(exposure.steps):,}, first {exposure.steps[0]:,}" if exposure.steps else "none"
+        )
+        seen.add_row(exposure.plan, steps, "\n".join(exposure.checkpoints) or "none")
+    return Group(
+        documents, seen, "Plans fit the stores no more: run `provender mix`; train again from a clean checkpoint."
+    )

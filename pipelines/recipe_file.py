@@ -24,9 +24,10 @@ Location = tuple[str | int, ...]
 class RecipeFile:
     """The values of a recipe file and where each stands; `source` names a value's place in an error."""
 
-    def __init__(self, path: Path, overrides: Iterable[str] = ()) -> None:
+    def __init__(self, path: Path | None, overrides: Iterable[str] = ()) -> None:
+        """`path` None: nothing but the overrides."""
         self.path = path
-        self.document = _parse(path)
+        self.document = _parse(path) if path is not None else CommentedMap()
         self.overridden: dict[Location, str] = {}
         for override in overrides:
             self._override(override)
@@ -68,6 +69,8 @@ class RecipeFile:
         for length in range(len(location), 0, -1):
             if location[:length] in self.overridden:
                 return f"--set {self.overridden[location[:length]]}"
+        if self.path is None:
+            return "--set"
         line, node = 0, self.document
         for part in location:
             if isinstance(node, CommentedMap) and part in node:
@@ -105,6 +108,11 @@ class RecipeFile:
             return f'{where}: unknown {fault["ctx"]["discriminator"].strip(chr(39))} "{fault["ctx"]["tag"]}", {hint}'
         message = fault["msg"].removeprefix("Value error, ")
         return f"{where}: {message[0].lower()}{message[1:]}, found {_short(fault['input'])}"
+
+
+def overridden(model: type[Model], overrides: Iterable[str] | None) -> Model:
+    """The defaults of some settings with overrides. Raises ConfigError as for a recipe."""
+    return RecipeFile(None, overrides or ()).validate(model)
 
 
 def _parse(path: Path) -> CommentedMap:

@@ -28,8 +28,8 @@ def workspace(recipe: Recipe) -> Iterator[RunLock]:
         yield lock
 
 
-def prepare_corpus(recipe: Recipe) -> Manifest:
-    """Raw files → kept shards, ledger and token stores."""
+def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
+    """Raw files → kept shards, ledger and token stores; `stored`: from the columns of an earlier run instead."""
     from corpus.prepare import Preparation
 
     description = {
@@ -48,6 +48,7 @@ def prepare_corpus(recipe: Recipe) -> Manifest:
             phi=recipe.phi,
             lock=lock,
             watch=progress.stage,
+            stored=stored,
         )
         return preparation.run(_card, description)
 

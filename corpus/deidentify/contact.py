@@ -1,65 +1,81 @@
-"""Recognisers of ways to reach somebody: e-mail, URL, phone, IP and MAC addresses.
+"""Recognisers of ways to reach somebody: e-mail, URL, the names of accounts.
 
-The ranges that our own surrogates live in are skipped (surrogates.py names them), so that a second pass finds nothing.
+The ranges that our own surrogates live in are skipped (reserved.py names them), so that a second pass finds nothing.
 """
 
-import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
+import numpy as np
 import re2
 
-from corpus.deidentify.recogniser import Candidate, Recogniser
-from corpus.deidentify.reserved import (
-    EMAIL_DOMAINS,
-    IPV4_NETWORKS,
-    IPV6_NETWORK,
-    URL_HOSTS,
-    is_fiction_phone,
-)
+from corpus.deidentify.network import octets
+from corpus.deidentify.recogniser import Candidate, Finder, Shape, Span, Validator, Verdicts
+from corpus.deidentify.reserved import EMAIL_DOMAINS, URL_HOSTS
+from corpus.kernels.addresses import find_emails, find_urls
 
-# Letters of the scripts that stand in addresses. Not all of \p{L}: Chinese and Japanese put no space before an address.
-_LETTER = r"0-9A-Za-z\p{Latin}\p{Greek}\p{Cyrillic}"
-_LABEL = rf"[{_LETTER}](?:[{_LETTER}-]*[{_LETTER}])?"
-_IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
 
-_EMAIL = (
-    rf"((?:[{_LETTER}_](?:[{_LETTER}_.+%&'!#/=?^`{{|}}~-]*[{_LETTER}_+-])?|\"[^\"\s@]+\")"
-    rf"@(?:(?:{_LABEL}\.)+(?:xn--[0-9A-Za-z-]+|[A-Za-z\p{{Cyrillic}}]{{2,24}})|\[?{_IPV4}\]?))"
-)
+@dataclass(frozen=True)
+class AddressFinder:
+    """E-mail addresses or URLs, found by a compiled loop; `trim` is cut from the end, as the full stop after a URL."""
+
+    type: str
+    name: str
+    candidates: Callable[[np.ndarray], np.ndarray]
+    accept: Validator
+    gate: str
+    trim: bytes = b""
+    shield: bool = False
+    score: float = 1.0
+
+    @cached_property
+    def _verdicts(self) -> Verdicts:
+        return Verdicts(self.accept)
+
+    def find(self, data: bytes) -> Iterable[Span]:
+        for start, end in self.places(data):
+            yield Span(start, end, self.type, self.name, self.score)
+
+    def places(self, data: bytes) -> Iterable[tuple[int, int]]:
+        """[start, end) of the findings."""
+        accepted = self._verdicts
+        for start, end in zip(*self.candidates(np.frombuffer(data, np.uint8)).tolist(), strict=True):
+            if self.trim:
+                end = start + len(data[start:end].rstrip(self.trim))
+            if accepted(data, start, end):
+                yield start, end
+
+
 _TLD = r"(?:com|org|net|edu|gov|io|info|uk|de|fr|es|it|nl|eu)"
-_SPELLED_EMAIL = (
-    rf"\b([0-9A-Za-z_][0-9A-Za-z_.+-]*"
-    rf"(?: at (?:[0-9A-Za-z-]+\.)+{_TLD}"
-    r"|\s?[(\[{<]\s?(?:at|AT)\s?[)\]}>]\s?"
-    rf"(?:[0-9A-Za-z-]+\s?(?:\.|[(\[{{<]\s?(?:dot|DOT)\s?[)\]}}>]| dot )\s?)+{_TLD}))\b"
+_AT = r" {0,1}[(\[{<] {0,1}at {0,1}[)\]}>] {0,1}"
+_DOT = r"(?: {0,1}[(\[{<] {0,1}dot {0,1}[)\]}>] {0,1}| dot |\.)"
+_SPELLED = (
+    rf"(?i)[0-9a-z_][0-9a-z_.+-]{{0,40}}"
+    rf"(?: at (?:[0-9a-z-]+\.){{1,3}}{_TLD}|{_AT}(?:[0-9a-z-]+{_DOT}){{1,3}}{_TLD})"
 )
 _FILE_ENDINGS = {
-    "png",
-    "jpg",
-    "jpeg",
-    "gif",
-    "svg",
-    "webp",
-    "js",
-    "css",
-    "json",
-    "py",
-    "html",
-    "so",
-    "service",
-    "target",
+    *("png", "jpg", "jpeg", "gif", "svg", "webp", "js", "css", "json", "py", "html", "so", "service", "target"),
 }
 _SERVICE_ACCOUNTS = {"git", "hg", "svn"}  # git@github.com is an address of a machine
 _EMAIL_CONTEXT = re2.compile(r"(?i)\b(?:e-?mails?|mail|contact|write|reach|address|me)\b")
+_LICENSE_HEADER = re2.compile(r"(?i)copyright|\(c\)|©|\bauthors?\b|licen[sc]e|maintainer|@author|written by")
 
 
 def _email(candidate: Candidate) -> bool:
     local, _, domain = candidate.value.lower().rpartition("@")
-    if local in _SERVICE_ACCOUNTS or domain in EMAIL_DOMAINS or len(local) > 64:
+    if local in _SERVICE_ACCOUNTS or domain in EMAIL_DOMAINS:
         return False
     if candidate.after[:1] == "@" or domain.rpartition(".")[2] in _FILE_ENDINGS:
         return False
-    return not domain.strip("[]").replace(".", "").isdigit() or _octets(domain.strip("[]")) is not None
+    return not domain.strip("[]").replace(".", "").isdigit() or octets(domain.strip("[]")) is not None
+
+
+def _credited_email(candidate: Candidate) -> bool:
+    """For source code whose licence headers stay: not the address after a copyright or an author's name."""
+    line = candidate.before.rpartition("\n")[2]
+    return _email(candidate) and _LICENSE_HEADER.search(line) is None
 
 
 def _spelled_email(candidate: Candidate) -> bool:
@@ -67,8 +83,7 @@ def _spelled_email(candidate: Candidate) -> bool:
     return plain or _EMAIL_CONTEXT.search(candidate.before) is not None
 
 
-_URL = r"(?i)\b((?:(?:https?|ftps?|wss?)://|www\.)[^\s<>\"`{}|\\^]+)"
-_URL_END = b".,;:!?)]}'*_>"
+_URL_TRIM = b".,;:!?)]}'*_>"
 _PERSONAL_PATH = re2.compile(
     r"(?i)/(?:~[a-z]|(?:users|people|profiles?|members?|patients?|pt)/[^/\s?#]{2})"
     r"|[?&#](?:e?mail|user(?:name|_?id)?|name|phone|token|session(?:id)?|sid|patient|mrn|dob|key|auth)=[^&\s]"
@@ -89,7 +104,7 @@ def _url(candidate: Candidate) -> bool:
         return False
     last = host.rpartition(".")[2]
     named = "." in host.strip(".") and (last.startswith("xn--") or (last.isalpha() and len(last) > 1))
-    return named or _octets(host) is not None or ":" in host
+    return named or octets(host) is not None or ":" in host
 
 
 def _personal_url(candidate: Candidate) -> bool:
@@ -100,207 +115,87 @@ def _personal_url(candidate: Candidate) -> bool:
     return "@" in rest.split("/", 1)[0] or _PERSONAL_PATH.search(candidate.value) is not None
 
 
-_ADDRESS_CONTEXT = re2.compile(
-    r"(?i)\b(?:ip(?:v[46])?|addr(?:ess)?|host|server|ping|inet6?|dns|gateway|subnet|client|connect(?:ed|ing|ion)?|login)\b"
-)
-_VERSION_CONTEXT = re2.compile(
-    r"(?i)(?:\b(?:v|ver\.?|EC|kernel)|version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=)"
-    r"[\"'\s:=]*$"
-)
-
-
-def _octets(value: str) -> tuple[int, ...] | None:
-    parts = value.split(".")
-    if len(parts) != 4 or not all(part.isdecimal() and (part == "0" or part[0] != "0") for part in parts):
-        return None
-    octets = tuple(int(part) for part in parts)
-    return octets if max(octets) <= 255 else None
-
-
-def _ipv4(candidate: Candidate) -> bool:
-    octets = _octets(candidate.value.partition("/")[0])
-    if octets is None or candidate.joined or candidate.before[-1:] == ".":
-        return False
-    if _VERSION_CONTEXT.search(candidate.before):
-        return False
-    return not any(ipaddress.IPv4Address(bytes(octets)) in network for network in IPV4_NETWORKS)
-
-
-def _routable_ipv4(candidate: Candidate) -> bool:
-    """An address that can be somebody's: no loopback, netmask, multicast; no section number."""
-    if not _ipv4(candidate):
-        return False
-    address = ipaddress.IPv4Address(candidate.value.partition("/")[0])
-    if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved:
-        return False
-    return max(address.packed) >= 32 or _ADDRESS_CONTEXT.search(candidate.before) is not None
-
-
-def _public_ipv4(candidate: Candidate) -> bool:
-    """For source code, where a private address is a default value."""
-    return _routable_ipv4(candidate) and not ipaddress.IPv4Address(candidate.value.partition("/")[0]).is_private
-
-
-_IPV6 = (
-    rf"((?:[0-9A-Fa-f]{{1,4}})?(?::[0-9A-Fa-f]{{0,4}}){{1,7}}(?::{_IPV4}|:|)"
-    rf"(?:%[0-9A-Za-z]+)?(?:/\d{{1,3}})?)"
-)
-_IPV6_MAPPED = rf"((?:[0-9A-Fa-f]{{1,4}})?(?::[0-9A-Fa-f]{{0,4}}){{0,6}}:{_IPV4}(?:/\d{{1,3}})?)"
-
-
-def _ipv6(candidate: Candidate) -> bool:
-    try:
-        address = ipaddress.IPv6Address(candidate.value.partition("/")[0])
-    except ValueError:
-        return False
-    longer = candidate.joined or candidate.before[-1:] == ":" or candidate.after[:1] == ":"
-    if longer or (candidate.after[:1] == "." and candidate.after[1:2].isdigit()) or address in IPV6_NETWORK:
-        return False
-    # `x[1::2]` and `a::b` are valid addresses too: a short one needs a word that speaks for it.
-    groups = [group for group in candidate.value.partition("/")[0].replace(".", ":").split(":") if group]
-    if len(groups) >= 3 or "%" in candidate.value or "/" in candidate.value:
-        return True
-    return _ADDRESS_CONTEXT.search(candidate.before.rpartition("\n")[2]) is not None
-
-
-def _public_ipv6(candidate: Candidate) -> bool:
-    return _ipv6(candidate) and ipaddress.IPv6Address(candidate.value.partition("/")[0]).is_global
-
-
-_MAC = (
-    r"((?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4})"
-)
-_NO_MAC = {"000000000000", "FFFFFFFFFFFF"}
-
-
-def _mac(candidate: Candidate) -> bool:
-    digits = "".join(c for c in candidate.value if c.isalnum()).upper()
-    outside = candidate.joined or candidate.before[-1:] in {":", "-", "."} or candidate.after[:1] in {":", "-"}
-    # 02:00:5E is locally administered, so nobody's; it is where the surrogates live.
-    return not outside and digits not in _NO_MAC and not digits.startswith("02005E")
-
-
-# Shapes that are telephone numbers by themselves: international, North American, national with a trunk zero.
-_EXTENSION = r"(?:\s?(?:x|ext\.?|extension)\s?\d{1,6})?"
-_PHONE = (
-    r"((?:\+|\b00[ -]?)\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,5}(?:[ .-]?\d{1,5}){1,5}" + _EXTENSION + r"|"
-    r"(?:\b1[ .-])?\(\d{3}\)[ .-]?\d{3}[ .-]?\d{4}" + _EXTENSION + r"|"
-    r"\b(?:1[ .-])?\d{3}(?:-\d{3}-|\.\d{3}\.| \d{3} )\d{4}" + _EXTENSION + r"|"
-    r"\(\d{2,5}\)[ .-]?\d{3,5}[ .-]?\d{3,4}|"
-    r"\b0\d{0,4}(?:[ -]\d{2,8}){1,4}|"
-    r"\b0\d{9,10})"
-)
-_PHONE_GATE = r"\+\d|\b00[ -]?\d|\(\d{2,5}\)|\d{3}[-. ]\d{3}[-. ]\d{4}|\b0\d{0,4}[ -]\d{2}|\b0\d{9}"
-_ANY_PHONE = r"(\(?\b\d{1,5}\)?(?:[ .-]?\d{1,5}){1,5}" + _EXTENSION + ")"
-_PHONE_WORD = (
-    r"(?:tele)?phones?|ph|tel|telefon|telefone|call(?:ed|ing)?|call me (?:on|at)|mobile|cell(?:ular)?|fax|pager|dial"
-    r"|whatsapp|sms|text(?:ing)? (?:me|us|him|her)|reach(?:ed)?|ring|hotline|callback|contact(?: number)?|answering at"
-    r"|voicemail|messages? (?:to|on)|registered"
-)
-_PHONE_USE = r"\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b"
-_BEFORE_PHONE = rf"\b(?:{_PHONE_WORD})\b[^0-9;]{{0,24}}"
-_LABELLED_PHONE = rf"(?i){_BEFORE_PHONE}{_ANY_PHONE}"
-_PHONE_WITH_USE = rf"(?i){_ANY_PHONE}{_PHONE_USE}"
-_PHONE_BEFORE = re2.compile(rf"(?i){_BEFORE_PHONE}$")
-_PHONE_AFTER = re2.compile(rf"(?i)^{_PHONE_USE}")
-_COUNTRY_CODE = re2.compile(r"\+\d{1,3}[ .-]?$")
-_MEASURED_BEFORE = re2.compile(r"[\w.+/@#$€£%*=^-]$|\d[,:]$")
-
-
-def _phone_digits(value: str) -> str:
-    return "".join(c for c in value.lower().partition("x")[0].partition("e")[0] if c.isdigit())
-
-
-def _loose(candidate: Candidate) -> bool:
-    """Nothing that continues the number, or makes it a part of an expression, touches it."""
-    after = candidate.after[:2]
-    tail = (
-        after[:1].isalnum()
-        or after[:1] in {"_", "%", "/"}
-        or (after[:1] in {"-", ".", ",", ":"} and after[1:].isdigit())
-    )
-    return not tail and not _MEASURED_BEFORE.search(candidate.before)
-
-
-def _phone(candidate: Candidate) -> bool:
-    value, digits = candidate.value, _phone_digits(candidate.value)
-    if not _loose(candidate) or not 8 <= len(digits) <= 15 or is_fiction_phone(digits) or len(set(digits)) < 3:
-        return False
-    if _phone_context(candidate) or value.startswith("+"):
-        return True
-    if value.startswith("00"):
-        return len(digits) >= 11 and digits[2] != "0"
-    if value.startswith("0"):
-        groups = re2.split(r"[ -]", value)
-        if [len(group) for group in groups] == [3, 2, 4]:  # the shape of a social security number
-            return False
-        return digits[1] != "0" and (len(groups) >= 3 or len(digits) >= 10) and 9 <= len(digits) <= 11
-    if value.startswith("("):
-        return True
-    area, exchange = digits[-10:-7], digits[-7:-4]
-    return len(digits) >= 10 and area[0] not in "01" and exchange[0] not in "01"
-
-
-def _phone_context(candidate: Candidate) -> bool:
-    return bool(_PHONE_BEFORE.search(candidate.before) or _PHONE_AFTER.search(candidate.after))
-
-
-def _phone_in_context(candidate: Candidate) -> bool:
-    digits = _phone_digits(candidate.value)
-    if not _loose(candidate) or _COUNTRY_CODE.search(candidate.before):
-        return False
-    return 7 <= len(digits) <= 14 and not is_fiction_phone(digits) and _phone_context(candidate)
-
-
-def _code_phone(candidate: Candidate) -> bool:
-    """For source code, where digits are data: only with a word that says so."""
-    return _phone(candidate) and _phone_context(candidate)
-
-
-def email() -> list[Recogniser]:
-    return [
-        Recogniser("EMAIL", _EMAIL, _email, gate="@"),
-        Recogniser(
-            "EMAIL",
-            _SPELLED_EMAIL,
-            _spelled_email,
-            gate=r"\bat (?:[0-9A-Za-z-]+\.)+[a-z]|[(\[{<]\s?(?:at|AT)\s?[)\]}>]",
-        ),
-    ]
+def email(profile: str, headers: str = "mask") -> list[Finder | Shape]:
+    """`headers`: addresses in the licence headers of source code are masked, or kept."""
+    accept = _credited_email if profile == "code" and headers == "keep" else _email
+    spelled = Shape("EMAIL", "email.spelled", _SPELLED, _spelled_email, score=0.8)
+    return [AddressFinder("EMAIL", "email", find_emails, accept, gate="@"), *([] if profile == "code" else [spelled])]
 
 
 _URL_GATE = r"(?i)://|www\."
 
 
-def url(every: bool) -> list[Recogniser]:
+def url(every: bool) -> list[Finder]:
     """`every`: each URL is a finding, else those that point at one person."""
-    return [Recogniser("URL", _URL, _url if every else _personal_url, gate=_URL_GATE, trim=_URL_END)]
+    accept = _url if every else _personal_url
+    return [AddressFinder("URL", "url" if every else "url.personal", find_urls, accept, _URL_GATE, _URL_TRIM)]
 
 
-def url_shield() -> Recogniser:
+def url_shield() -> Finder:
     """Every URL, to protect the digits in it."""
-    return Recogniser("URL", _URL, lambda _: True, gate=_URL_GATE, trim=_URL_END, shield=True)
+    return AddressFinder("URL", "url.shield", find_urls, lambda _: True, _URL_GATE, _URL_TRIM, shield=True)
 
 
-def ip(profile: str) -> list[Recogniser]:
-    four = {"clinical": _ipv4, "web": _routable_ipv4, "code": _public_ipv4}[profile]
-    six = _public_ipv6 if profile == "code" else _ipv6
+_HANDLE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9_]"
+_USER_LABEL = r"(?i)(?:user ?name|login|user ?id|user|skype(?: id| name)?|twitter|instagram|screen name|u)"
+_NO_NAME = {
+    "name",
+    "id",
+    "is",
+    "the",
+    "and",
+    "or",
+    "as",
+    "in",
+    "to",
+    "for",
+    "page",
+    "with",
+    "on",
+    "at",
+    "of",
+    "from",
+}
+
+
+def _user_name(candidate: Candidate) -> bool:
+    named = any(map(str.isalpha, candidate.value)) and candidate.value.lower() not in _NO_NAME
+    return named and not candidate.joined and not candidate.alone
+
+
+def username() -> list[Shape]:
+    """Names of accounts: after their label, beside the name of the service, or after an @ where people tweet."""
+    services = (r"twitter", r"tweet\w{0,3}", r"instagram", r"insta", r"handle", r"threads", r"mastodon", r"tiktok")
     return [
-        Recogniser("IP", _IPV6_MAPPED, six, gate=rf":{_IPV4}"),
-        Recogniser("IP", _IPV6, six, gate=r"::|(?::[0-9A-Fa-f]{1,4}){7}"),
-        Recogniser("IP", rf"({_IPV4}(?:/\d{{1,2}})?)", four),
+        Shape(
+            "USERNAME",
+            "username.labelled",
+            rf"{_USER_LABEL} {{0,2}}(?:is )?[:=] {{0,2}}{_HANDLE}",
+            _user_name,
+            group=rf"{_USER_LABEL} *(?:is )?[:=] *([A-Za-z0-9_.-]+)$",
+            score=0.7,
+        ),
+        Shape(
+            "USERNAME",
+            "username.login",
+            rf"(?i)(?:user ?name|login) {_HANDLE} (?:password|passwd|pass|pw) ",
+            _user_name,
+            group=r"(?i)(?:user ?name|login) ([a-z0-9_.-]+) ",
+            score=0.7,
+        ),
+        Shape(
+            "USERNAME",
+            "username.service",
+            r"[A-Za-z0-9]{2,20}(?:[._][A-Za-z0-9]{1,20}){1,3}",
+            _user_name,
+            (r"skype",),
+            score=0.6,
+        ),
+        Shape("USERNAME", "username.mention", r"@[A-Za-z0-9_]{3,20}", _mention, services, score=0.6),
     ]
 
 
-def mac() -> list[Recogniser]:
-    return [Recogniser("MAC", _MAC, _mac)]
-
-
-def phone(profile: str) -> list[Recogniser]:
-    if profile == "code":
-        return [Recogniser("PHONE", _PHONE, _code_phone, gate=_PHONE_GATE)]
-    return [
-        Recogniser("PHONE", _LABELLED_PHONE, _phone_in_context, gate=rf"(?i){_BEFORE_PHONE}\(?\d"),
-        Recogniser("PHONE", _PHONE_WITH_USE, _phone_in_context, gate=rf"(?i)\d{_PHONE_USE}"),
-        Recogniser("PHONE", _PHONE, _phone, gate=_PHONE_GATE),
-    ]
+def _mention(candidate: Candidate) -> bool:
+    """Not the firm's own, as @TwitterInfo."""
+    own = candidate.value[1:].lower().startswith(("twitter", "admin", "support")) or "admin" in candidate.value.lower()
+    return not own and candidate.before[-1:].isspace() and not candidate.joined

@@ -4,52 +4,60 @@ A year alone is no finding: Safe Harbor lets it stand, and so does the generalis
 """
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import re2
 
-from corpus.deidentify.recogniser import Candidate, Recogniser
+from corpus.deidentify.recogniser import Candidate, Recogniser, Shape
 
 MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
 _MONTH_OF = {name[:3]: number for number, name in enumerate(MONTHS, 1)}
-_MONTH = (
+MONTH = (
     r"(?:[Jj]an(?:uary)?|[Ff]eb(?:ruary)?|[Mm]ar(?:ch)?|[Aa]pr(?:il)?|[Mm]ay|[Jj]une?|[Jj]uly?|[Aa]ug(?:ust)?|[Ss]ept?(?:ember)?"
     r"|[Oo]ct(?:ober)?|[Nn]ov(?:ember)?|[Dd]ec(?:ember)?|JAN(?:UARY)?|FEB(?:RUARY)?|MAR(?:CH)?|APR(?:IL)?|MAY|JUNE?|JULY?"
     r"|AUG(?:UST)?|SEPT?(?:EMBER)?|OCT(?:OBER)?|NOV(?:EMBER)?|DEC(?:EMBER)?)\.?"
 )
-_YEAR = r"(?:1[89]|20)\d\d"
-_DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|d)?"
+YEAR = r"(?:1[89]|20)\d\d"
+DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|d)?"
 _DAY_WORD = (
     r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth"
-    r"|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-\w+|thirtieth|thirty-first)"
+    r"|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|thirtieth|thirty-first)"
 )
 _CLOCK = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:\s?[AaPp][Mm]\b|Z\b|\s?[+-]\d{2}:?\d{2}\b)?)?"
 
 _NUMERIC = (
-    rf"((?:{_YEAR}-\d{{1,2}}-\d{{1,2}}|{_YEAR}/\d{{1,2}}/\d{{1,2}}|{_YEAR}\.\d{{1,2}}\.\d{{1,2}}"
-    rf"|\d{{1,2}}/\d{{1,2}}/(?:{_YEAR}|\d\d)|\d{{1,2}}-\d{{1,2}}-(?:{_YEAR}|\d\d)|\d{{1,2}}\.\d{{1,2}}\.(?:{_YEAR}|\d\d))"
+    rf"((?:{YEAR}-\d{{1,2}}-\d{{1,2}}|{YEAR}/\d{{1,2}}/\d{{1,2}}|{YEAR}\.\d{{1,2}}\.\d{{1,2}}"
+    rf"|\d{{1,2}}/\d{{1,2}}/(?:{YEAR}|\d\d)|\d{{1,2}}-\d{{1,2}}-(?:{YEAR}|\d\d)|\d{{1,2}}\.\d{{1,2}}\.(?:{YEAR}|\d\d))"
     rf"{_CLOCK})"
 )
 _NAMED = (
-    rf"(\b{_DAY}(?:-| (?:day )?(?:of )?){_MONTH}(?:,? ?-?{_YEAR}|-\d\d)?\b"
-    rf"|\b{_DAY}{_MONTH}-?{_YEAR}\b"
-    rf"|\b{_MONTH}[ -]{_DAY}(?:,? {_YEAR})?\b"
-    rf"|\b{_MONTH},?[ /-]?{_YEAR}\b"
-    rf"|\b(?:the )?{_DAY_WORD} (?:day )?of {_MONTH}(?:,? {_YEAR})?\b)"
+    rf"(\b{DAY}(?:-| (?:day )?(?:of )?){MONTH}(?:,? ?-?{YEAR}|-\d\d)?\b"
+    rf"|\b{DAY}{MONTH}-?{YEAR}\b"
+    rf"|\b{MONTH}[ -]{DAY}(?:,? {YEAR})?\b"
+    rf"|\b{MONTH},?[ /-]?{YEAR}\b"
+    rf"|\b(?:the )?{_DAY_WORD} (?:day )?of {MONTH}(?:,? {YEAR})?\b)"
 )
 _SHORT = r"\b(\d{1,2}/\d{1,2})\b"
-_SHORT_CONTEXT = re2.compile(
+SHORT_CONTEXT = re2.compile(
     r"(?i)\b(?:on|since|until|till|from|dob|born|birth|dated?|today|yesterday|tomorrow|seen|admitted|admission|discharged?"
-    r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next|week of|as of|follow-?up|f/u|d/c)"
+    r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next"
+    r"|mon|tue|wed|thu|fri|sat|sun|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|week of|as of|follow-?up|f/u|d/c)"
     r"(?: (?:is|was|date))?[\s:,(]*$"
 )
 _BIRTH_GATE = r"(?i)\b(?:d\.?o\.?[bd]|birth|born|date of death)"
 _BIRTH = re2.compile(
     r"(?i)\b(?:d\.?o\.?[bd]\b\.?|birth(?:day|date)|birth date|date of (?:birth|death)|born(?: on)?)[^0-9\n]{0,24}$"
 )
+# Two days in one: "3-5", "3/4 to 3/9".
+RANGE = re2.compile(
+    r"\d(?:st|nd|rd|th)?(?:/\d+)* ?(?:–| to | through | thru | - )|[A-Za-z]\.? \d{1,2}-\d|^\d{1,2}-\d{1,2} |/\d+-\d+/"
+)
+_YEAR_INSIDE = re2.compile(YEAR)
 _LOWER_MAY = re2.compile(r"\b(?:may|mar|march)\b")
 
 
@@ -62,6 +70,7 @@ class Parts:
     year: int | None
 
 
+_QUALIFIED = re2.compile(r"(?i)\b(?:mid|early|late)-$")
 _NUMBER = re2.compile(r"\d+")
 _WORD = re2.compile(r"[A-Za-z]+")
 _TOKEN = re2.compile(r"\d+|[A-Za-z]+")
@@ -77,6 +86,8 @@ def parse(value: str) -> Parts | None:
         day = next((int(n) for n in numbers if len(n) <= 2), None)
         return Parts(day, named, year) if day is None or 1 <= day <= 31 else None
     numbers = _NUMBER.findall(value.partition(":")[0])[: 3 if value.count("/") != 1 else 2]
+    if len(numbers) < 2 or (len(numbers) == 2 and 4 in map(len, numbers)):  # no day: 03/2024, 2024-W03
+        return None
     if len(numbers[0]) == 4:
         year, month, day = map(int, numbers)
     else:
@@ -95,7 +106,12 @@ def _month(word: str) -> int | None:
 
 def _date(candidate: Candidate) -> bool:
     before, after = candidate.before[-1:], candidate.after[:2]
-    inside = candidate.joined or before in {"/", "-", "."} or (after[:1] in {"/", "-", "."} and after[1:].isalnum())
+    qualified = _QUALIFIED.search(candidate.before) is not None and candidate.value[:1].isalpha()  # mid-March
+    inside = (
+        candidate.joined
+        or (before in {"/", "-", "."} and not qualified)
+        or (after[:1] in {"/", "-", "."} and after[1:].isalnum())
+    )
     return not inside and parse(candidate.value) is not None
 
 
@@ -106,7 +122,7 @@ def _named_date(candidate: Candidate) -> bool:
 
 
 def _short_date(candidate: Candidate) -> bool:
-    alone = candidate.alone or _SHORT_CONTEXT.search(candidate.before) is not None
+    alone = candidate.alone or SHORT_CONTEXT.search(candidate.before) is not None
     return alone and _date(candidate)
 
 
@@ -114,13 +130,18 @@ def _born(candidate: Candidate) -> bool:
     return _named_date(candidate) and _BIRTH.search(candidate.before) is not None
 
 
-def date(profile: str) -> list[Recogniser]:
+def bounded(pattern: str) -> str:
+    """The pattern without the marks of a word's edge, which a shape has by itself."""
+    return pattern.replace(r"\b", "")
+
+
+def date(profile: str) -> Sequence[Recogniser | Shape]:
     """Every date of a clinical note; elsewhere a date is somebody's only where it is a birthday or a day of death."""
-    if profile == "clinical":
+    if profile == "hipaa_safe_harbor":
         return [
-            Recogniser("DATE", _NUMERIC, _date),
-            Recogniser("DATE", _NAMED, _named_date),
-            Recogniser("DATE", _SHORT, _short_date),
+            Shape("DATE", "date.numeric", bounded(_NUMERIC), _date),
+            Shape("DATE", "date.named", bounded(_NAMED), _named_date),
+            Shape("DATE", "date.short", bounded(_SHORT), _short_date),
         ]
     return [Recogniser("DATE", pattern, _born, gate=_BIRTH_GATE) for pattern in (_NUMERIC, _NAMED)]
 
@@ -128,14 +149,17 @@ def date(profile: str) -> list[Recogniser]:
 def year(value: str) -> str | None:
     """The year a date names in four digits."""
     parts = parse(value)
-    return str(parts.year) if parts and parts.year else None
+    if parts is not None:
+        return str(parts.year) if parts.year else None
+    found = _YEAR_INSIDE.search(value)
+    return found.group() if found else None
 
 
 def shifted(value: str, days: int) -> str | None:
     """The date moved by `days`, in its own form; None where it does not name a day of a year, or its form says more
     than we can write (an ordinal day in words, a two-digit year)."""
     parts = parse(value)
-    if parts is None or parts.year is None or parts.day is None:
+    if parts is None or parts.year is None or parts.day is None or RANGE.search(value):
         return None
     try:
         new = datetime.date(parts.year, parts.month, parts.day) + datetime.timedelta(days)

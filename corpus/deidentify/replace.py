@@ -7,7 +7,8 @@ construction. Only documents with findings pay for it.
 
 from collections.abc import Callable
 
-from corpus.deidentify.recogniser import Scanner, Span
+from corpus.deidentify.recogniser import Span
+from corpus.deidentify.scanner import Scanner
 
 Replacement = Callable[[str, str], str]  # type, value → what stands for it
 
@@ -17,13 +18,18 @@ def tag(type: str) -> str:
 
 
 def deidentify(
-    data: bytes, scanner: Scanner, replacement: Replacement, recurring: frozenset[str] = frozenset()
+    data: bytes,
+    scanner: Scanner,
+    replacement: Replacement,
+    recurring: frozenset[str] = frozenset(),
+    settled: frozenset[str] = frozenset(),
 ) -> tuple[list[Span], bytes]:
     """The spans removed from `data` (UTF-8), in bytes of it, and the text without them.
 
     `recurring`: types whose replacements are themselves findings (a shifted date), which are left alone.
+    `settled`: types that an earlier pass has replaced in this text by what is found again.
     """
-    found = scanner.find(data)
+    found = [span for span in scanner.find(data) if span.type not in settled]
     chosen = {span: replacement(span.type, data[span.start : span.end].decode()) for span in found}
     while True:
         spans = sorted(chosen)

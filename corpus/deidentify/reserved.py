@@ -12,6 +12,7 @@ URL_HOSTS = ("home.example", "pages.example", "site.example", "web.example")
 IPV4_NETWORKS = tuple(map(ipaddress.IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")))
 IPV6_NETWORK = ipaddress.IPv6Network("2001:db8:de1d::/48")
 RECORD_MARK = "ZZ"  # how the surrogate of a record number begins
+NAME_MARK = "uqo"  # how each word of a name's surrogate ends: no name in the lists and no English word does
 _FICTION_LINES = (
     "55501"  # North America's 555-0100 to 555-0199, and area codes N9X that the plan keeps for its expansion
 )

@@ -11,13 +11,27 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from corpus.deidentify import dates
+from corpus.deidentify import dates, phone
+from corpus.deidentify.generalise import GENERALISERS
 from corpus.deidentify.key import Key
-from corpus.deidentify.profiles import DEFAULT_TYPES, TYPES, Policy, Profile, default_policy, scanner
-from corpus.deidentify.recogniser import Scanner, Span, characters
+from corpus.deidentify.national import COUNTRIES
+from corpus.deidentify.ner import NerFinder, NerSettings
+from corpus.deidentify.network import Ranges
+from corpus.deidentify.profiles import (
+    DEFAULT_TYPES,
+    GENERALISED,
+    TYPES,
+    Policy,
+    Profile,
+    Search,
+    default_policy,
+    scanner,
+)
+from corpus.deidentify.recogniser import Span, characters
 from corpus.deidentify.replace import deidentify, tag
+from corpus.deidentify.scanner import Scanner
 from corpus.deidentify.surrogates import surrogate
 from corpus.document import Batch
 from corpus.ledger import entries
@@ -25,18 +39,37 @@ from corpus.rules import Rule, at_most
 from corpus.settings import Settings
 from corpus.step import Step
 
+SHIFTED = "deidentify.shifted"  # the metadata field that names the key dates were shifted with
 SPANS = pa.list_(
-    pa.struct([pa.field("type", pa.string()), pa.field("start", pa.int32()), pa.field("length", pa.int32())])
+    pa.struct(
+        [
+            pa.field("type", pa.string()),
+            pa.field("start", pa.int32()),
+            pa.field("length", pa.int32()),
+            pa.field("recogniser", pa.string()),
+            pa.field("score", pa.float32()),
+        ]
+    )
 )
 
 
 class DeidentifySettings(Settings):
     """Personal data is found by type and replaced by policy: `tag` ([EMAIL]), `surrogate` (keyed, of the same form,
-    nobody's), `year` and `shift` (dates), `keep` (not looked for)."""
+    nobody's), `generalise` (a date to its year), `shift` (dates), `keep` (not looked for)."""
 
     kind: Literal["deidentify"] = "deidentify"
     profile: Profile = Field("web", description="What the text is: it sets how strictly types are recognised.")
-    types: tuple[str, ...] = Field(DEFAULT_TYPES, description=f"Types to look for, of {', '.join(TYPES)}.")
+    types: tuple[str, ...] | None = Field(
+        None, description=f"Types to look for, of {', '.join(TYPES)}; without, those of the profile."
+    )
+    countries: tuple[str, ...] | None = Field(
+        None, description=f"Whose numbers and plates are looked for, of {', '.join(COUNTRIES)}; without, all."
+    )
+    phone_regions: tuple[str, ...] = Field(("US",), description="Whose telephone numbers need no word that says so.")
+    ip_ranges: Ranges | None = Field(None, description="all, routable or public addresses; without, as the profile.")
+    license_headers: Literal["mask", "keep"] = Field("mask", description="E-mail addresses of authors in source code.")
+    ner: NerSettings | None = Field(None, description="A model that finds names beside the rules.")
+    replace: Literal["surrogate", "tag"] = Field("surrogate", description="What stands for a value; tags need no key.")
     policy: dict[str, Policy] = Field({}, description="Policy by type, where it differs from the profile's.")
     key_file: str | None = Field(None, description="File that holds the key of the surrogates, 16 bytes or more.")
     key_env: str | None = Field("PROVENDER_DEID_KEY", description="Environment variable with the key, without a file.")
@@ -48,32 +81,53 @@ class DeidentifySettings(Settings):
 
     @field_validator("types")
     @classmethod
-    def _known_types(cls, types: tuple[str, ...]) -> tuple[str, ...]:
-        for type in types:
+    def _known_types(cls, types: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for type in types or ():
             _require_known(type)
         return types
+
+    @field_validator("countries", "phone_regions")
+    @classmethod
+    def _known_regions(cls, named: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        known = COUNTRIES if info.field_name == "countries" else phone.REGIONS
+        for region in named or ():
+            if region not in known:
+                raise ValueError(f"unknown country {region}, known: {', '.join(known)}")
+        return named
 
     @field_validator("policy")
     @classmethod
     def _applicable_policies(cls, policy: dict[str, Policy]) -> dict[str, Policy]:
         for type, name in policy.items():
             _require_known(type)
-            if name in {"year", "shift"} and type != "DATE":
-                raise ValueError(f"{type}: the policy {name} is for DATE only")
-            if name == "surrogate" and type == "DATE":
-                raise ValueError("DATE: the policies are tag, year, shift and keep")
+            if name == "shift" and type != "DATE":
+                raise ValueError(f"{type}: the policy shift is for DATE only")
+            if name == "generalise" and type not in GENERALISED:
+                raise ValueError(f"{type}: the policy generalise is for {', '.join(GENERALISED)}")
+            if name == "surrogate" and type in GENERALISED:
+                raise ValueError(f"{type}: the policies are tag, generalise, keep, and for DATE shift")
         return policy
 
     @model_validator(mode="after")
     def _no_idle_policy(self) -> Self:
-        idle = sorted(set(self.policy) - set(self.types))
+        idle = sorted(set(self.policy) - set(self.looked_for))
         if idle:
             raise ValueError(f"policy for {', '.join(idle)}, which types does not name")
         return self
 
+    def search(self) -> Search:
+        return Search(self.profile, self.countries, self.phone_regions, self.ip_ranges, self.license_headers)
+
+    @property
+    def looked_for(self) -> tuple[str, ...]:
+        return self.types if self.types is not None else DEFAULT_TYPES[self.profile]
+
     def policies(self) -> dict[str, Policy]:
         """The policy of each type that is looked for."""
-        chosen = {type: self.policy.get(type) or default_policy(self.profile, type) for type in sorted(self.types)}
+        chosen = {
+            type: self.policy.get(type) or default_policy(self.profile, type, self.replace)
+            for type in sorted(self.looked_for)
+        }
         return {type: name for type, name in chosen.items() if name != "keep"}
 
     @property
@@ -85,8 +139,11 @@ class DeidentifySettings(Settings):
 
     def identity(self) -> dict[str, Any]:
         """The key counts by its id; `remove_above` does not count, being decided on a column."""
-        own = self.model_dump(mode="json", exclude={"key_file", "key_env", "remove_above", "types", "policy"})
-        return own | {"policies": self.policies(), "key": self.key().id if self.keyed else None}
+        own = self.model_dump(
+            mode="json", exclude={"key_file", "key_env", "ner", "remove_above", "types", "policy", "replace"}
+        )
+        ner = self.ner.identity() if self.ner else None
+        return own | {"policies": self.policies(), "key": self.key().id if self.keyed else None, "ner": ner}
 
     def rules(self) -> list[Rule]:
         if self.remove_above is None:
@@ -108,7 +165,8 @@ def _require_known(type: str) -> None:
 class Deidentify(Step):
     """Replace what the recognisers find. Rows without a finding keep their text as it is.
 
-    deidentify.spans    type, start and length of each removed value, in characters of the text before
+    deidentify.spans    type, start and length of each removed value, in characters of the text before, and which
+                        recogniser found it with what score
     deidentify.counts   removed values by type
     deidentify.density  share of the characters that was removed
     """
@@ -127,7 +185,9 @@ class Deidentify(Step):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what each worker makes for itself: the automata and the key."""
-        return {name: value for name, value in vars(self).items() if name not in {"_scanner", "_key", "_policies"}}
+        return {
+            name: value for name, value in vars(self).items() if name not in {"_scanner", "_key", "_policies", "_ner"}
+        }
 
     @cached_property
     def _policies(self) -> dict[str, Policy]:
@@ -135,7 +195,13 @@ class Deidentify(Step):
 
     @cached_property
     def _scanner(self) -> Scanner:
-        return scanner(self.settings.profile, frozenset(self._policies))
+        rules = scanner(self.settings.search(), frozenset(self._policies))
+        return Scanner([*rules.recognisers, self._ner]) if self._ner else rules
+
+    @cached_property
+    def _ner(self) -> NerFinder | None:
+        """The model, behind every rule in rank."""
+        return NerFinder(self.settings.ner, frozenset(self._policies)) if self.settings.ner else None
 
     @cached_property
     def _key(self) -> Key:
@@ -148,22 +214,25 @@ class Deidentify(Step):
         edited: dict[int, str] = {}
         spans: list[list[Span]] = [[] for _ in texts]
         density = np.zeros(len(batch), np.float32)
+        shifted = self._shifted(batch)
+        if self._ner:
+            self._ner.prepare(texts[row] for row in np.flatnonzero(batch.readable))
         for row in np.flatnonzero(batch.readable).tolist():
             data = texts[row]
             replacement = partial(self._replacement, batch, row)
-            found, result = deidentify(data, self._scanner, replacement, self._recurring)
+            settled = self._recurring if row in shifted else frozenset()
+            found, result = deidentify(data, self._scanner, replacement, self._recurring, settled)
             if found:
                 edited[row] = result.decode()
                 spans[row] = characters(data, found)
                 removed = sum(span.end - span.start for span in spans[row])
                 density[row] = removed / len(data.decode())
         annotated = batch.with_text(_replaced(batch.text, edited), edit="deidentify")
+        if marked := [row for row, own in enumerate(spans) if any(span.type in self._recurring for span in own)]:
+            annotated = annotated.with_columns({"metadata": self._marked(batch["metadata"], marked)})
         return annotated.with_columns(
             {
-                "deidentify.spans": pa.array(
-                    [[{"type": s.type, "start": s.start, "length": s.end - s.start} for s in row] for row in spans],
-                    SPANS,
-                ),
+                "deidentify.spans": pa.array([[_evidence(span) for span in row] for row in spans], SPANS),
                 "deidentify.counts": pa.array([_counts(row) for row in spans], entries(pa.int32())),
                 "deidentify.density": pa.array(density),
             }
@@ -173,13 +242,28 @@ class Deidentify(Step):
     def _recurring(self) -> frozenset[str]:
         return frozenset(type for type, name in self._policies.items() if name == "shift")
 
+    def _shifted(self, batch: Batch) -> frozenset[int]:
+        """Rows whose dates this key has shifted in an earlier pass, as their metadata say."""
+        if not self._recurring:
+            return frozenset()
+        own = [orjson.loads(value).get(SHIFTED) if value else None for value in batch["metadata"].to_pylist()]
+        return frozenset(row for row, key in enumerate(own) if key == self._key.id)
+
+    def _marked(self, metadata: pa.StringArray, rows: list[int]) -> pa.StringArray:
+        """A shifted date is a date: what tells it from one that is not is a mark in the metadata, which stay with the
+        document from shard to shard."""
+        values = metadata.to_pylist()
+        for row in rows:
+            values[row] = orjson.dumps(orjson.loads(values[row] or "{}") | {SHIFTED: self._key.id}).decode()
+        return pa.array(values, pa.string())
+
     def _replacement(self, batch: Batch, row: int, type: str, value: str) -> str:
         policy = self._policies[type]
         new: str | None = None
         if policy == "surrogate":
             new = surrogate(type, value, self._key)
-        elif policy == "year":
-            new = dates.year(value)
+        elif policy == "generalise":
+            new = GENERALISERS[type](value)
         elif policy == "shift":
             new = dates.shifted(value, self._offset(batch, row))
         return new if new is not None else tag(type)
@@ -205,6 +289,16 @@ def _replaced(text: pa.StringArray, edited: dict[int, str]) -> pa.StringArray:
     mask = np.zeros(len(text), dtype=bool)
     mask[list(edited)] = True
     return pc.replace_with_mask(text, pa.array(mask), pa.array(list(edited.values()), pa.string()))
+
+
+def _evidence(span: Span) -> dict[str, Any]:
+    return {
+        "type": span.type,
+        "start": span.start,
+        "length": span.end - span.start,
+        "recogniser": span.recogniser,
+        "score": span.score,
+    }
 
 
 def _counts(spans: list[Span]) -> list[dict[str, Any]]:

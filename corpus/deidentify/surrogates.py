@@ -5,18 +5,19 @@ worker, and lost with the key. Values live in the ranges of reserved.py. Small r
 addresses, 8,000 telephone numbers with an area code.
 """
 
+import re
 from collections.abc import Callable
 
-from corpus.deidentify.identifiers import luhn
 from corpus.deidentify.key import Key
-from corpus.deidentify.reserved import EMAIL_DOMAINS, IPV4_NETWORKS, RECORD_MARK, URL_HOSTS, fiction_phone
+from corpus.deidentify.payment import luhn
+from corpus.deidentify.reserved import EMAIL_DOMAINS, IPV4_NETWORKS, NAME_MARK, RECORD_MARK, URL_HOSTS, fiction_phone
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstv", "aeiou"
 
 
 def surrogate(type: str, value: str, key: Key) -> str | None:
     """The surrogate of `value`, or None where its type or its form has none: then a tag stands for it."""
-    make = _MAKERS.get(type)
+    make = MAKERS.get(type)
     return make(value, key) if make else None
 
 
@@ -130,7 +131,33 @@ def _mac(value: str, key: Key) -> str:
     return _fill(value, lambda c: next(digits).upper() if value.isupper() else next(digits))
 
 
-_MAKERS: dict[str, Callable[[str, Key], str | None]] = {
+def _iban(value: str, key: Key) -> str:
+    """Of the same country, with the check digits 00, which no account has (they run from 02 to 98)."""
+    plain = "".join(c for c in value.upper() if c.isalnum())
+    head = iter(plain[:2] + "00")
+    draw = _same_class(_Stream(key, "IBAN", plain))
+    return _fill(value, lambda c: next(head, None) or draw(c))
+
+
+def _name(value: str, key: Key) -> str:
+    """Word by word, so that "Mr. Hale" and "Hale" stay the same person: syllables that end as no name does, in the
+    capitals of the word; an initial stays one."""
+    return _NAME_PART.sub(lambda match: _name_part(match.group(), key), value)
+
+
+def _name_part(word: str, key: Key) -> str:
+    stream = _Stream(key, "PERSON", word.lower())
+    if len(word) == 1:
+        return chr(ord("A") + stream.below(26))
+    new = _word(stream, 2) + NAME_MARK
+    return new.upper() if word.isupper() else new.capitalize()
+
+
+_NAME_PART = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+
+
+# By type; a type without a maker is tagged.
+MAKERS: dict[str, Callable[[str, Key], str | None]] = {
     "EMAIL": _email,
     "URL": _url,
     "PHONE": _phone,
@@ -140,4 +167,9 @@ _MAKERS: dict[str, Callable[[str, Key], str | None]] = {
     "RECORD_NUMBER": _record,
     "HEALTH_PLAN": _record,
     "MAC": _mac,
+    "IBAN": _iban,
+    "PERSON": _name,
+    **dict.fromkeys(
+        ("ACCOUNT", "DRIVER_LICENSE", "LICENSE", "MBI", "NATIONAL_ID", "PASSPORT", "TAX_ID", "VEHICLE"), _record
+    ),
 }

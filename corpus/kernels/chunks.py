@@ -1,6 +1,6 @@
 """Cutting one chunk, the characters between white space, into tokens by the rules of spaCy's English tokenizer.
 
-`corpus.kernels.words` says what the rules are and calls `plain_word` for every chunk and `cut_chunk` for the rest.
+`corpus.kernels.words` says what the rules are and calls `plain_chunk` for every chunk and `cut_chunk` for the rest.
 """
 
 import numba
@@ -43,34 +43,71 @@ LONGEST_CHUNK = 4096  # characters; a longer run without white space is cut ther
 
 
 @numba.njit(cache=True, nogil=True)
-def plain_word(data, at, stop, table):
-    """(end, signs behind: 0 or 1) of a chunk that is letters, later digits too, and at most one sign behind them, which
-    is most of any prose; (at, 0) for a chunk of another kind. Says of such a chunk what `cut_chunk` would say."""
-    end, kind, wanted = at, np.uint16(0), np.uint16(LETTER)
-    while end < stop:
-        if data[end] < 128:
-            following, size = table[data[end]], 1
-        else:
-            code, size = decode(data, end)
-            following = class_of(table, code)
-        if not following & wanted:
+def plain_chunk(data, at, stop, table, undivided, starts, ends, total):
+    """Write the tokens of a chunk of a common kind, nine of ten in prose; (its end, the new total), or (at, total) for
+    a chunk of another kind. Says of such a chunk what `cut_chunk` says, without decoding it.
+
+    The kinds: one sign; digits; letters, later digits too, hyphens between letters, and at most one sign behind. A sign
+    in front of a letter is taken off as if the chunk began behind it.
+    """
+    end, count = at, total
+    wanted, kind = np.uint16(LETTER), np.uint16(0)
+    while True:
+        begin = end
+        while end < stop:
+            if data[end] < 128:
+                following, size = table[data[end]], 1
+            else:
+                code, size = decode(data, end)
+                following = class_of(table, code)
+            if not following & wanted:
+                break
+            kind, wanted = following, np.uint16(ALPHANUMERIC)
+            end += size
+        if end == begin or end - at >= LONGEST_CHUNK:
             break
-        kind, wanted = following, np.uint16(ALPHANUMERIC)
-        end += size
-    length = end - at
-    if length == 0 or length >= LONGEST_CHUNK:
-        return at, 0
-    if end == stop or following & SPACE:
-        return end, 0
-    sign = data[end]
-    if end + 1 < stop and (data[end + 1] >= 128 or not table[data[end + 1]] & SPACE):
-        return at, 0
-    # , : ; ! ? ) come off any word, a dot off a word in lower case that is longer than "vs" and "co".
-    if sign == 44 or sign == 58 or sign == 59 or sign == 33 or sign == 63 or sign == 41:
-        return end, 1
-    if sign == 46 and length > 2 and 97 <= data[at] < 128 and kind & (LOWER | DIGIT):
-        return end, 1
-    return at, 0
+        if end == stop or following & SPACE:
+            starts[count], ends[count] = begin, end
+            return end, count + 1
+        behind = end + size
+        if behind == stop or (data[behind] < 128 and table[data[behind]] & SPACE):
+            cut = following & AFFIX != 0
+            if data[end] == 46 and kind & (LOWER | DIGIT):
+                # Of the words that keep their dot all are short and all but "vs." and "co." have a capital letter.
+                short = behind - at <= _LONGEST_EXCEPTION
+                cut = not short or (end - at > 2 and 97 <= data[at] < 128)
+                cut = cut or (end - at > 1 and not contains(undivided, hash_bytes(data, at, behind)))
+            if not cut:
+                return at, total
+            starts[count], ends[count] = begin, end
+            starts[count + 1], ends[count + 1] = end, behind
+            return behind, count + 2
+        if data[end] != 45 or data[behind] >= 128 or not table[data[behind]] & LETTER:
+            return at, total
+        starts[count], ends[count] = begin, end
+        starts[count + 1], ends[count + 1] = end, behind
+        count += 2
+        end, wanted = behind, np.uint16(LETTER)
+    return _sign_or_number(data, at, stop, table, starts, ends, total)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sign_or_number(data, at, stop, table, starts, ends, total):
+    """`plain_chunk` of a chunk that does not begin with a letter."""
+    code, size = decode(data, at)
+    kind = class_of(table, code)
+    if kind & SPACE:
+        return at, total
+    end = at + size
+    while kind & DIGIT and end < stop and data[end] < 128 and table[data[end]] & DIGIT and end - at < LONGEST_CHUNK:
+        end += 1
+    if end == stop or (data[end] < 128 and table[data[end]] & SPACE):
+        starts[total], ends[total] = at, end
+        return end, total + 1
+    if kind & (AFFIX | OPENING) and code != 39 and data[end] < 128 and table[data[end]] & LETTER:
+        starts[total], ends[total] = at, end
+        return end, total + 1
+    return at, total
 
 
 @numba.njit(cache=True, nogil=True)

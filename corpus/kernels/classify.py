@@ -64,7 +64,7 @@ def train_model(
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(input float32[words + buckets, dim], output float32[classes, dim]) after stochastic gradient descent over the
-    documents in `order`, the rate falling linearly to 0. About 20 M features × 16 dimensions a second."""
+    documents in `order`, the rate falling linearly to 0. Some 10 M features of 16 dimensions a second."""
     generator = np.random.Generator(np.random.PCG64(seed))
     vectors = generator.uniform(-1 / dim, 1 / dim, (words + buckets, dim)).astype(np.float32)
     output = np.zeros((classes, dim), np.float32)

@@ -65,3 +65,26 @@ def set_of(words: tuple[str, ...]) -> np.ndarray:
     for value in hashes:
         add(table, value)
     return table
+
+
+@numba.njit(cache=True, nogil=True)
+def map_of(keys, values):
+    """(table, values) of unique keys that are not 0: `values` stand in the slots of their keys."""
+    table = np.zeros(slots_for(len(keys)), np.uint64)
+    held = np.zeros(len(table), np.int64)
+    for index in range(len(keys)):
+        slot = slot_of(table, keys[index])
+        table[slot], held[slot] = keys[index], values[index]
+    return table, held
+
+
+@numba.njit(cache=True, nogil=True)
+def look_up(table, held, keys, missing):
+    """int64[keys]: the value of each key, `missing` where there is none (0 is no key)."""
+    out = np.full(len(keys), missing, np.int64)
+    for index in range(len(keys)):
+        if keys[index] != 0:
+            slot = slot_of(table, keys[index])
+            if table[slot] != 0:
+                out[index] = held[slot]
+    return out

@@ -32,7 +32,7 @@ from corpus.kernels.characters import (
     class_table,
     decode,
 )
-from corpus.kernels.chunks import LONGEST_CHUNK, UNDIVIDED, UNITS, cut_chunk, plain_word
+from corpus.kernels.chunks import LONGEST_CHUNK, UNDIVIDED, UNITS, cut_chunk, plain_chunk
 from corpus.kernels.hashing import hash_bytes, set_of
 
 WORD = 1  # the token has a character that is not punctuation
@@ -112,14 +112,9 @@ def _split(data, documents, table, undivided, units):
             if data[at] == 32:
                 at += 1
                 continue
-            end, tail = plain_word(data, at, stop, table)
+            end, total = plain_chunk(data, at, stop, table, undivided, starts, ends, total)
             if end > at:
-                starts[total], ends[total] = at, end
-                total += 1
-                if tail:
-                    starts[total], ends[total] = end, end + 1
-                    total += 1
-                at = end + tail
+                at = end
                 continue
             code, size = decode(data, at)
             kind = class_of(table, code)

@@ -1,11 +1,8 @@
 """The measures of Gopher's quality and repetition rules (Rae et al. 2021, tables A1 and A2), all from one split into
 words.
 
-They follow datatrove 0.10.1's filters, and the split into words follows spaCy's, by which those count. On 3,152 real
-documents (prose, papers, notes, code, 532 languages) the decisions agree on 99.9%. What is left lies near a bound:
-spaCy's rare exceptions ("cannot" is two tokens there), addresses inside of quotes in code, and a run of more than 4,096
-characters without white space, which is several tokens here. A text of punctuation alone fails here; there, its mean
-word length is undefined and passes.
+They follow datatrove 0.10.1's filters, and the split into words follows spaCy's, by which those count; docs/quality.md
+has how far the decisions agree and what kinds of document differ.
 
 Lengths are in characters, shares in [0, 1].
 """

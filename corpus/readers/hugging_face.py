@@ -6,6 +6,7 @@ The files are the units of work, so ranks share a data set by its files, and a r
 same whatever the number of workers, and for a local copy the same as from the hub.
 """
 
+import os
 import posixpath
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -26,7 +27,7 @@ class HuggingFaceSettings(RecordSettings):
     """A data set by its hub name (`owner/name`) or folder, streamed; `glob` chooses among the files of the split."""
 
     kind: Literal["hugging_face"] = "hugging_face"
-    path: str = Field(description="Name of a data set on the hub, or a local folder or file.")
+    path: str = Field(description="Name of a data set on the hub, or a local folder.")
     config: str | None = Field(None, description="Configuration of the data set, where it has several.")
     split: str = Field("train", description="Split to read.")
     revision: str | None = Field(None, description="Branch, tag or commit of the data set; pin it for a corpus.")
@@ -41,7 +42,7 @@ class DatasetRoot:
         filesystem, _ = fsspec.core.url_to_fs(urls[0])
         self.filesystem = filesystem
         locations = [filesystem._strip_protocol(url) for url in urls]
-        self.folder = posixpath.commonpath([posixpath.dirname(location) for location in locations])
+        self.folder = _folder(settings.path, locations)
         self.urls = {
             location[len(self.folder) :].lstrip("/"): url for location, url in zip(locations, urls, strict=True)
         }
@@ -104,6 +105,16 @@ class HuggingFaceReader(ParquetReader):
             raise DamagedError from None
         except (DatasetsError, pa.ArrowException, ValueError, TypeError, KeyError):
             raise DamagedError from None
+
+
+def _folder(path: str, locations: list[str]) -> str:
+    """The folder that the files' paths are relative to: the local one, or the data set at its commit on the hub."""
+    local = os.path.abspath(path)  # noqa: PTH100
+    if all(location.startswith(local + "/") for location in locations):
+        return local
+    parts = locations[0].split("/")  # datasets/<owner>/<name>@<commit>/…
+    at = next((index for index, part in enumerate(parts) if "@" in part), None)
+    return "/".join(parts[: at + 1]) if at is not None else posixpath.commonpath(map(posixpath.dirname, locations))
 
 
 def _of_storage(error: OSError) -> bool:

@@ -9,7 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.audit.workspace import Run, plan_of, plans, runs
+from corpus.tokens import TokenStore
+from mixing.plan import MixturePlan
+from mixing.sequences import Sequences
+from mixing.simulate import tokens_by_step
+from pipelines.audit.workspace import Plan, Run, plan_of, plans, runs
 
 Schema = dict[str, type[pl.DataType]]
 EVALUATION: Schema = {
@@ -79,6 +83,13 @@ def mixture_steps(workspace: Path) -> pl.DataFrame:
                 pl.col("sequences").alias("planned_sequences"),
                 (pl.col("sequences") * plan.sequence_length).alias("planned_tokens"),
             )
+            for source in (name for name, entry in plan.sources.items() if entry.get("padding_tokens")):
+                dense = _dense_tokens(workspace, plan, source, finished)
+                wanted = (
+                    wanted.join(dense, on=["step", "source"], how="left")
+                    .with_columns(pl.coalesce("dense", "planned_tokens").alias("planned_tokens"))
+                    .drop("dense")
+                )
         joined = wanted.join(realised, on=["run", "step", "source"], how="full", coalesce=True)
         known_zero = ["realised_sequences", "realised_tokens"]
         if plan is not None:  # without its plan, what was planned is unknown, not zero
@@ -87,6 +98,14 @@ def mixture_steps(workspace: Path) -> pl.DataFrame:
     schema = {"run": pl.String, "step": pl.Int64, "source": pl.String}
     schema |= {f"{when}_{what}": pl.Int64 for when in ("planned", "realised") for what in ("sequences", "tokens")}
     return pl.concat([pl.DataFrame(schema=schema), *frames])
+
+
+def _dense_tokens(workspace: Path, plan: Plan, source: str, steps: int) -> pl.DataFrame:
+    """step, source → dense: the planned tokens of a packed source, whose sequences are padded to their length."""
+    store = TokenStore.open(workspace / "tokens" / source / "train")
+    packed = Sequences.open(store, workspace / "packings" / plan.folder.name / source)
+    dense = tokens_by_step(MixturePlan.load(plan.folder), source, packed, steps)
+    return pl.DataFrame({"step": range(1, steps + 1), "source": [source] * steps, "dense": dense})
 
 
 def mixture(workspace: Path) -> pl.DataFrame:

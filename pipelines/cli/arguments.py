@@ -8,6 +8,9 @@ from typer.core import TyperGroup
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the recipe: --set seed=3.")
 ]
+SettingOverrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: --set seed=3.")
+]
 RecipeName = Annotated[str, typer.Argument(help="A recipe file, or demo, medical or code.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and say what would be done.")]
 Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on from the last checkpoint, or begin again.")]

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from corpus.deidentify import Deidentify, DeidentifySettings
 from corpus.deidentify.dates import shifted, year
-from corpus.deidentify.profiles import TYPES
-from corpus.deidentify.recogniser import Recogniser, Scanner, Span
+from corpus.deidentify.profiles import GENERALISED, TYPES
+from corpus.deidentify.recogniser import Recogniser, Span
 from corpus.deidentify.replace import deidentify
+from corpus.deidentify.scanner import Scanner
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError
 
@@ -56,13 +57,14 @@ def batch(*texts: str, metadata: list[str | None] | None = None) -> Batch:
 
 
 def run(*texts: str, **options) -> list[str]:
-    options = {"profile": "clinical", "types": TYPES} | options
+    options = {"profile": "hipaa_safe_harbor", "types": TYPES} | options
     return DeidentifySettings(**options).build().process(batch(*texts)).text.to_pylist()
 
 
 def test_spans_point_at_the_removed_values_and_counts_add_up():
     text = "😀 José wrote to ana.perez@uni-koeln.de on 03/14/2024, SSN 514-69-0360; 81.2.69.142 and 81.2.69.143"
-    out = DeidentifySettings(profile="clinical").build().process(batch(text, "nothing here"))
+    kinds = ("EMAIL", "DATE", "SSN", "IP")
+    out = DeidentifySettings(profile="hipaa_safe_harbor", types=kinds).build().process(batch(text, "nothing here"))
     spans = out["deidentify.spans"].to_pylist()
     removed = [(s["type"], text[s["start"] : s["start"] + s["length"]]) for s in spans[0]]
     assert removed == [
@@ -130,12 +132,12 @@ def test_surrogates_keep_the_form_and_live_in_reserved_ranges():
         min_size=8,
         max_size=8,
     ),
-    st.sampled_from(["clinical", "web", "code"]),
+    st.sampled_from(["hipaa_safe_harbor", "web", "code"]),
     st.sampled_from(["surrogate", "tag"]),
 )
 def test_a_second_pass_finds_nothing(values, glue, profile, policy):
     text = "".join(value + between for value, between in zip(values, glue, strict=False))
-    policies = {type: policy for type in TYPES if type != "DATE"} | {"DATE": "year"}
+    policies = {type: policy for type in TYPES if type not in GENERALISED}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROVENDER_DEID_KEY", KEY)
         step = DeidentifySettings(profile=profile, types=TYPES, policy=policies).build()
@@ -159,10 +161,10 @@ PIECES = (
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=60).map("".join),
-    st.sampled_from(["clinical", "web", "code"]),
+    st.sampled_from(["hipaa_safe_harbor", "web", "code"]),
 )
 def test_any_text_passes_and_is_settled_after_one_pass(text, profile):
-    policies = {"DATE": "year", "URL": "surrogate"}
+    policies = {"DATE": "generalise", "URL": "surrogate"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROVENDER_DEID_KEY", KEY)
         step = DeidentifySettings(profile=profile, types=TYPES, policy=policies).build()
@@ -173,7 +175,7 @@ def test_any_text_passes_and_is_settled_after_one_pass(text, profile):
 
 def test_a_surrogate_that_is_found_again_becomes_a_tag():
     three_digits = Scanner([Recogniser("N", r"\d{3}", lambda _: True)])
-    assert deidentify(b"a 123 b", three_digits, lambda type, value: "999") == ([Span(2, 5, "N")], b"a [N] b")
+    assert deidentify(b"a 123 b", three_digits, lambda type, value: "999") == ([Span(2, 5, "N", "n")], b"a [N] b")
     assert deidentify(b"a 123 b", three_digits, lambda type, value: "999", frozenset({"N"}))[1] == b"a 999 b"
 
 
@@ -185,7 +187,7 @@ def test_what_only_a_replacement_brings_to_light_is_replaced_too():
 
 def test_a_removed_value_is_in_no_column_and_no_error():
     text = "; ".join(VALUES)
-    out = DeidentifySettings(profile="clinical", types=TYPES).build().process(batch(text))
+    out = DeidentifySettings(profile="hipaa_safe_harbor", types=TYPES).build().process(batch(text))
     everything = str(out.data.to_pydict())
     for canary in (
         "perez",
@@ -202,7 +204,7 @@ def test_a_removed_value_is_in_no_column_and_no_error():
 
 
 def test_the_key_is_in_no_dump_no_pickle_and_no_identity():
-    options = DeidentifySettings(profile="clinical")
+    options = DeidentifySettings(profile="hipaa_safe_harbor")
     step = options.build()
     step.process(batch("ana.perez@uni-koeln.de"))
     for shown in (repr(options), options.model_dump_json(), repr(step), str(step.identity()), repr(vars(step)["_key"])):
@@ -250,8 +252,21 @@ def test_kept_types_are_not_looked_for():
     assert run("81.2.69.142", policy={"IP": "keep"}) == ["81.2.69.142"]
 
 
+def test_a_second_pass_does_not_shift_dates_again():
+    step = DeidentifySettings(
+        profile="hipaa_safe_harbor", types=("DATE",), policy={"DATE": "shift"}, subject="patient"
+    ).build()
+    once = step.process(batch("admitted 2024-02-27", metadata=['{"patient": "A"}']))
+    twice = step.process(once)
+    assert once.text.to_pylist() != ["admitted 2024-02-27"]
+    assert twice.text.equals(once.text)
+    assert twice["deidentify.counts"].to_pylist() == [[]]
+
+
 def test_dates_of_one_patient_shift_together_and_keep_their_intervals():
-    step = DeidentifySettings(profile="clinical", types=("DATE",), policy={"DATE": "shift"}, subject="patient").build()
+    step = DeidentifySettings(
+        profile="hipaa_safe_harbor", types=("DATE",), policy={"DATE": "shift"}, subject="patient"
+    ).build()
     texts = ("admitted 2024-02-27, left 2024-03-01", "seen 2024-02-27", "seen 2024-02-27")
     who = ['{"patient": "A"}', '{"patient": "A"}', '{"patient": "B"}']
     one, two, other = step.process(batch(*texts, metadata=who)).text.to_pylist()
@@ -293,10 +308,12 @@ def test_density_becomes_a_rule_that_does_not_re_measure():
     "options",
     [
         {"types": ("E-MAIL",)},
-        {"policy": {"EMAIL": "year"}},
+        {"policy": {"EMAIL": "generalise"}},
         {"policy": {"DATE": "surrogate"}},
         {"polcy": {}},
-        {"policy": {"MBI": "tag"}},
+        {"policy": {"BIOMETRIC": "tag"}},
+        {"countries": ("XX",)},
+        {"phone_regions": ("EU",)},
     ],
 )
 def test_a_wrong_setting_is_refused(options):

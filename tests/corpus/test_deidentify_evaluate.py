@@ -1,5 +1,7 @@
+import gzip
 from pathlib import Path
 
+import orjson
 import pytest
 
 from corpus.deidentify import DeidentifySettings
@@ -8,6 +10,7 @@ from corpus.deidentify.profiles import TYPES
 from corpus.errors import DataError
 
 CASES = Path("/work/shared/data/pii/cases.jsonl")
+SECRETS = Path("/work/shared/data/secrets/cases.jsonl.gz")
 
 
 def test_precision_recall_and_leaks_by_hand():
@@ -45,7 +48,20 @@ def test_a_broken_line_is_named_without_its_text(tmp_path):
 @pytest.mark.skipif(not CASES.exists(), reason="the labelled cases of /work/shared are not on this machine")
 def test_the_bars_hold_on_the_labelled_cases():
     """Issue 4: recall and precision of 0.97 over the structured types, no type's recall under 0.93."""
-    scores = score(CASES, DeidentifySettings(profile="clinical", types=TYPES))
+    structured = tuple(type for type in TYPES if type not in {"PERSON", "ORGANIZATION", "LOCATION", "AGE", "ZIP"})
+    scores = score(CASES, DeidentifySettings(profile="hipaa_safe_harbor", types=structured, replace="tag"))
     overall = scores.pop("ALL")
     assert min(overall.precision.value, overall.recall.value, overall.leak_free.value) >= 0.97
-    assert {type: s.recall.value for type, s in scores.items() if s.recall.value < 0.93} == {}
+    assert {type: s.recall.value for type, s in scores.items() if s.recall.total and s.recall.value < 0.93} == {}
+
+
+@pytest.mark.skipif(not SECRETS.exists(), reason="the labelled secrets of /work/shared are not on this machine")
+def test_the_bars_hold_on_the_labelled_secrets():
+    """Issue 4: recall of 0.90 at precision 0.90. The labels name makers; here they are all secrets."""
+    lines = gzip.decompress(SECRETS.read_bytes()).splitlines()
+    cases = [orjson.loads(line) for line in lines]
+    for case in cases:
+        case["spans"] = [[start, end, "SECRET"] for start, end, _ in case["spans"]]
+        case["target"] = "SECRET"
+    found = score(cases, DeidentifySettings(profile="code", types=("SECRET",)))["SECRET"]
+    assert found.recall.value >= 0.9 and found.precision.value >= 0.9

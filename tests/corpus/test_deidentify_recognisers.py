@@ -4,14 +4,14 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from corpus.deidentify.identifiers import luhn
-from corpus.deidentify.profiles import TYPES, scanner
+from corpus.deidentify.payment import luhn
+from corpus.deidentify.profiles import DEFAULT_TYPES, TYPES, Search, scanner
 from corpus.deidentify.recogniser import characters
 
-PROFILES = {profile: scanner(profile, frozenset(TYPES)) for profile in ("web", "code", "clinical")}
+PROFILES = {profile: scanner(Search(profile), frozenset(TYPES)) for profile in ("web", "code", "hipaa_safe_harbor")}
 
 
-def found(text: str, profile: str = "clinical") -> list[tuple[str, str]]:
+def found(text: str, profile: str = "hipaa_safe_harbor") -> list[tuple[str, str]]:
     data = text.encode()
     return [(span.type, text[span.start : span.end]) for span in characters(data, PROFILES[profile].find(data))]
 
@@ -112,7 +112,7 @@ def test_a_look_alike_is_left_alone(text):
     ],
 )
 def test_source_code_keeps_its_constants_dates_and_addresses(text):
-    code = scanner("code", frozenset(TYPES) - {"URL", "DATE"})
+    code = scanner(Search("code"), frozenset(DEFAULT_TYPES["code"]))
     assert code.find(text.encode()) == []
 
 

@@ -78,9 +78,9 @@ def test_a_record_of_100_mb_is_counted_and_not_held(
 
 
 def test_deep_pages_end_as_text_or_as_a_verdict(tmp_path: Path) -> None:
-    deep = "<div>" * 200_000 + "text"
+    deep = "<div>" * 100_000 + "text"
     lists = "<ul><li>" * 50_000 + "text"
-    step = ExtractSettings(timeout_seconds=2).build()
+    step = ExtractSettings(timeout_seconds=1).build()
     pages = [deep, lists, "<b>" * 50_000 + "text", "<table><tr><td>" * 30_000, "<p>sound</p>"]
     batch = Batch.of([Document("s", "f", i, page, len(page)) for i, page in enumerate(pages)])
     try:

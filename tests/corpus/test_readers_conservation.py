@@ -236,16 +236,15 @@ def read_all(reader: Reader) -> list[Document]:
 @pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_documents(tmp_path: Path) -> None:
     lines: dict[str, SourceLine] = {}
-    for name, (kind, _, file, content, *_) in CASES.items():
-        source = name.replace(" ", "-")
+    for source, (_, file, content, *_) in INPUTS.items():
         folder = tmp_path / "in" / source
         folder.mkdir(parents=True)
         names = [f"{copy}-{file}" for copy in "ab"]
-        if kind == "hugging_face":
+        if source == "hugging_face":
             names = [f"train-0000{number}-of-00002.parquet" for number in range(2)]
         (folder / names[0]).write_bytes(content)
         (folder / names[1]).write_bytes(content[: len(content) * 3 // 4])
-        lines[source] = SourceLine(source, make_reader(configured(kind, folder), source), ())
+        lines[source] = SourceLine(source, make_reader(configured(source, folder), source), ())
     written = []
     for workers in (1, 2, 3):
         workspace = tmp_path / str(workers)
@@ -260,4 +259,4 @@ def test_any_number_of_workers_gives_the_same_documents(tmp_path: Path) -> None:
             )
         written.append([(unit.folder / DOCUMENTS).read_bytes() for unit in units])
     assert written[0] == written[1] == written[2]
-    assert len(written[0]) == 2 * len(CASES)
+    assert len(written[0]) == 2 * len(INPUTS)

@@ -41,6 +41,7 @@ from corpus.readers import (
     WarcSettings,
     make_reader,
 )
+from corpus.readers.hugging_face import _folder
 from corpus.readers.pdf_layout import Line, mended, paragraphs, survey
 from corpus.readers.textbooks import chapter_starts
 
@@ -354,10 +355,10 @@ def test_a_hugging_face_folder_is_streamed_by_split_and_file(tmp_path: Path, mon
             pq.write_table(table, folder / f"data/{split}-0000{number}-of-00002.parquet")
     documents = read(HuggingFaceSettings(path=str(folder), text_field="body", metadata=("n",)))
     assert [(d.file, d.position) for d in documents[298:302]] == [
-        ("train-00000-of-00002.parquet", 298),
-        ("train-00000-of-00002.parquet", 299),
-        ("train-00001-of-00002.parquet", 0),
-        ("train-00001-of-00002.parquet", 1),
+        ("data/train-00000-of-00002.parquet", 298),
+        ("data/train-00000-of-00002.parquet", 299),
+        ("data/train-00001-of-00002.parquet", 0),
+        ("data/train-00001-of-00002.parquet", 1),
     ]
     assert documents[301].text == "text 1 1"
     assert carried(documents[301]) == {"n": 1}
@@ -368,6 +369,11 @@ def test_a_hugging_face_folder_is_streamed_by_split_and_file(tmp_path: Path, mon
         read(HuggingFaceSettings(path=str(folder), text_field="bod"))
     with pytest.raises(DataError, match="cannot be found"):
         read(HuggingFaceSettings(path=str(tmp_path / "nowhere")))
+
+
+def test_paths_of_a_hub_data_set_are_relative_to_it_at_its_commit() -> None:
+    locations = [f"datasets/owner/name@abc/{path}" for path in ("data/en/0.parquet", "data/no/0.parquet")]
+    assert _folder("owner/name", locations) == "datasets/owner/name@abc"
 
 
 def test_json_lines_of_a_hugging_face_folder_end_at_the_malformed_one(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ corpus:
     - name: notes
       reader: {{kind: csv, path: {inputs}/notes/notes.csv, text_field: note, id_field: id}}
       priority: 1
-      steps: [{{kind: repair}}, {{kind: deidentify, profile: clinical, policy: {policy}}}, {{kind: quality}}]
+      steps: [{{kind: repair}}, {{kind: deidentify, profile: hipaa_safe_harbor, replace: tag}}, {{kind: quality}}]
     - name: general
       reader: {{kind: text, path: {inputs}/general}}
       priority: 2
@@ -101,9 +101,7 @@ def recipe_text(inputs: Path, tiny_model: Path):
     """The small recipe for a workspace."""
 
     def text(workspace: Path, workers: int = 1) -> str:
-        tagged = ("PHONE", "RECORD_NUMBER", "EMAIL", "SSN", "CREDIT_CARD", "IP", "URL")
-        policy = "{" + ", ".join(f"{kind}: tag" for kind in tagged) + "}"
-        return RECIPE.format(workspace=workspace, workers=workers, inputs=inputs, model=tiny_model, policy=policy)
+        return RECIPE.format(workspace=workspace, workers=workers, inputs=inputs, model=tiny_model)
 
     return text
 

@@ -1,0 +1,318 @@
+"""The whole line beside stock datatrove 0.10.1: HTML → text, repair, language, quality, perplexity, tokens, parquet.
+
+    python -m benchmarks.line [megabytes]       ratio, stage table, memory at 1× and 10×, two workers
+
+Each measurement is a process of its own, pinned to one core (two for two workers), warmed on a few pages, timed on the
+same pages. Ours is `Preparation` as `provender corpus` runs it, with ledger, manifests and token stores; theirs is a
+reader, its blocks and a writer. datatrove filters as it goes, so its later blocks see fewer documents than ours.
+Megabytes are of text after extraction, unless said.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from random import Random
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from benchmarks.measure import Rate, Row
+from benchmarks.quality import documents as prose
+
+MEGABYTES = 2.0
+REPEATS = 3
+WARM = "warm"
+SMOLLM = Path("work/cache/models/smollm2-135m")
+
+STEPS = [
+    {"kind": "extract"},
+    {"kind": "repair"},
+    {"kind": "language"},
+    {"kind": "quality"},
+    {"kind": "c4"},
+    {"kind": "fineweb"},
+]
+RULES = [
+    {"rule": "language", "allow": ["en"], "min_score": 0.5},
+    {"rule": "gopher_repetition"},
+    {"rule": "gopher_quality"},
+    {"rule": "c4"},
+    {"rule": "fineweb"},
+    {"rule": "perplexity", "max": 1e6},
+]
+
+
+def page(text: str, random: Random) -> str:
+    """A web page round a text: menu, header, list of other pages, footer; one paragraph in twenty is mojibake."""
+    topics = [f"topic {random.randrange(1000)}" for _ in range(20)]
+    links = "".join(f'<li><a href="/{t.replace(" ", "-")}">{t.title()}</a></li>' for t in topics)
+    paragraphs = []
+    for paragraph in text.split("\n\n"):
+        if random.random() < 0.05:
+            paragraph = paragraph.replace("'", "’").encode().decode("cp1252", errors="replace")
+        paragraphs.append(f"<p>{escape(paragraph)}</p>")
+    return (
+        f"<!doctype html><html><head><title>{escape(text[:40])}</title><script>var a = [1, 2];</script>"
+        f"<style>p {{ margin: 0 }}</style></head><body><nav><ul>{links}</ul></nav><header><h1>{escape(text[:60])}</h1>"
+        f"</header><main><article>{''.join(paragraphs)}</article></main><aside><ul>{links}</ul></aside>"
+        f"<footer><p>All rights reserved. <a href='/privacy'>Privacy</a></p></footer></body></html>"
+    )
+
+
+def write_inputs(folder: Path, megabytes: float) -> None:
+    """pages/*.jsonl with about `megabytes` of text, a few pages to warm up on, a tokenizer and a language model."""
+    from corpus.perplexity import LmSettings, find_kenlm_tools, normalised, train_kenlm
+
+    random = Random(3)
+    texts = [document.text for document in prose(megabytes)]
+    for name, chosen in ((WARM, texts[:20]), ("pages", texts)):
+        (folder / name).mkdir(parents=True)
+        for part in range(4):
+            lines = [json.dumps({"text": page(text, random)}) for text in chosen[part::4]]
+            (folder / name / f"{part}.jsonl").write_text("\n".join(lines) + "\n")
+    import pyarrow as pa
+
+    (folder / "lm").mkdir()
+    train_kenlm(normalised(pa.array(texts[::2])), folder / "lm" / "lm.binary", LmSettings(order=3), *find_kenlm_tools())
+    _write_tokenizer(folder / "tokenizer", texts)
+
+
+def _write_tokenizer(folder: Path, texts: list[str]) -> None:
+    """SmolLM2's where the demo has put it, else one trained on the texts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    folder.mkdir()
+    if (SMOLLM / "tokenizer.json").is_file():
+        for path in SMOLLM.glob("*token*.json"):
+            (folder / path.name).write_bytes(path.read_bytes())
+        return
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=16_000,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "<|endoftext|>"}')
+
+
+def ours(inputs: Path, name: str, output: Path, workers: int) -> dict[str, Any]:
+    """Prepare the pages of one folder; the corpus manifest's totals."""
+    from contextlib import nullcontext
+    from types import SimpleNamespace
+
+    from corpus.artifact import RunLock
+    from corpus.engine import LocalSettings
+    from corpus.prepare import Preparation
+    from corpus.recipe import CorpusSettings
+    from corpus.tokenize import TokenizerSettings
+
+    source = {
+        "name": "pages",
+        "reader": {"kind": "jsonl", "path": str(inputs / name)},
+        "perplexity": str(inputs / "lm" / "lm.binary"),
+    }
+    size = sum(path.stat().st_size for path in (inputs / name).iterdir())
+    settings = CorpusSettings.model_validate(
+        {
+            "sources": [source],
+            "steps": STEPS,
+            "decide": RULES,
+            "duplicates": None,
+            "validation": 0,
+            "unit_bytes": max(size // 4, 1),
+        }
+    )
+    silent = SimpleNamespace(update=lambda *_: None, close=lambda *_: None)
+    with RunLock(output) as lock:
+        preparation = Preparation(
+            settings,
+            TokenizerSettings(path=str(inputs / "tokenizer"), eos_token="<|endoftext|>"),
+            output,
+            executor=LocalSettings(workers=workers),
+            seed=0,
+            phi=False,
+            lock=lock,
+            watch=lambda title: nullcontext(silent),
+        )
+        manifest = preparation.run(lambda totals: "", {})
+    return manifest.totals["sources"]["pages"]
+
+
+def theirs(inputs: Path, name: str, output: Path) -> int:
+    """datatrove's blocks on the same pages; kept documents."""
+    from datatrove.pipeline.extractors import Trafilatura
+    from datatrove.pipeline.filters import (
+        C4QualityFilter,
+        FineWebQualityFilter,
+        GopherQualityFilter,
+        GopherRepetitionFilter,
+        LambdaFilter,
+        LanguageFilter,
+    )
+    from datatrove.pipeline.formatters import FTFYFormatter
+    from datatrove.pipeline.readers import JsonlReader
+    from datatrove.pipeline.tokens import TokensCounter
+    from datatrove.pipeline.writers import ParquetWriter
+    from datatrove.utils.perplexity import KenlmModel
+    from fasttext.FastText import _FastText
+    from kenlm import Model
+
+    from corpus.language import packaged_model
+
+    language = LanguageFilter("en", language_threshold=0.5)
+    language.model._model = _FastText(str(packaged_model()))  # it would download one
+    perplexity = KenlmModel("wikipedia", "en")
+    perplexity._model = Model(str(inputs / "lm" / "lm.binary"))
+    perplexity._tokenizer = type("Words", (), {"tokenize": staticmethod(lambda text: text)})()  # so would its pieces
+    steps = [
+        JsonlReader(str(inputs / name)),
+        Trafilatura(),
+        FTFYFormatter(),
+        language,
+        GopherRepetitionFilter(),
+        GopherQualityFilter(),
+        C4QualityFilter(),
+        FineWebQualityFilter(),
+        LambdaFilter(lambda document: perplexity.get_perplexity(document.text) < 1e6),
+        TokensCounter(str(inputs / "tokenizer" / "tokenizer.json")),
+        ParquetWriter(str(output)),
+    ]
+    data: Any = None
+    for step in steps:
+        data = step.run(data)
+    return sum(1 for _ in data)
+
+
+def measured(side: str, inputs: Path, cores: int = 1, workers: int = 1) -> dict[str, float]:
+    """One process: seconds and peak memory (MB) of it and of its largest child."""
+    command = [sys.executable, "-m", "benchmarks.line", "--run", side, str(inputs), str(cores), str(workers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{side}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(side: str, inputs: Path, cores: int, workers: int) -> None:
+    """The process that `measured` starts."""
+    import resource
+
+    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        if side == "ours":
+            ours(inputs, WARM, folder / WARM, workers)
+            started = perf_counter()
+            totals = ours(inputs, "pages", folder / "out", workers)
+            seconds, kept = perf_counter() - started, totals["kept"]["documents"]
+            text = _text_bytes(folder / "out")
+        else:
+            theirs(inputs, WARM, folder / WARM)
+            started = perf_counter()
+            kept = theirs(inputs, "pages", folder / "out")
+            seconds, text = perf_counter() - started, 0
+    memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+    print(json.dumps({"seconds": seconds, "kept": kept, "memory": memory, "text": text}))
+
+
+def _text_bytes(workspace: Path) -> int:
+    """Bytes of extracted text of all documents, kept or not."""
+    import pyarrow.compute as pc
+
+    from corpus.artifact import read_parquet
+
+    paths = (workspace / "annotate" / "pages").glob("*/documents.parquet")
+    return sum(pc.sum(pc.binary_length(read_parquet(path, ["text"])["text"])).as_py() for path in paths)
+
+
+def stages(inputs: Path) -> Iterator[tuple[str, float, float]]:
+    """Each stage on its own, on one core: name, MB of text per second, share of the time of all."""
+    import pyarrow as pa
+
+    from corpus.artifact import write_parquet
+    from corpus.document import Batch, batches
+    from corpus.perplexity import PerplexitySettings
+    from corpus.readers import Tally
+    from corpus.recipe import CorpusSettings, source_line
+    from corpus.tokenize import CountTokens, TokenizerSettings, TokensSettings
+
+    source = {"name": "pages", "reader": {"kind": "jsonl", "path": str(inputs / "pages")}}
+    settings = CorpusSettings.model_validate({"sources": [source], "steps": STEPS})
+    tokenizer = TokenizerSettings(path=str(inputs / "tokenizer"), eos_token="<|endoftext|>")
+    ends = [
+        PerplexitySettings(model=str(inputs / "lm" / "lm.binary")).build(),
+        CountTokens(TokensSettings(), tokenizer),
+    ]
+    line = source_line(settings, settings.sources[0], ends)
+    spent: dict[str, float] = {}
+    data: list[Batch] = []
+    for _ in range(2):  # the second time is warm
+        started = perf_counter()
+        tally = Tally()
+        data = list(batches(d for file in line.reader.files() for d in line.reader.read(file, tally)))
+        spent["read"] = perf_counter() - started
+        for step in line.steps:
+            started = perf_counter()
+            data = [step.process(batch) for batch in data]
+            spent[step.name] = perf_counter() - started
+        with tempfile.TemporaryDirectory() as folder:
+            started = perf_counter()
+            tables = [batch.data for batch in data]
+            write_parquet(Path(folder) / "out.parquet", pa.Table.from_batches(tables))
+            spent["write parquet"] = perf_counter() - started
+    megabytes = sum(batch.text.nbytes for batch in data) / 1e6
+    total = sum(spent.values())
+    for name, seconds in spent.items():
+        yield name, megabytes / seconds, seconds / total
+
+
+def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
+    """The line beside datatrove's, on the same pages."""
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs = Path(scratch)
+        write_inputs(inputs, megabytes)
+        pairs = [(measured("ours", inputs), measured("theirs", inputs)) for _ in range(REPEATS)]
+        text = pairs[0][0]["text"] / 1e6
+        rates = [
+            Rate(text / median(seconds), text / max(seconds), text / min(seconds))
+            for seconds in ([pair[side]["seconds"] for pair in pairs] for side in (0, 1))
+        ]
+        yield Row("the whole line, HTML to parquet", "MB/s", rates[0], "datatrove, the same steps", rates[1])
+
+
+def main(megabytes: float) -> None:
+    """Everything, printed."""
+    for row in rows(megabytes):
+        print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×")
+    with tempfile.TemporaryDirectory() as scratch:
+        small, large = Path(scratch) / "1", Path(scratch) / "10"
+        for folder, size in ((small, 2 * megabytes), (large, 20 * megabytes)):
+            folder.mkdir()
+            write_inputs(folder, size)
+        for folder, cores, workers in ((small, 1, 1), (large, 1, 1), (large, 2, 2)):
+            got = measured("ours", folder, cores, workers)
+            rate = got["text"] / 1e6 / got["seconds"]
+            print(
+                f"ours, {got['text'] / 1e6:,.0f} MB, {workers} workers on {cores} cores: {rate:,.1f} MB/s,"
+                f" peak {got['memory']:,.0f} MB of a process"
+            )
+        print("stage, MB/s of text, share")
+        for name, rate, share in stages(small):
+            print(f"  {name:<14} {rate:8.1f} {share:6.1%}")
+
+
+if __name__ == "__main__":
+    if "--run" in sys.argv:
+        side, inputs, cores, workers = sys.argv[2:6]
+        run(side, Path(inputs), int(cores), int(workers))
+    else:
+        main(float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES)

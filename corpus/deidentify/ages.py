@@ -1,0 +1,82 @@
+"""Ages over 89, in figures and in words. Younger ages may stand under Safe Harbor."""
+
+from collections.abc import Sequence
+
+import re2
+
+from corpus.deidentify.recogniser import Candidate, Shape
+
+_FIGURE = r"(?:9\d|1[01]\d|12[0-5])"
+_UNIT_WORD = r"(?:one|two|three|four|five|six|seven|eight|nine)"
+_WORD = rf"(?:ninety(?:[- ]{_UNIT_WORD})?|(?:a |one )?hundred(?: and {_UNIT_WORD}| {_UNIT_WORD})?)"
+_YEARS_OLD = r"[ -]?(?:years?|yrs?|yr)\.?[ -]?(?:old|of age)"
+_OLD = rf"(?:{_YEARS_OLD}|[ -]?y(?:[./-] ?|ears? )?o|[ -]?yr?s?[. ]?o(?:ld)?)"
+_VALUE = rf"(?:{_FIGURE}|{_WORD})"
+_PERSON = r"(?:s?he|patient|pt|who|mother|father|grandmother|grandfather|woman|man|lady|gentleman)"
+_PATTERNS = {
+    "figure": rf"{_FIGURE}{_OLD}",
+    "word": rf"{_WORD}{_YEARS_OLD}",
+    "label": rf"age[d]?(?: is| of| was)?(?: ?[:=]| of| at)? ?{_VALUE}",
+    "event": (
+        r"(?:turn(?:ed|s|ing)|birthday,?|lived to(?: be)?|survived to|(?:died|passed away) at)(?: the age of)? "
+        f"{_VALUE}"
+    ),
+    "predicate": rf"{_PERSON}(?:'s| is| was|,)(?: now| currently| nearly| almost| over)? {_VALUE}",
+    "sex": rf"{_FIGURE} ?(?:y|yr|f|m|female|male|man|woman)",
+}
+_NUMBER = rf"(?i).*?({_VALUE})(?:[^0-9a-z].*|{_OLD}| ?(?:y|yr|f|m|female|male|man|woman))?$"
+_DECADE = r"(?i)(?:her|his|their|my)[ -](?:(?:early|mid|late)[ -])?(?:nineties|90'?s)"
+_NAMED = r"(?i)(?:super)?(?:centenarian|nonagenarian)s?"
+_UNITS = re2.compile(
+    r"(?i)^\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles|°|degrees)"
+)
+
+
+def _age(candidate: Candidate) -> bool:
+    before = candidate.before[-1:]
+    return (
+        before not in {".", "/", "-", "$", "£", "#"}
+        and not _UNITS.match(candidate.after)
+        and candidate.after[:1] != "+"
+    )
+
+
+_DECADE_OF_LIFE = re2.compile(r"(?i)\b(?:in|into|reached|well into|entering)\s*$")
+
+
+def _decade(candidate: Candidate) -> bool:
+    """ "in her nineties" is an age; "in the 90s" is a decade of the calendar, or a blood pressure."""
+    own = candidate.value.lower().startswith(("her", "his", "their", "my"))
+    return own and _DECADE_OF_LIFE.search(candidate.before) is not None
+
+
+_ENDS = re2.compile(r"(?i)^(?:[.,;)]|\s*$| years?\b| and\b)")
+
+
+def _predicate(candidate: Candidate) -> bool:
+    """ "She is 93." and not "she is 93 percent"."""
+    return _age(candidate) and _ENDS.search(candidate.after) is not None
+
+
+def age(profile: str) -> Sequence[Shape]:
+    """Ages over 89; what is masked is the number, or the word that stands for it."""
+    return [
+        *(
+            Shape(
+                "AGE",
+                f"age.{name}",
+                f"(?i){pattern}",
+                _predicate if name == "predicate" else _age,
+                group=_NUMBER,
+                score=0.9,
+            )
+            for name, pattern in _PATTERNS.items()
+        ),
+        Shape("AGE", "age.decade", _DECADE, _decade, score=0.8),
+        Shape("AGE", "age.named", _NAMED, lambda _: True, score=0.9),
+    ]
+
+
+def ninety_or_more(value: str) -> str:
+    """What an age over 89 generalises to: Safe Harbor's one category for all of them."""
+    return "90+"

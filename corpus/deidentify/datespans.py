@@ -1,0 +1,74 @@
+"""Dates of rarer forms: ranges, a month and a year, ISO weeks, days without a month, holidays.
+
+They stand before the plain forms of dates.py in rank, since a range has two of those in it. What they name is no one
+day, so a shift turns them into a tag, and the generalisation keeps the year where one is written.
+"""
+
+import re2
+
+from corpus.deidentify.dates import DAY, MONTH, SHORT_CONTEXT, YEAR, bounded
+from corpus.deidentify.recogniser import Candidate, Recogniser, Shape
+
+_TO = r"(?: ?(?:-|–) ?| to | through | thru | until )"
+_NUMBERED = r"\d{1,2}/\d{1,2}"
+_END_YEAR = rf"(?:{YEAR}|\d\d)"
+_NUMERIC_RANGE = rf"\b({_NUMBERED}(?:/{_END_YEAR})?{_TO}{_NUMBERED}/{_END_YEAR})\b"
+_SHORT_RANGE = rf"\b({_NUMBERED}{_TO}{_NUMBERED})\b"
+_NAMED_RANGE = (
+    rf"(\b{MONTH} {DAY}{_TO}(?:{MONTH} )?{DAY}(?:,? (?:{YEAR}|'\d\d))?\b"
+    rf"|\b{DAY}{_TO}{DAY} (?:of )?{MONTH}(?:,? {YEAR})?\b)"
+)
+_MONTH_YEAR = rf"\b((?:0?[1-9]|1[0-2])/{YEAR})\b"
+_SPACED = rf"\b(\d{{1,2}} / \d{{1,2}} / {_END_YEAR})\b"
+_WEEK = rf"\b({YEAR}-?W[0-5]\d(?:-?[1-7])?)\b"
+_COMPACT = (
+    r"(?i)\b(?:dos|dob|doa|dod|dated?|admit(?:ted)?|admission|discharged?|birth|visit)(?: date)?[\s:#=]{1,3}"
+    r"((?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))\b"
+)
+_APOSTROPHE = rf"\b({MONTH}(?: {DAY},?)? (?:'|’)\d\d)\b"
+_MONTH_OF_YEAR = rf"\b({MONTH} of {YEAR})\b"
+_NO_MONTH = r"(?i)\b(?:on|until|by|since) the (\d{1,2}(?:st|nd|rd|th))\b"
+_ENDS = re2.compile(r"(?i)^\s*(?:[.,;)]|$|\n|and\b|for\b|with\b|(?:s?he|we|pt|patient)\b)")
+_HOLIDAY = (
+    r"\b((?:Christmas|Thanksgiving|Easter|New Year(?:'|’)?s|Halloween|Independence|Memorial|Labor"
+    rf"|Mother(?:'|’)s|Father(?:'|’)s|Valentine(?:'|’)s)(?: Day| Eve)?(?:,| of| in)? {YEAR})\b"
+)
+
+
+def _apart(candidate: Candidate) -> bool:
+    touched = candidate.joined or candidate.before[-1:] in {"/", "-", "."} or candidate.after[:1] == "/"
+    return not touched and not (candidate.after[:1] in {"-", "."} and candidate.after[1:2].isdigit())
+
+
+def _days_of_months(candidate: Candidate) -> bool:
+    """Each n/m of a range is a month and a day: not "1/2 - 3/4"'s like, for which the words before must speak."""
+    pairs = re2.findall(r"(\d+)/(\d+)", candidate.value)
+    return _apart(candidate) and all(1 <= int(a) <= 12 and 1 <= int(b) <= 31 for a, b in pairs)
+
+
+def _short_range(candidate: Candidate) -> bool:
+    return _days_of_months(candidate) and SHORT_CONTEXT.search(candidate.before) is not None
+
+
+def _ordinal(candidate: Candidate) -> bool:
+    day = int("".join(c for c in candidate.value if c.isdigit()))
+    return 1 <= day <= 31 and _ENDS.search(candidate.after) is not None
+
+
+def date_span(profile: str) -> list[Recogniser | Shape]:
+    """For clinical notes only: elsewhere such dates are nobody's birthday."""
+    if profile != "hipaa_safe_harbor":
+        return []
+    return [
+        Shape("DATE", "date.range", bounded(_NUMERIC_RANGE), _days_of_months),
+        Shape("DATE", "date.range", bounded(_SHORT_RANGE), _short_range),
+        Shape("DATE", "date.range", bounded(_NAMED_RANGE), _apart),
+        Shape("DATE", "date.month", bounded(_MONTH_YEAR), _apart),
+        Shape("DATE", "date.spaced", bounded(_SPACED), _apart),
+        Shape("DATE", "date.week", bounded(_WEEK), _apart),
+        Recogniser("DATE", _COMPACT, _apart, name="date.compact"),
+        Shape("DATE", "date.apostrophe", bounded(_APOSTROPHE), _apart),
+        Shape("DATE", "date.month", bounded(_MONTH_OF_YEAR), _apart),
+        Recogniser("DATE", _NO_MONTH, _ordinal, name="date.day", score=0.6),
+        Shape("DATE", "date.holiday", bounded(_HOLIDAY), _apart),
+    ]

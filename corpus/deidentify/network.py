@@ -1,0 +1,119 @@
+"""Recognisers of machines' addresses: IP and MAC.
+
+The ranges that our own surrogates live in are skipped (reserved.py names them), so that a second pass finds nothing.
+"""
+
+import ipaddress
+from typing import Literal
+
+import re2
+
+from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.reserved import IPV4_NETWORKS, IPV6_NETWORK
+
+_IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
+_IPV4_NET = _IPV4 + r"(?:/\d{1,2})?"
+_H = r"[0-9A-Fa-f]{1,4}"
+# Eight groups, or fewer and a double colon; the last two may be written as an IPv4 address. A zone, a prefix length.
+_IPV6 = (
+    rf"(?:{_H}(?::{_H}){{7}}|{_H}(?::{_H}){{5}}:{_IPV4}|(?:{_H}(?::{_H}){{0,6}})?::(?:{_H}(?::{_H}){{0,6}})?"
+    rf"|(?:{_H}(?::{_H}){{0,5}})?::(?:{_H}:){{0,5}}{_IPV4})(?:%[0-9A-Za-z]{{1,15}})?(?:/\d{{1,3}})?"
+)
+_MAC = r"[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
+
+_ADDRESS_CONTEXT = re2.compile(
+    r"(?i)\b(?:ip(?:v[46])?|addr(?:ess)?|host|server|ping|inet6?|dns|gateway|subnet|client|connect(?:ed|ing|ion)?|login)\b"
+)
+_VERSION_CONTEXT = re2.compile(
+    r"(?i)(?:\b(?:v|ver\.?|EC|kernel)|version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=)"
+    r"[\"'\s:=]*$"
+)
+
+
+def octets(value: str) -> tuple[int, ...] | None:
+    """The four numbers of an IPv4 address in dotted decimals, or None where it is none."""
+    parts = value.split(".")
+    if len(parts) != 4 or not all(part.isdecimal() and (part == "0" or part[0] != "0") for part in parts):
+        return None
+    numbers = tuple(int(part) for part in parts)
+    return numbers if max(numbers) <= 255 else None
+
+
+def _ipv4(candidate: Candidate) -> bool:
+    numbers = octets(candidate.value.partition("/")[0])
+    if numbers is None or candidate.joined or candidate.before[-1:] == ".":
+        return False
+    if _VERSION_CONTEXT.search(candidate.before):
+        return False
+    return not any(ipaddress.IPv4Address(bytes(numbers)) in network for network in IPV4_NETWORKS)
+
+
+def _routable_ipv4(candidate: Candidate) -> bool:
+    """An address that can be somebody's: no loopback, netmask, multicast; no section number."""
+    if not _ipv4(candidate):
+        return False
+    address = ipaddress.IPv4Address(candidate.value.partition("/")[0])
+    if address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved:
+        return False
+    return max(address.packed) >= 32 or _ADDRESS_CONTEXT.search(candidate.before) is not None
+
+
+def _public_ipv4(candidate: Candidate) -> bool:
+    """For source code, where a private address is a default value."""
+    return _routable_ipv4(candidate) and not ipaddress.IPv4Address(candidate.value.partition("/")[0]).is_private
+
+
+def _ipv6(candidate: Candidate) -> bool:
+    value = candidate.value.partition("/")[0]
+    joined = candidate.joined and not (candidate.before[-1:] == "_" or candidate.after[:1] == "_")
+    if (
+        joined
+        or candidate.before[-1:] == ":"
+        or candidate.after[:1] == ":"
+        or ("::" not in value and value.count(":") < 6)
+    ):
+        return False
+    try:
+        address = ipaddress.IPv6Address(value)
+    except ValueError:
+        return False
+    if (candidate.after[:1] == "." and candidate.after[1:2].isdigit()) or address in IPV6_NETWORK:
+        return False
+    # `x[1::2]` and `a::b` are valid addresses too: a short one needs a word that speaks for it.
+    groups = [group for group in value.replace(".", ":").split(":") if group]
+    if len(groups) >= 3 or "%" in value or "/" in candidate.value:
+        return True
+    return _ADDRESS_CONTEXT.search(candidate.before.rpartition("\n")[2]) is not None
+
+
+def _public_ipv6(candidate: Candidate) -> bool:
+    return _ipv6(candidate) and ipaddress.IPv6Address(candidate.value.partition("/")[0]).is_global
+
+
+_NO_MAC = {"000000000000", "FFFFFFFFFFFF"}
+
+
+def _mac(candidate: Candidate) -> bool:
+    digits = "".join(c for c in candidate.value if c.isalnum()).upper()
+    outside = candidate.joined or candidate.before[-1:] in {":", "-", "."} or candidate.after[:1] in {":", "-"}
+    # 02:00:5E is locally administered, so nobody's; it is where the surrogates live.
+    return not outside and digits not in _NO_MAC and not digits.startswith("02005E")
+
+
+Ranges = Literal["all", "routable", "public"]
+RANGES: dict[str, Ranges] = {"hipaa_safe_harbor": "all", "web": "routable", "code": "public"}
+
+
+def ip(ranges: Ranges) -> list[Shape]:
+    """`all`: every address. `routable`: those a machine of somebody's can have, on a private network too. `public`:
+    no private or documentation range."""
+    four = {"all": _ipv4, "routable": _routable_ipv4, "public": _public_ipv4}[ranges]
+    six = _public_ipv6 if ranges == "public" else _ipv6
+    return [
+        Shape("IP", "ip.v6", _IPV6, six, every=True, apart="colons"),
+        Shape("IP", "ip.v4", _IPV4_NET, four, apart="before", digits=(4, 14)),
+    ]
+
+
+def mac() -> list[Shape]:
+    return [Shape("MAC", "mac", _MAC, _mac, apart="colons")]
