@@ -15,7 +15,7 @@ from corpus.perplexity.estimate import LmSettings, find_kenlm_tools, train_kenlm
 from corpus.perplexity.ngram import FOLDS, PerplexitySettings, fold_file, fold_of
 from corpus.perplexity.normalisation import Normalisation, normalised, write_normalisation
 from corpus.perplexity.rules import PerplexityRule
-from corpus.perplexity.source import PerplexityOf, perplexity_step
+from corpus.perplexity.source import PerplexityOf, models_named, perplexity_step
 
 __all__ = [
     "FOLDS",
@@ -28,6 +28,7 @@ __all__ = [
     "find_kenlm_tools",
     "fold_file",
     "fold_of",
+    "models_named",
     "normalised",
     "perplexity_step",
     "train_kenlm",

@@ -14,6 +14,14 @@ from corpus.perplexity.ngram import Perplexity, PerplexitySettings
 PerplexityOf = str | CausalLmSettings | PerplexitySettings | dict[str, str]
 
 
+def models_named(stated: PerplexityOf) -> tuple[str, ...]:
+    """The n-gram models that are stated, by name under `lm` or path."""
+    if isinstance(stated, CausalLmSettings):
+        return ()
+    model = stated.model if isinstance(stated, PerplexitySettings) else stated
+    return (model,) if isinstance(model, str) else tuple(model.values())
+
+
 def perplexity_step(stated: PerplexityOf, models: Mapping[str, Path]) -> Perplexity | CausalLm:
     """The measuring step; `models` are those learned under `lm`, by name."""
     if isinstance(stated, CausalLmSettings):
