@@ -381,10 +381,8 @@ class Preparation:
         copies = self.settings.duplicates
         if clusters is not None and copies is not None:
             groups = pl.DataFrame(pl.from_arrow(read_parquet(clusters / "clusters.parquet")))
-            members = (
-                frame.drop("cluster")
-                .join(groups.select("id", "cluster"), on="id")
-                .with_columns((pl.col("fate") == "kept").alias("passes"))
+            members = frame.join(groups.select("id", "cluster"), on="id").with_columns(
+                (pl.col("fate") == "kept").alias("passes")
             )
             measure = UnitMeasure([unit.folder for unit in self._all(self.annotated)], copies.signature.ngram)
             pairs = read_parquet(clusters / "pairs.parquet")

@@ -7,7 +7,7 @@ Words are runs of letters and digits (for scripts without spaces, characters); c
 count. A text of an item with fewer than n words, but at least `min_words`, is one n-gram as a whole. N-grams that
 stand in more than `common` items of a set (instructions, templates) identify none of them and are left out.
 
-Cost: about 100 MB/s of documents; memory of an index about 15 bytes per byte of items.
+Cost: about 70 MB/s of documents, reading included; memory of an index about 15 bytes per byte of items.
 """
 
 from collections.abc import Iterator, Sequence

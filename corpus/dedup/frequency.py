@@ -12,6 +12,8 @@ from typing import IO, Any, Self
 
 import numpy as np
 
+from corpus.kernels.hashing import look_up, map_of
+
 PARTITION = 256 << 20  # bytes of pairs sorted at a time
 PAIR = np.dtype([("hash", "<u8"), ("rank", "<i8")])
 
@@ -51,7 +53,7 @@ class DocumentFrequencies:
             self._folder.cleanup()
 
     def add(self, hashes: np.ndarray, ranks: np.ndarray) -> None:
-        """uint64 hashes of pieces and the ranks of the documents they stand in."""
+        """uint64 hashes of pieces, none 0, and the ranks of the documents they stand in."""
         if self.parts == 1:
             self._held.append((hashes, ranks))
             return
@@ -85,9 +87,8 @@ def _frequent(hashes: np.ndarray, ranks: np.ndarray, least: int, keep: int) -> F
     ordered = np.sort(hashes)
     fresh = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] ^ np.uint64(1)) != 0)
     often = ordered[fresh][np.diff(fresh, append=len(ordered)) >= least]
-    place = np.searchsorted(often, hashes)
-    place[place == len(often)] = 0
-    chosen = often[place] == hashes if len(often) else np.zeros(len(hashes), bool)
+    table, held = map_of(often, np.arange(len(often)))
+    chosen = look_up(table, held, hashes, -1) >= 0
     hashes, ranks = hashes[chosen], ranks[chosen]
     order = np.lexsort((ranks, hashes))
     hashes, ranks = hashes[order], ranks[order]

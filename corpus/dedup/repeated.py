@@ -6,8 +6,8 @@ a source or the corpus, compared in lower case with white space as one blank. It
 a cut never glues two paragraphs (`corpus.kernels.cuts.spans_of`).
 
 Lines are told apart by 64-bit hashes: among 10⁹ different lines a false match with one of 10⁶ repeated ones has a
-probability of 5 · 10⁻⁵. Cost: two passes over the text for each of the two kinds, about 100 MB/s each; memory is that
-of `corpus.dedup.frequency`.
+probability of 5 · 10⁻⁵. Cost: two passes over the text for each of the two kinds, together about 50 MB/s a kind; memory
+is that of `corpus.dedup.frequency`.
 """
 
 from dataclasses import dataclass

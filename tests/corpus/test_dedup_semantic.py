@@ -43,7 +43,7 @@ def test_clusters_find_nearly_all_pairs_and_no_other():
     vectors = noisy(4000)
     left, right, _ = similar_pairs(vectors, settings(clusters=20))
     found, expected = set(zip(left.tolist(), right.tolist(), strict=True)), by_hand(vectors, 0.95).keys()
-    assert found <= expected and len(found) >= 0.98 * len(expected)
+    assert found <= expected and len(found) >= 0.99 * len(expected)
 
 
 def write(path, names, vectors, kind=None) -> None:
