@@ -7,11 +7,10 @@ A document is normalised as its model was, cut into its lines, and scored line b
 with one end of sentence per line, as in cc_net (Wenzek et al. 2020).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +27,9 @@ from corpus.step import Step
 
 FOLDS = 2
 ANY = "*"
+# A language's code and no other word, or a misspelt key of a causal_lm would pass for a language.
+LanguageKey = Annotated[str, Field(pattern=r"^(\*|[a-z]{2,3}([-_][A-Za-z0-9]+)*)$")]
+ModelByLanguage = dict[LanguageKey, str]
 # KenLM gives an unseen word 10^-100 under an .arpa without <unk>, more than a float32 can invert. Such a text is as
 # unlikely as can be and stays comparable: greater than any bound, in the last percentile.
 LARGEST = 1e30
@@ -86,7 +88,7 @@ class PerplexitySettings(Settings):
     """Measure the perplexity of each document under KenLM models."""
 
     kind: Literal["kenlm"] = "kenlm"
-    model: str | Mapping[str, str] = Field(
+    model: str | ModelByLanguage = Field(
         description="a name under `lm`, a model folder, a KenLM .binary or .arpa file; or one of these per language, "
         "`{en: …, de: …}`, where `*` stands for any other language"
     )
@@ -107,7 +109,7 @@ class Perplexity(Step):
     """Adds perplexity.value and perplexity.tokens (words and line ends); null for a text without words, and where no
     model is of the document's language. Values end at 1e30.
 
-    Models per language are chosen by the column language.label; Raises ConfigError when there is none."""
+    Models per language are chosen by the column language.label. Raises ConfigError when there is none."""
 
     name: ClassVar[str] = "perplexity"
     columns: ClassVar[dict[str, pa.DataType]] = {"perplexity.value": pa.float32(), "perplexity.tokens": pa.int32()}

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from corpus.perplexity.causal_lm import CausalLm, CausalLmSettings
-from corpus.perplexity.ngram import Perplexity, PerplexitySettings
+from corpus.perplexity.ngram import ModelByLanguage, Perplexity, PerplexitySettings
 
-PerplexityOf = str | CausalLmSettings | PerplexitySettings | dict[str, str]
+PerplexityOf = str | CausalLmSettings | PerplexitySettings | ModelByLanguage
 
 
 def models_named(stated: PerplexityOf) -> tuple[str, ...]:

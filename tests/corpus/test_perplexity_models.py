@@ -267,3 +267,11 @@ def test_a_recipe_names_models_in_four_ways(stated):
     source = SourceSettings(name="s", reader={"kind": "jsonl", "path": "x"}, perplexity=stated)
     kept = source.perplexity
     assert kept == stated or kept.model_dump(exclude_none=True) == stated
+
+
+@pytest.mark.parametrize(
+    "stated", [{"kind": "causal_lm", "modl": "m"}, {"kind": "kenln", "model": "m"}, {"english": "m"}]
+)
+def test_a_misspelt_key_does_not_pass_for_a_language(stated):
+    with pytest.raises(ValueError, match="perplexity"):
+        SourceSettings(name="s", reader={"kind": "jsonl", "path": "x"}, perplexity=stated)
