@@ -38,12 +38,13 @@ from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
 from corpus.perplexity import (
     FOLDS,
-    PerplexitySettings,
     find_kenlm_tools,
     fold_file,
     fold_of,
     normalised,
+    perplexity_step,
     train_kenlm,
+    write_normalisation,
 )
 from corpus.recipe import CorpusSettings, SourceSettings, TrainedLm, source_line
 from corpus.select import INTERNAL, SPLITS, SelectUnit, SelectWork
@@ -150,8 +151,10 @@ class Preparation:
             tools = find_kenlm_tools()
             kept = {source.name: self._learned(source) for source in chosen}
             for fold in range(FOLDS):
-                lines = (line for source in chosen for line in self._lines_of(source, kept[source.name], fold))
+                texts = (text for source in chosen for text in self._texts_of(source, kept[source.name], fold))
+                lines = (line for text in texts for line in normalised(text, lm.kenlm.normalisation))
                 train_kenlm(lines, draft.path / fold_file(fold), lm.kenlm, *tools)
+            write_normalisation(draft.path, lm.kenlm.normalisation)
 
         return self.stages.artefact(f"lm {name}", self.workspace / "lm" / name, function, write)
 
@@ -161,11 +164,11 @@ class Preparation:
         files = [UnitFiles((unit.folder / DOCUMENTS,)) for unit in self.annotated[source.name]]
         return set(apply_rules(read_columns(files, rules), rules).filter(pl.col("fate") == "kept")["id"])
 
-    def _lines_of(self, source: SourceSettings, kept: set[str], fold: int) -> Iterator[str]:
+    def _texts_of(self, source: SourceSettings, kept: set[str], fold: int) -> Iterator[pa.StringArray]:
         for unit in self.annotated[source.name]:
             for rows in scan_parquet(unit.folder / DOCUMENTS, ["id", "text"]):
                 learned = [key in kept and fold_of(key) == fold for key in rows["id"].to_pylist()]
-                yield from normalised(rows["text"].filter(pa.array(learned)))
+                yield rows["text"].filter(pa.array(learned))
 
     def _perplexity(self, models: dict[str, Path]) -> dict[str, list[Unit]]:
         """The perplexity columns of the sources that name a model; no units for the others."""
@@ -173,8 +176,7 @@ class Preparation:
         for source in self.settings.sources:
             if source.perplexity is None:
                 continue
-            settings = PerplexitySettings(model=str(models.get(source.perplexity, source.perplexity)))
-            step = settings.build()
+            step = perplexity_step(source.perplexity, models)
             units[source.name] = [
                 Unit(
                     folder=self.workspace / "perplexity" / source.name / unit.folder.name,

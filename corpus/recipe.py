@@ -18,7 +18,7 @@ from corpus.deidentify import DeidentifySettings
 from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings
 from corpus.own_steps import FilterSettings, FormatterSettings
-from corpus.perplexity import LmSettings, PerplexityRule
+from corpus.perplexity import LmSettings, PerplexityOf, PerplexityRule
 from corpus.quality import (
     BadWordsRule,
     BadWordsSettings,
@@ -84,7 +84,9 @@ class SourceSettings(Settings):
     reader: ReaderSettings
     steps: tuple[StepSettings, ...] | None = None
     decide: tuple[RuleSettings, ...] | None = None
-    perplexity: str | None = Field(None, description="name of the language model under `lm`, or a path to one")
+    perplexity: PerplexityOf | None = Field(
+        None, description="name of the language model under `lm`, or a path to one; one per language; or a causal_lm"
+    )
     license: str = "unknown"
     priority: int = Field(0, description="of two copies, the one in the source of lower priority number stays")
     validation: float | None = Field(None, ge=0, lt=1, description="share of this source held out")
