@@ -38,8 +38,8 @@ def resiliparse(main_content: bool) -> TextEngine:
     """Resiliparse's text extraction (Bevendorff et al. 2018), with or without its main-content rules.
 
     The body's content is set deeper before the main-content rules see it, so that lists of prose in plainly built pages
-    stay; lists of links still go. It is done in the source where that has the tag, as moving nodes is ten times as slow. The main
-    content has no alternative texts of images, which are seldom sentences.
+    stay; lists of links still go. It is done in the source where that has the tag, as moving nodes is ten times as
+    slow. The main content has no alternative texts of images, which are seldom sentences.
     """
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
