@@ -1,0 +1,98 @@
+"""Extraction quality and speed on pages whose main text is known, beside trafilatura.
+
+    python -m benchmarks.extraction FOLDER      (or PROVENDER_EXTRACTION_BENCHMARK=FOLDER)
+
+FOLDER is laid out as github.com/scrapinghub/article-extraction-benchmark: ground-truth.json of {id: {"articleBody"}}
+and html/<id>.html.gz. Its measure is taken over shingles of four tokens: precision and recall of each page, their
+means, and the F1 of the means; the same over single words stands beside it. Settings were chosen on every second page
+by id ("tuned"); the others are "held out".
+"""
+
+import gzip
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.measure import interleaved
+from corpus.extract.worker import load
+
+ENGINES = ("resiliparse", "trafilatura", "plain")
+REPEATS = 3
+TOKEN = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over pages; F1 of the means."""
+
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.precision * self.recall / max(self.precision + self.recall, 1e-12)
+
+
+def shingles(text: str, size: int) -> Counter[tuple[str, ...]]:
+    """How often each run of `size` tokens occurs; a shorter text is one run."""
+    tokens = TOKEN.findall(text)
+    return Counter(tuple(tokens[at : at + size]) for at in range(max(1, len(tokens) - size + 1)) if tokens)
+
+
+def score(pairs: Iterable[tuple[str, str]], size: int) -> Score:
+    """Score of (found, true) texts; a page without found (true) text does not count for precision (recall)."""
+    precisions, recalls = [], []
+    for found_text, true_text in pairs:
+        found, true = shingles(found_text, size), shingles(true_text, size)
+        hits = (found & true).total()
+        if found:
+            precisions.append(hits / found.total())
+        if true:
+            recalls.append(hits / true.total())
+    return Score(fmean(precisions or [0.0]), fmean(recalls or [0.0]))
+
+
+def read(folder: Path) -> tuple[list[bytes], list[str]]:
+    """Pages and their true texts, by id."""
+    truth = json.loads((folder / "ground-truth.json").read_text(encoding="utf-8"))
+    pages = [gzip.decompress((folder / "html" / f"{name}.html.gz").read_bytes()) for name in sorted(truth)]
+    return [page.decode("utf-8", "replace").encode() for page in pages], [
+        truth[n]["articleBody"] for n in sorted(truth)
+    ]
+
+
+def table(folder: Path, repeats: int = REPEATS) -> list[str]:
+    """One line for each engine, all in one process and one run."""
+    pages, truth = read(folder)
+    engines = {name: load(name) for name in ENGINES}
+    texts = {name: [engine(page).decode() for page in pages] for name, engine in engines.items()}
+    megabytes = sum(map(len, pages)) / 1e6
+    works = [lambda engine=engine: [engine(page) for page in pages] for engine in engines.values()]  # type: ignore[misc]
+    rates = dict(zip(ENGINES, interleaved(megabytes, *works, repeats=repeats), strict=True))
+    lines = [
+        f"{len(pages)} pages, {megabytes:.1f} MB",
+        "",
+        "| engine | F1 tuned | F1 held out | F1 all | precision | recall | F1 of words | MB/s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, found in texts.items():
+        pairs = list(zip(found, truth, strict=True))
+        every, words = score(pairs, 4), score(pairs, 1)
+        lines.append(
+            f"| {name} | {score(pairs[::2], 4).f1:.4f} | {score(pairs[1::2], 4).f1:.4f} | {every.f1:.4f} "
+            f"| {every.precision:.4f} | {every.recall:.4f} | {words.f1:.4f} | {rates[name]} |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    place = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PROVENDER_EXTRACTION_BENCHMARK")
+    if not place:
+        sys.exit("name the benchmark's folder as argument or in PROVENDER_EXTRACTION_BENCHMARK")
+    print("\n".join(table(Path(place))))
