@@ -136,28 +136,26 @@ def normalized(text: pa.StringArray) -> pa.StringArray:
 def mojibake(text: pa.StringArray) -> pa.StringArray:
     """Undo mojibake line by line (a page may hold sound and broken lines) with ftfy's detector and decoder."""
     rows = np.asarray(pc.match_substring_regex(text, MOJIBAKE))
-    fix, is_bad = _encoding_fixer()
+    fix = _encoding_fixer()
 
     def fix_lines(value: str) -> str:
-        if not is_bad(value):
-            return value
+        # ftfy's test is slow (some 3 MB/s), so it is asked of the lines that can be broken and of nothing else.
         lines = value.split("\n")
-        return "\n".join(fix(line) if MOJIBAKE_LINE.search(line) else line for line in lines)
+        return "\n".join(fix(line) if not line.isascii() and MOJIBAKE_LINE.search(line) else line for line in lines)
 
     return on_rows(text, rows, lambda part: _each(part, fix_lines))
 
 
 @cache
-def _encoding_fixer() -> tuple[Callable[[str], str], Callable[[str], bool]]:
-    """ftfy's repair of a line with everything off but the encoding, and its test whether a text looks broken.
+def _encoding_fixer() -> Callable[[str], str]:
+    """ftfy's repair of a line with everything off but the encoding.
 
     plsfix is faster, but its Python package has no way to switch off that it uncurls quotes and folds characters.
     """
     import ftfy
-    from ftfy.badness import is_bad
 
     config = ftfy.TextFixerConfig(unescape_html=False, explain=False)
-    return lambda line: ftfy.fix_encoding(line, config), is_bad
+    return lambda line: ftfy.fix_encoding(line, config)
 
 
 def _each(text: pa.StringArray, edit: Callable[[str], str]) -> pa.StringArray:
