@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import corpus, cuts, dedup, mixing, trainer
+from benchmarks import corpus, cuts, dedup, deidentify, line, mixing, quality, trainer
 from benchmarks.measure import REPEATS, Row
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -15,9 +15,9 @@ PACKAGES = ("datatrove", "torch", "numba", "numpy", "pyarrow", "polars", "google
 
 def processor() -> str:
     """The processor's name, where Linux says it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
+    for entry in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if entry.startswith("model name"):
+            return entry.split(":")[1].strip()
     return platform.processor() or platform.machine()
 
 
@@ -41,7 +41,7 @@ def page(rows: list[Row]) -> str:
 def main() -> None:
     """Measure room by room, print each row as it comes, write the page."""
     rows: list[Row] = []
-    for room in (corpus, cuts, dedup, mixing, trainer):
+    for room in (line, quality, corpus, deidentify, dedup, cuts, mixing, trainer):
         for row in room.rows():
             print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×", flush=True)
             rows.append(row)

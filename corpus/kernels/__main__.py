@@ -15,6 +15,7 @@ from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
 from corpus.dedup.repeated import RepeatedSettings, RepeatSettings, find_repeated
 from corpus.dedup.signature import Signature
 from corpus.dedup.substring import SubstringSettings, find_substrings
+from corpus.deidentify.profiles import DEFAULT_TYPES, Search, scanner
 from corpus.document import Batch, Document
 from corpus.kernels.join import greedy_cover
 from corpus.quality import C4ParagraphSettings, C4Settings, CodeQualitySettings, FineWebSettings, QualitySettings
@@ -36,6 +37,7 @@ def compile_kernels() -> None:
     )
     for step in steps:
         batch = step.process(batch)
+    scanner(Search("hipaa_safe_harbor"), frozenset(DEFAULT_TYPES["hipaa_safe_harbor"])).find(TEXTS[0].encode())
     with TemporaryDirectory() as folder:
         with publish(Path(folder) / "unit", kind="corpus.annotated", function={}) as draft:
             write_parquet(draft.path / "documents.parquet", pa.Table.from_batches([batch.data]))

