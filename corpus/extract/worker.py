@@ -24,45 +24,21 @@ from typing import Any, BinaryIO
 Engine = Callable[[bytes], bytes]
 TextEngine = Callable[[str], str]
 FILES = ("pdf_pages", "book_sections")  # engines in files beside this one, whose `extract` is from bytes to bytes
-# Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
-MARKS = ["a.headerlink", "a.anchor-link", "a.heading-anchor", "a.hash-link"]
-
-
-# Resiliparse takes every list fewer than this many levels below <body> for a menu and drops it.
-LIST_DEPTH = 3
-
-
-def resiliparse(main_content: bool) -> TextEngine:
-    """Resiliparse's text extraction (Bevendorff et al. 2018), with or without its main-content rules.
-
-    The body's content is set deeper before the main-content rules see it, so that lists of prose in plainly built pages
-    stay; lists of links still go.
-    """
-    from resiliparse.extract.html2text import extract_plain_text
-    from resiliparse.parse.html import HTMLTree
-
-    def extract(page: str) -> str:
-        tree = HTMLTree.parse(page)
-        if main_content and tree.body is not None:
-            content = list(tree.body.child_nodes)
-            inner: Any = tree.body
-            for _ in range(LIST_DEPTH):
-                inner = inner.append_child(tree.create_element("div"))
-            for node in content:
-                inner.append_child(node)
-        return extract_plain_text(tree, preserve_formatting=True, main_content=main_content, skip_elements=MARKS)
-
-    return extract
 
 
 def load(name: str) -> Engine:
     """The engine called `name`, or the function "module:function" from text to text."""
     if name in FILES:
-        return runpy.run_path(str(Path(__file__).with_name(f"{name}.py")))["extract"]
+        return beside(name)["extract"]
     if ":" in name:
         module, _, function = name.partition(":")
         return over_text(getattr(import_module(module), function))
-    return over_text(resiliparse(main_content={"resiliparse": True, "plain": False}[name]))
+    return over_text(beside("page_text")["ENGINES"][name])
+
+
+def beside(module: str) -> dict[str, Any]:
+    """What a file beside this one defines; run by its path, since importing it would import the package's readers."""
+    return runpy.run_path(str(Path(__file__).with_name(f"{module}.py")))
 
 
 def over_text(engine: TextEngine) -> Engine:
