@@ -1,7 +1,7 @@
 """HTML page → text; the engines `resiliparse`, `plain` and `trafilatura` of worker.py (imports nothing of ours).
 
-`resiliparse` is resiliparse's parser and writer of text (Bevendorff et al. 2018) with rules of our own for what the main
-content is, since its own take every teaser for content (4-gram F1 of 0.90 on a public benchmark; these 0.95):
+`resiliparse` is resiliparse's parser and writer of text (Bevendorff et al. 2018) with rules of our own for what the
+main content is, since its own take every teaser for content (4-gram F1 of 0.90 on a public benchmark; these 0.95):
 
     walk      the blocks of the page: characters of running text and of links in each, and whether its class or id is
               one that pages give to menus, teasers, comments
@@ -26,34 +26,39 @@ LINE, SHORT_LINE = 40, 20  # characters from which a block, or a paragraph, is r
 LEVELS = 3  # above the chosen block, whose other children are looked at
 LINKS_BESIDE = 0.2  # share of links above which a neighbour is no text
 LONG = 200  # characters of running text from which a block full of links stays
-NAMES = 1 << 16  # remembered class attributes
+REMEMBERED = 1 << 16  # class attributes
 
-DROPPED = frozenset(
-    "script style noscript template svg canvas iframe object embed applet audio video map button select textarea input "
-    "option datalist dialog nav menu footer aside head link meta".split()
+
+def names(listed: str) -> frozenset[str]:
+    """The names in a list with spaces between."""
+    return frozenset(listed.split())
+
+
+DROPPED = names(
+    """script style noscript template svg canvas iframe object embed applet audio video map button select textarea input
+    option datalist dialog nav menu footer aside head link meta"""
 )
-BLOCKS = frozenset(
-    "address article blockquote body center dd details div dl dt fieldset figcaption figure form h1 h2 h3 h4 h5 h6 "
-    "header hgroup li main ol p pre section summary table tbody td tfoot th thead tr ul".split()
+BLOCKS = names(
+    """address article blockquote body center dd details div dl dt fieldset figcaption figure form h1 h2 h3 h4 h5 h6
+    header hgroup li main ol p pre section summary table tbody td tfoot th thead tr ul"""
 )
 # Blocks that are never the whole content by themselves.
-INNER = frozenset(
-    "p pre li ol ul dl tr tbody thead tfoot table td th dt dd blockquote h1 h2 h3 h4 h5 h6 figure".split()
+INNER = names("p pre li ol ul dl tr tbody thead tfoot table td th dt dd blockquote h1 h2 h3 h4 h5 h6 figure")
+KEPT_WITH_LINKS = names("h1 h2 h3 h4 h5 h6 p td th")
+ALWAYS_CONTENT = names("article main body")
+# Words of class and id. A word of CONTENT overrules those of WEAK: `author` is a part, `hentry author-jane` is not.
+PARTS = names(
+    """nav navi navbar navigation menu submenu menus breadcrumb breadcrumbs footer foot sidebar widget widgets share
+    sharing shares social socials related relatedposts promo promos sponsor sponsored ad ads advert advertisement
+    adsense banner cookie cookies consent newsletter subscribe subscription signup login comment comments commentlist
+    disqus respond replies pagination pager paging popup modal overlay tooltip toolbar tags tag tagcloud byline bylines
+    author authors meta metadata postmeta trending popular teaser teasers outbrain taboola masthead legal copyright
+    disclaimer skip noprint recommended recommendations recommendation toc caption credit credits timestamp
+    dateline bio"""
 )
-KEPT_WITH_LINKS = frozenset("h1 h2 h3 h4 h5 h6 p td th".split())
-ALWAYS_CONTENT = frozenset(("article", "main", "body"))
-# Words of class and id. Those of WEAK are overruled by a word of CONTENT: `post-author` is a part, `hentry author-jane` not.
-PARTS = frozenset(
-    "nav navi navbar navigation menu submenu menus breadcrumb breadcrumbs footer foot sidebar widget widgets share sharing "
-    "shares social socials related relatedposts promo promos sponsor sponsored ad ads advert advertisement adsense banner "
-    "cookie cookies consent newsletter subscribe subscription signup login comment comments commentlist disqus respond "
-    "replies pagination pager paging popup modal overlay tooltip toolbar tags tag tagcloud byline bylines author authors "
-    "meta metadata postmeta trending popular teaser teasers outbrain taboola masthead legal copyright disclaimer skip "
-    "noprint recommended recommendations recommendation toc caption credit credits timestamp dateline bio".split()
-)
-WEAK = frozenset("author tag tags teaser sidebar meta bio widget nav ad toc comment".split())
-CONTENT = frozenset("article content main body text entry hentry story container column page post blog".split())
-HIDDEN = frozenset("hidden visually-hidden sr-only screen-reader-text".split())
+WEAK = names("author tag tags teaser sidebar meta bio widget nav ad toc comment")
+CONTENT = names("article content main body text entry hentry story container column page post blog")
+HIDDEN = names("hidden visually-hidden sr-only screen-reader-text")
 WORDS = re.compile(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])")
 # Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
 MARKS = "a.headerlink, a.anchor-link, a.heading-anchor, a.hash-link"
@@ -79,7 +84,7 @@ def resiliparse(page: str) -> str:
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
-    tree = HTMLTree.parse(page)
+    tree: Any = HTMLTree.parse(page)
     body = tree.body
     if body is None:
         return ""
@@ -109,7 +114,7 @@ def plain(page: str) -> str:
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
-    tree = HTMLTree.parse(page)
+    tree: Any = HTMLTree.parse(page)
     for element in list(tree.document.query_selector_all(MARKS)):
         element.remove()
     return extract_plain_text(tree, preserve_formatting=True, main_content=False)
@@ -159,14 +164,15 @@ def walk(body: Any, by_name: bool) -> tuple[list[Block], list[Any]]:
     return blocks, unseen
 
 
-@lru_cache(NAMES)
-def is_part(names: str) -> bool:
+@lru_cache(REMEMBERED)
+def is_part(given: str) -> bool:
     """Whether an element of these classes and this id is a part that pages have beside their content."""
-    if names.isspace():
+    if given.isspace():
         return False
-    words = {word.lower() for word in WORDS.split(names)}
+    words = {word.lower() for word in WORDS.split(given)}
     parts = words & PARTS
-    return bool(parts) and not (parts <= WEAK and words & CONTENT) or not HIDDEN.isdisjoint(names.split())
+    unsure = parts <= WEAK and not CONTENT.isdisjoint(words)
+    return (bool(parts) and not unsure) or not HIDDEN.isdisjoint(given.split())
 
 
 def weigh(blocks: list[Block]) -> None:
