@@ -83,7 +83,7 @@ def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
             folder=root / line.name / f"{index:05d}",
             function={
                 "kind": "corpus.annotated",
-                "inputs": [[file.path, _input_hash(line.reader, file)] for file in group],
+                "inputs": [[file.path, input_hash(line.reader, file)] for file in group],
                 **common,
                 **({"forgotten": forgotten} if forgotten else {}),
             },
@@ -122,7 +122,7 @@ def stored_units(line: SourceLine, root: Path, decided: Collection[str]) -> list
     return units
 
 
-def _input_hash(reader: Reader, file: InputFile) -> str:
+def input_hash(reader: Reader, file: InputFile) -> str:
     """SHA-256 (hex) of an input file as it lies there, compressed or not."""
     with reader.root.filesystem.open(f"{reader.root.folder}/{file.path}", "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

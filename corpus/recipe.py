@@ -18,7 +18,7 @@ from corpus.deidentify import DeidentifySettings
 from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings
 from corpus.own_steps import FilterSettings, FormatterSettings
-from corpus.perplexity import LmSettings, PerplexityRule
+from corpus.perplexity import LmSettings, PerplexityOf, PerplexityRule
 from corpus.quality import (
     BadWordsRule,
     BadWordsSettings,
@@ -84,7 +84,9 @@ class SourceSettings(Settings):
     reader: ReaderSettings
     steps: tuple[StepSettings, ...] | None = None
     decide: tuple[RuleSettings, ...] | None = None
-    perplexity: str | None = Field(None, description="name of the language model under `lm`, or a path to one")
+    perplexity: PerplexityOf | None = Field(
+        None, description="name of the language model under `lm`, or a path to one; one per language; or a causal_lm"
+    )
     license: str = "unknown"
     priority: int = Field(0, description="of two copies, the one in the source of lower priority number stays")
     validation: float | None = Field(None, ge=0, lt=1, description="share of this source held out")
@@ -135,11 +137,16 @@ class CorpusSettings(Settings):
     def rules_of(self, source: SourceSettings) -> tuple[Any, ...]:
         return self.decide if source.decide is None else source.decide
 
-    def decisions_of(self, source: SourceSettings) -> list[Rule]:
+    def decisions_of(self, source: SourceSettings, without: str | None = None) -> list[Rule]:
         """Everything that may drop a document of a source: the rules of its steps (a density of personal data), then
-        those under `decide`."""
+        those under `decide`; but not those of the step `without`."""
         stated = (*self.steps_of(source), *self.rules_of(source))
-        return [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
+        rules = [rule for settings in stated if hasattr(settings, "rules") for rule in settings.rules()]
+        return [rule for rule in rules if rule.step != without]
+
+    def rules_identity(self, sources: Sequence[SourceSettings], without: str | None = None) -> dict[str, list[str]]:
+        """What `decisions_of` gives for each source, as a fingerprint names it."""
+        return {source.name: [rule.identity() for rule in self.decisions_of(source, without)] for source in sources}
 
     def validation_of(self, source: SourceSettings) -> float:
         return self.validation if source.validation is None else source.validation

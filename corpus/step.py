@@ -33,6 +33,7 @@ class Step(PipelineStep):
     type: ClassVar[str] = "columnar step"
     columns: ClassVar[dict[str, pa.DataType]] = {}
     edits: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()  # annotation columns read by a step that measures stored documents
 
     @abstractmethod
     def process(self, batch: Batch) -> Batch:

@@ -10,6 +10,7 @@ from rich.tree import Tree
 
 from corpus.artifact import Manifest
 from corpus.errors import ConfigError, DataError
+from corpus.perplexity import models_named
 from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def outline(recipe: Recipe, part: str) -> RenderableType:
         branch.add("steps: " + (" → ".join(step.kind for step in recipe.corpus.steps_of(source)) or "none"))
         branch.add("rules: " + (", ".join(rule.rule for rule in recipe.corpus.rules_of(source)) or "none"))
         if source.perplexity:
-            branch.add(f"perplexity under {source.perplexity}")
+            named = models_named(source.perplexity)
+            branch.add(f"perplexity under {', '.join(named) or 'a causal language model'}")
     if part in ("mix", "train") and recipe.need("mix"):
         mix = tree.add("mix")
         for line in _settings(recipe.need("mix")):

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from corpus.artifact import MANIFEST
-from corpus.perplexity import PerplexitySettings
+from corpus.perplexity import models_named, perplexity_step
 from corpus.preview import SourcePreview, preview_source
 from corpus.recipe import SourceSettings
 from corpus.step import Step
@@ -35,10 +35,11 @@ def _perplexity(recipe: Recipe, source: SourceSettings) -> Step | None:
     """The step that measures a source under its language model; None where it has none yet."""
     if source.perplexity is None:
         return None
-    if source.perplexity in recipe.corpus.lm:
-        learned = recipe.folder / "lm" / source.perplexity
-        return PerplexitySettings(model=str(learned)).build() if (learned / MANIFEST).is_file() else None
-    return PerplexitySettings(model=source.perplexity).build()
+    learned = {name: recipe.folder / "lm" / name for name in recipe.corpus.lm}
+    named = [learned[name] for name in models_named(source.perplexity) if name in learned]
+    if not all((folder / MANIFEST).is_file() for folder in named):
+        return None
+    return perplexity_step(source.perplexity, learned)
 
 
 def preview_tables(previews: list[SourcePreview]) -> RenderableType:

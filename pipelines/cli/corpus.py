@@ -45,6 +45,25 @@ def corpus_preview(
     show(preview_tables(preview(load(recipe, set_), documents, examples)))
 
 
+@commands.command("lm")
+def corpus_lm(
+    documents: Annotated[
+        list[str], typer.Argument(help="Files, folders or globs: jsonl, parquet, text, or a prepared corpus.")
+    ],
+    output: Annotated[Path, typer.Option(help="The folder to write the model to.")],
+    set_: SettingOverrides = None,
+) -> None:
+    """Train a KenLM model from chosen documents; a recipe then names its folder under `perplexity`."""
+    from corpus.perplexity import train_lm
+    from corpus.perplexity.estimate import LmTraining
+    from pipelines.recipe_file import overridden
+
+    totals = train_lm(documents, output, overridden(LmTraining, set_)).totals
+    fates = ", ".join(f"{count:,} {fate}" for fate, count in totals["documents"].items())
+    show(f"{totals['lines']:,} lines; documents: {fates}")
+    show(f"model: {output}")
+
+
 @commands.command("classifier")
 def corpus_classifier(
     good: Annotated[Path, typer.Argument(help="A folder or file of good documents: txt, jsonl or parquet.")],

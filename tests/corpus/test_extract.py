@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,6 +157,50 @@ def test_lists_of_prose_stay_and_menus_go(depth: int) -> None:
     assert "Sections" not in text
 
 
+# What a word may be followed by, and whether that ends the word.
+SEPARATORS = {
+    "<br>": True,
+    "<hr>": True,
+    "</p><p>": True,
+    "</p><div>one</div><p>": True,
+    "</p><ul><li>two</li><li>three</li></ul><p>": True,
+    "</p><table><tr><td>four</td><td>five</td></tr><tr><td>six</td></tr></table><p>": True,
+    "</p><pre>seven\neight</pre><p>": True,
+    "</p><h2>nine</h2><blockquote>ten</blockquote><p>": True,
+    "</p><dl><dt>eleven</dt><dd>twelve</dd></dl><p>": True,
+    "<b></b>": False,
+    "<span> </span>": True,
+    "<!-- -->": False,
+}
+pieces = st.lists(
+    st.tuples(st.text("abcdef", min_size=1, max_size=6), st.sampled_from(sorted(SEPARATORS))), max_size=12
+)
+
+
+@pytest.fixture(scope="module", params=["resiliparse", "trafilatura", "plain"])
+def guard(request: pytest.FixtureRequest) -> Iterator[Guard]:
+    engine = Guard(request.param, 10)
+    yield engine
+    engine.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(pieces)
+def test_words_with_a_boundary_between_them_stay_words(guard: Guard, parts: list[tuple[str, str]]) -> None:
+    prose = "<p>This is a paragraph of ordinary prose, which is long enough to count as content of the page.</p>"
+    page = prose + "<p>" + "".join(word + separator for word, separator in parts) + "</p>" + prose
+    # The words of the page by the table above: tags that bound a word are a space, the others nothing.
+    bounded = page
+    for separator, ends in SEPARATORS.items():
+        if not ends:
+            bounded = bounded.replace(separator, "")
+    words = set(re.sub(r"<[^>]*>", " ", bounded).split())
+    (text,) = guard.map([f"<html><body><main>{page}</main></body></html>"])
+    assert isinstance(text, str)
+    assert set(text.replace("|", " ").split()) - {"•", "-"} <= words
+    assert "ordinary prose" in text
+
+
 def test_inline_tags_do_not_split_words_and_code_keeps_its_indentation(extract: Extract) -> None:
     page = "<main><p>H<sub>2</sub>O and un<b>believ</b>able</p><pre>def f():\n    return 1\n\n    # end</pre></main>"
     text = extract.process(batch(page)).text[0].as_py()
@@ -174,6 +219,21 @@ def test_sphinx_pages_come_without_link_marks_and_navigation() -> None:
     assert "bisect.bisect_left(a, x, lo=0, hi=len(a), *, key=None)" in text
     assert "    i = bisect_left(a, x)\n" in text
     assert "Quick search" not in text
+
+
+@pytest.mark.parametrize(
+    "head", ["", "<html><head><title>logo</title></head>", "<body onload='a>b'>", "<BODY class=x>"]
+)
+def test_main_content_has_no_alternative_texts_whatever_the_body_tag(head: str) -> None:
+    prose = "<p>Call a doctor when any of the following occurs, as it may be serious and need treatment at once.</p>"
+    guard = Guard("resiliparse", 5)
+    try:
+        (text,) = guard.map([f"{head}{prose}<p><img src=x alt='logo of the hospital'></p>{prose}"])
+    finally:
+        guard.close()
+    assert isinstance(text, str)
+    assert text.count("Call a doctor") == 2
+    assert "logo" not in text
 
 
 def test_pages_without_text_or_too_large_are_dropped_and_the_edit_is_booked() -> None:

@@ -10,7 +10,7 @@ from random import Random
 
 import polars as pl
 import pytest
-from conftest import document
+from generated_text import document
 
 from corpus.dedup.cluster import DedupSettings
 from corpus.dedup.curve import curve_of

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from conftest import LENGTH, FakeLoader, FakePlan  # noqa: E402
+from fake_training import LENGTH, FakeLoader, FakePlan  # noqa: E402
 
 from corpus.tokens import TokenStore  # noqa: E402
 from trainer.evaluate import pack_evaluation, paired_delta, score  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from conftest import FakeLoader, FakePlan, FakeSource  # noqa: E402
+from fake_training import FakeLoader, FakePlan, FakeSource  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from corpus.artifact import Manifest  # noqa: E402
@@ -316,7 +316,7 @@ def test_a_folder_without_weights_and_a_broken_file_are_told_apart(
 def test_tokens_of_another_vocabulary_are_refused(
     tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore]
 ) -> None:
-    from conftest import make_store
+    from fake_training import make_store
 
     large = make_store(tmp_path / "tokens" / "large", TokenizerIdentity("0" * 64, 1000, 0), 3, 3)
     with pytest.raises(TrainingError, match="a tokenizer of 1000 ids, 64 embedding rows"):

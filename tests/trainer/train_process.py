@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from conftest import FakeLoader, FakePlan
+from fake_training import FakeLoader, FakePlan
 
 import corpus.artifact
 from corpus.tokens import TokenStore

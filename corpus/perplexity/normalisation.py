@@ -1,0 +1,101 @@
+"""How a text is written before an n-gram model reads it.
+
+Counts are only comparable to text that was written the same way, so the normalisation belongs to the model:
+
+    model/
+      lm.binary            or lm-0.binary and lm-1.binary, learned from halves of a corpus
+      normalisation.json   {"normalisation": {…}, "sha256": of its canonical JSON}
+      manifest.json        hashes of both
+
+A bare .binary or .arpa file is read with the default: lower case, digits as 0, punctuation apart. That is cc_net's
+(Wenzek et al. 2020) without the removal of accents and of punctuation, which `accents` and `punctuation` can ask for.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pyarrow as pa
+from pydantic import ValidationError
+
+from corpus.artifact import fingerprint
+from corpus.errors import ArtifactError
+from corpus.settings import Settings
+
+NORMALISATION_FILE = "normalisation.json"
+
+# Linear patterns: one character class each. Angle brackets become separate marks, so a text can spell neither <s> nor
+# <unk> to the estimator.
+_DIGITS = r"[0-9]"
+_MARKS = r"([^\p{L}\p{N}\p{M}\s])"
+_ACCENTS = r"\p{Mn}"
+
+
+class Normalisation(Settings):
+    """What becomes of a text before it is counted or scored. Lines stay lines, white space is one space."""
+
+    version: Literal[1] = 1
+    case: Literal["lower", "keep"] = "lower"
+    digits: Literal["zero", "keep"] = "zero"
+    accents: Literal["keep", "strip"] = "keep"
+    punctuation: Literal["apart", "drop"] = "apart"
+
+
+DEFAULT = Normalisation()
+
+
+def normalised(text: pa.StringArray, how: Normalisation = DEFAULT) -> Iterator[str]:
+    """The lines of each document as the model reads them, documents one after another, empty lines left out."""
+    for document in normalised_documents(text, how):
+        yield from document
+
+
+def normalised_documents(text: pa.StringArray, how: Normalisation = DEFAULT) -> Iterator[list[str]]:
+    """The lines of each document as the model reads them, empty lines left out."""
+    column: Any = pl.Series("text", pl.from_arrow(text), pl.String)
+    if how.case == "lower":
+        column = column.str.to_lowercase()
+    if how.accents == "strip":
+        column = column.str.normalize("NFD").str.replace_all(_ACCENTS, "").str.normalize("NFC")
+    if how.digits == "zero":
+        column = column.str.replace_all(_DIGITS, "0")
+    column = column.str.replace_all(_MARKS, " $1 " if how.punctuation == "apart" else " ")
+    for document in column:
+        lines = (" ".join(line.split()) for line in document.split("\n"))
+        yield [line for line in lines if line]
+
+
+def write_normalisation(folder: Path, how: Normalisation) -> None:
+    """Store the normalisation of the model in `folder`."""
+    body = {"normalisation": how.identity(), "sha256": fingerprint(how.identity())}
+    (folder / NORMALISATION_FILE).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+
+
+def read_normalisation(model: Path) -> Normalisation:
+    """The normalisation of a model folder, or the default for a bare file and for a folder without one.
+
+    Raises ArtifactError when it is unreadable or was edited: the counts were not made with another one.
+    """
+    path = model / NORMALISATION_FILE
+    if not path.is_file():
+        return DEFAULT
+    try:
+        body = json.loads(path.read_bytes())
+        how, stored = Normalisation.model_validate(body["normalisation"]), body["sha256"]
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise ArtifactError(
+            "unreadable normalisation of a language model",
+            where=path,
+            found=type(error).__name__,
+            todo="train the model again, or remove the file to read it with the default normalisation",
+        ) from None
+    if stored != fingerprint(how.identity()):
+        raise ArtifactError(
+            "the normalisation of a language model differs from the one it was made with",
+            where=path,
+            found=fingerprint(how.identity()),
+            todo="it was edited: undo that, or train the model again",
+        )
+    return how
