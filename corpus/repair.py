@@ -2,7 +2,7 @@
 
 What a text says is left alone: quotes stay curly, ligatures and full-width forms stay (NFC, not NFKC), indentation
 stays. The edits are repeated until none changes anything, so repairing twice is the same as repairing once. Rows that
-an edit cannot concern are passed over by a test on the Arrow buffers; pure ASCII never leaves Arrow.
+an edit cannot concern are passed over by one compiled pass over the Arrow buffers (corpus/kernels/blemishes.py).
 """
 
 import re
@@ -16,17 +16,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.document import Batch
+from corpus.document import Batch, utf8_buffers
+from corpus.kernels import blemishes
 from corpus.settings import Settings
 from corpus.step import Step
 
 Edit = Callable[[pa.StringArray], pa.StringArray]
 
-NOT_ASCII = r"[^\x00-\x7f]"
-# UTF-8 read as a single-byte encoding leaves two neighbouring characters beyond ASCII, unless the second was lost
-# (U+00A0 → space, unmappable → "?" or U+001A); a stray C1 control is Windows-1252 read as Latin-1.
-MOJIBAKE = r"[^\x00-\x7f]{2}|[ÂÃÄÅÎÏÐÑØÙâã√¬][ ?\x1a]|[\x{80}-\x{9f}]"
-MOJIBAKE_LINE = re.compile(MOJIBAKE.replace(r"\x{80}-\x{9f}", r"\x80-\x9f"))
+# The blemishes that each kind of edit can mend.
+CONCERNS = {
+    "mojibake": blemishes.MOJIBAKE,
+    "unicode": blemishes.UNICODE,
+    "controls": blemishes.CONTROL,
+    "whitespace": blemishes.LAYOUT,
+}
+# UTF-8 read as a single-byte encoding leaves two neighbouring characters beyond ASCII, not both dashes or quotes (no
+# encoding has those for a first byte), unless the second was lost (U+00A0 → space, unmappable → "?" or U+001A); a stray
+# C1 control is Windows-1252 read as Latin-1.
+MOJIBAKE = (
+    r"[^\x00-\x7f\x{2010}-\x{2027}][^\x00-\x7f]|[\x{2010}-\x{2027}][^\x00-\x7f\x{2010}-\x{2027}]"
+    r"|[ÂÃÄÅÎÏÐÑØÙâã√¬][ ?\x1a]|[\x{80}-\x{9f}]"
+)
+MOJIBAKE_LINE = re.compile(re.sub(r"\\x\{(..)\}", r"\\x\1", re.sub(r"\\x\{(....)\}", r"\\u\1", MOJIBAKE)))
 # C0 without tab and the line ends, DEL, C1 without NEL; soft hyphen, zero-width space, word joiner, byte order mark,
 # interlinear annotation, non-characters. The zero-width (non-)joiners stay: Persian, Indic scripts and emoji need them.
 CONTROLS = (
@@ -34,6 +45,7 @@ CONTROLS = (
     r"\x{ad}\x{200b}\x{2060}\x{feff}\x{fff9}-\x{fffb}\x{fdd0}-\x{fdef}\x{fffe}\x{ffff}]"
 )
 CODE_CONTROLS = r"[\x00-\x08\x0e-\x1f\x7f\x{feff}]"
+BLANK = r"\A[\s\p{Z}\x0b\x1c-\x1f\x{85}]*\z"
 LINE_ENDS = r"\r\n?|[\x0b\x0c\x{85}\x{2028}\x{2029}]"
 CODE_LINE_ENDS = r"\r\n?"
 # Where a row needs it (a search for a fixed string, ten times as fast as the expression), what, by what.
@@ -91,23 +103,32 @@ class Repair(Step):
     def process(self, batch: Batch) -> Batch:
         edits = self._edits()
         active = batch.readable
+        marks = found_in(batch.text)
         for _ in range(PASSES):
             before = batch.text
             for kind, edit in edits.items():
-                batch = batch.with_text(on_rows(batch.text, active, edit), edit=kind)
+                concerned = active & (marks & CONCERNS[kind] != 0)
+                batch = batch.with_text(on_rows(batch.text, concerned, edit), edit=kind)
+                if concerned.any():
+                    marks[concerned] = found_in(batch.text.filter(pa.array(concerned)))
             active = np.asarray(pc.not_equal(before, batch.text))
             if not active.any():
                 break
-        empty = np.asarray(pc.equal(pc.binary_length(pc.utf8_trim_whitespace(batch.text)), 0))
+        empty = np.asarray(pc.match_substring_regex(batch.text, BLANK))
         return batch.with_verdicts(empty, step=self.name, reason="empty text")
+
+
+def found_in(text: pa.StringArray) -> np.ndarray:
+    """uint8[rows]: the blemishes of each text."""
+    return blemishes.blemishes(*utf8_buffers(text), blemishes.CLASSES, blemishes.LOST)
 
 
 def on_rows(text: pa.StringArray, rows: np.ndarray, edit: Edit) -> pa.StringArray:
     """`text` with `edit` applied to the rows of the mask."""
-    if rows.all():
-        return edit(text)
     if not rows.any():
         return text
+    if rows.all():
+        return edit(text)
     mask = pa.array(rows)
     return pc.replace_with_mask(text, mask, edit(text.filter(mask)))
 
@@ -129,8 +150,7 @@ def laid_out(text: pa.StringArray, line_ends: str) -> pa.StringArray:
 
 def normalized(text: pa.StringArray) -> pa.StringArray:
     """Unicode normalisation form C."""
-    rows = np.asarray(pc.match_substring_regex(text, NOT_ASCII))
-    return on_rows(text, rows, lambda part: _each(part, lambda value: unicodedata.normalize("NFC", value)))
+    return _each(text, partial(unicodedata.normalize, "NFC"))
 
 
 def mojibake(text: pa.StringArray) -> pa.StringArray:
@@ -139,16 +159,17 @@ def mojibake(text: pa.StringArray) -> pa.StringArray:
     fix = _encoding_fixer()
 
     def fix_lines(value: str) -> str:
-        # ftfy's test is slow (some 3 MB/s), so it is asked of the lines that can be broken and of nothing else.
+        if not MOJIBAKE_LINE.search(value):
+            return value
         lines = value.split("\n")
-        return "\n".join(fix(line) if not line.isascii() and MOJIBAKE_LINE.search(line) else line for line in lines)
+        return "\n".join(fix(line) if MOJIBAKE_LINE.search(line) else line for line in lines)
 
     return on_rows(text, rows, lambda part: _each(part, fix_lines))
 
 
 @cache
 def _encoding_fixer() -> Callable[[str], str]:
-    """ftfy's repair of a line with everything off but the encoding.
+    """ftfy's repair of a line with everything off but the encoding; it leaves a line that does not look broken.
 
     plsfix is faster, but its Python package has no way to switch off that it uncurls quotes and folds characters.
     """

@@ -1,12 +1,12 @@
 """Extraction: HTML page → readable text, under a time limit that holds for a parser that hangs or crashes.
 
-worker      the child process that parses (imports nothing of ours, so it starts in a tenth of a second)
+page_text   the engines
+worker      the child process that runs one (imports nothing of ours, so it starts in a tenth of a second)
 guard       the parent's side: feeds the child, kills and restarts it
 this file   the step
 """
 
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.document import Batch
-from corpus.errors import ConfigError
 from corpus.extract.guard import Failure, Guard
 from corpus.settings import Settings
 from corpus.step import Step
@@ -25,20 +24,15 @@ class ExtractSettings(Settings):
     """Take the text out of HTML pages."""
 
     kind: Literal["extract"] = "extract"
-    engine: Literal["resiliparse", "trafilatura", "plain"] = Field(
+    engine: Literal["resiliparse", "fast", "trafilatura", "plain"] = Field(
         "resiliparse",
-        description="`resiliparse`: the main content, fast; `trafilatura`: the main content, more exact on "
-        "articles and slower; `plain`: everything visible, menus included.",
+        description="`resiliparse`: the main content; `fast`: the same by resiliparse's own rules, with more teasers "
+        "and menus; `trafilatura`: by trafilatura's, slower; `plain`: everything visible, menus included.",
     )
     timeout_seconds: float = Field(10, gt=0, description="Processor time one page may take before it is dropped.")
     max_bytes: int = Field(16 << 20, gt=0, description="Pages above this are dropped unparsed.")
 
     def build(self) -> "Extract":
-        """Raises ConfigError where the engine's package is missing."""
-        if self.engine == "trafilatura" and find_spec("trafilatura") is None:
-            raise ConfigError(
-                "the extraction engine trafilatura is not installed", todo="pip install 'provender[trafilatura]'"
-            )
         return Extract(self)
 
 
@@ -46,7 +40,7 @@ class Extract(Step):
     """Replace pages by their text: paragraphs, lists, table rows and code blocks on lines of their own.
 
     A page that has no text, takes too long or breaks the parser is dropped with that reason and keeps its source.
-    About 20 MB/s of HTML a core, nearly all of it in the child; one message a batch.
+    About 13 MB/s of HTML a core, nearly all of it in the child; one message a batch.
     """
 
     name = "extract"

@@ -11,7 +11,6 @@ process (SIGPROF, default action), which works inside C code too; the parent the
 """
 
 import contextlib
-import re
 import resource
 import runpy
 import signal
@@ -25,77 +24,23 @@ from typing import Any, BinaryIO
 Engine = Callable[[bytes], bytes]
 TextEngine = Callable[[str], str]
 FILES = ("pdf_pages", "book_sections")  # engines in files beside this one, whose `extract` is from bytes to bytes
-# Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
-MARKS = ["a.headerlink", "a.anchor-link", "a.heading-anchor", "a.hash-link"]
-
-
-# Resiliparse takes every list fewer than this many levels below <body> for a menu and drops it.
-LIST_DEPTH = 3
-BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
-
-
-def resiliparse(main_content: bool) -> TextEngine:
-    """Resiliparse's text extraction (Bevendorff et al. 2018), with or without its main-content rules.
-
-    The body's content is set deeper before the main-content rules see it, so that lists of prose in plainly built pages
-    stay; lists of links still go. It is done in the source where that has the tag, as moving nodes is ten times as
-    slow. The main content has no alternative texts of images, which are seldom sentences.
-    """
-    from resiliparse.extract.html2text import extract_plain_text
-    from resiliparse.parse.html import HTMLTree
-
-    def extract(page: str) -> str:
-        return extract_plain_text(
-            deepened(page) if main_content else HTMLTree.parse(page),
-            preserve_formatting=True,
-            main_content=main_content,
-            alt_texts=not main_content,
-            skip_elements=MARKS,
-        )
-
-    return extract
-
-
-def deepened(page: str) -> Any:
-    """The page's tree with LIST_DEPTH more levels around what is in its <body>."""
-    from resiliparse.parse.html import HTMLTree
-
-    page, found = BODY.subn(lambda tag: tag[0] + "<div>" * LIST_DEPTH, page, count=1)
-    tree = HTMLTree.parse(page)
-    if not found and tree.body is not None:  # where its body starts only the parser knows
-        content = list(tree.body.child_nodes)
-        inner: Any = tree.body
-        for _ in range(LIST_DEPTH):
-            inner = inner.append_child(tree.create_element("div"))
-        for node in content:
-            inner.append_child(node)
-    return tree
-
-
-def trafilatura() -> TextEngine:
-    """Trafilatura's main content (Barbaresi 2021) without readers' comments; what it finds no content in is empty."""
-    import logging
-
-    from trafilatura import extract as main_text
-
-    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # its complaints would quote the page
-
-    def extract(page: str) -> str:
-        return main_text(page, include_comments=False) or ""
-
-    return extract
 
 
 def load(name: str) -> Engine:
     """The engine called `name`, or the function "module:function" from text to text."""
     if name in FILES:
-        return runpy.run_path(str(Path(__file__).with_name(f"{name}.py")))["extract"]
+        return beside(name)["extract"]
     if ":" in name:
         module, _, function = name.partition(":")
         return over_text(getattr(import_module(module), function))
-    if name == "trafilatura":
-        return over_text(trafilatura())
-    return over_text(resiliparse(main_content={"resiliparse": True, "plain": False}[name]))
+    engine = beside("page_text")["ENGINES"][name]
+    engine("<p>page</p>")  # imports its packages now, on no page's time
+    return over_text(engine)
+
+
+def beside(module: str) -> dict[str, Any]:
+    """What a file beside this one defines; run by its path, since importing it would import the package's readers."""
+    return runpy.run_path(str(Path(__file__).with_name(f"{module}.py")))
 
 
 def over_text(engine: TextEngine) -> Engine:

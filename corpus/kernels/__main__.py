@@ -19,6 +19,7 @@ from corpus.deidentify.profiles import DEFAULT_TYPES, Search, scanner
 from corpus.document import Batch, Document
 from corpus.kernels.join import greedy_cover
 from corpus.quality import C4ParagraphSettings, C4Settings, CodeQualitySettings, FineWebSettings, QualitySettings
+from corpus.repair import RepairSettings
 
 TEXTS = ("A few words, and a few words more. That is all.", "A few words, and a few words more; that is all.")
 
@@ -27,6 +28,7 @@ def compile_kernels() -> None:
     """Run each step that has kernels, and the search for duplicates, on two small documents."""
     batch = Batch.of([Document("compile", str(row), 0, text, len(text)) for row, text in enumerate(TEXTS)])
     steps = (
+        RepairSettings().build(),
         QualitySettings(kind="quality").build(),
         C4ParagraphSettings(kind="c4_paragraphs").build(),
         C4Settings(kind="c4", unit="sentence", edit=False).build(),

@@ -51,6 +51,96 @@ def test_words_are_never_glued_together(extract: Extract) -> None:
     assert set(expected.split(" ")) <= found
 
 
+SEPARATED = ("p", "div", "li", "td", "th", "h2", "blockquote", "dt", "dd", "pre", "section")
+JOINED = ("b", "i", "sub", "span", "code", "a")
+
+
+@pytest.fixture(scope="module")
+def guards() -> Iterator[dict[str, Guard]]:
+    """One child for each engine, for many pages."""
+    opened = {name: Guard(name, 10) for name in ("resiliparse", "plain")}
+    yield opened
+    for guard in opened.values():
+        guard.close()
+
+
+@st.composite
+def pages(draw: st.DrawFn) -> tuple[str, list[str]]:
+    """A page and its words: neighbours in blocks of their own or with a <br> between are two, in inline tags one."""
+    number, words, content = 0, [], []
+    for _ in range(draw(st.integers(1, 8))):
+        tag, parts, marked = draw(st.sampled_from(SEPARATED)), draw(st.integers(1, 4)), []
+        for _ in range(parts):
+            number += 1
+            inline = draw(st.sampled_from(("", "<br>", *JOINED)))
+            if inline in JOINED:
+                words.append(f"w{number}x")
+                marked.append(f" w{number}<{inline}>x</{inline}>")
+            else:
+                words += [f"w{number}", f"v{number}"]
+                marked.append(f" w{number}{inline or ' '}v{number}")
+        cell = f"<{tag}>{''.join(marked)}</{tag}>"
+        around = {"li": "<ul>{}</ul>", "td": "<table><tr>{}</tr></table>", "th": "<table><tr>{}<td>c</td></tr></table>"}
+        around |= {"dt": "<dl>{}</dl>", "dd": "<dl>{}</dl>"}
+        content.append(around.get(tag, "{}").format(cell))
+    return f"<html><body><main>{''.join(content)}</main></body></html>", words
+
+
+@pytest.mark.parametrize("engine", ["resiliparse", "plain"])
+@settings(max_examples=100, deadline=None)
+@given(page=pages())
+def test_blocks_part_words_and_inline_tags_do_not(
+    guards: dict[str, Guard], engine: str, page: tuple[str, list[str]]
+) -> None:
+    (text,) = guards[engine].map([page[0]])
+    assert isinstance(text, str)
+    assert set(page[1]) <= set(text.split()), text
+
+
+def test_the_content_is_told_from_what_stands_around_it(guards: dict[str, Guard]) -> None:
+    sentence = "The hospital opened a second ward for patients who need care around the clock. "
+    teaser = (
+        "<div class='teaser-list related'><h3><a href='/x'>Other news</a></h3><p>A new bridge is to be built.</p></div>"
+    )
+    page = (
+        f"<body><div class='top'><ul><li><a href='/'>Home</a></li></ul></div><p>Lead: {sentence}</p>"
+        f"<div id='story'>{f'<p>{sentence}</p>' * 6}<table><tr><td>beds</td><td>40</td></tr></table>"
+        f"<div class='post-share'>Share this with friends</div></div>{teaser}"
+        f"<div class='comments'><p>{sentence.replace('hospital', 'troll')}</p></div></body>"
+    )
+    (text,) = guards["resiliparse"].map([page])
+    assert isinstance(text, str)
+    assert text.count("The hospital opened") == 7
+    assert "Lead:" in text and "beds" in text and "40" in text
+    assert not {"Home", "Share", "Other", "bridge", "troll"} & set(text.split())
+
+
+def test_a_part_that_holds_most_of_the_text_is_content_whatever_its_name(guards: dict[str, Guard]) -> None:
+    thread = "".join(f"<p>Reply {i}: this is what a forum is made of, one comment after another.</p>" for i in range(9))
+    (text,) = guards["resiliparse"].map([f"<body><div class='comments'>{thread}</div></body>"])
+    assert isinstance(text, str)
+    assert all(f"Reply {i}" in text for i in range(9))
+
+
+def test_a_deep_page_is_read_without_recursion(guards: dict[str, Guard]) -> None:
+    deep = "<div class='widget'>" * 3000 + "at the bottom" + "</div>" * 3000
+    (text,) = guards["resiliparse"].map([f"<body>{deep}</body>"])
+    assert isinstance(text, str) and "at the bottom" in text
+
+
+def test_trafilatura_is_a_choice() -> None:
+    step = ExtractSettings(engine="trafilatura").build()
+    body = "".join(f"<p>Paragraph {i} says something about the matter at some length.</p>" for i in range(6))
+    try:
+        done = step.process(
+            batch(f"<html><body><nav><a href='/'>Home</a></nav><article>{body}</article></body></html>")
+        )
+    finally:
+        step.guard.close()
+    text = done.text[0].as_py()
+    assert "Paragraph 5 says" in text and "Home" not in text
+
+
 @pytest.mark.parametrize("depth", [0, 1, 2, 6])
 def test_lists_of_prose_stay_and_menus_go(depth: int) -> None:
     prose = "<p>Call a doctor when any of the following occurs, as it may be serious and need treatment at once:</p>"

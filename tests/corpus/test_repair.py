@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.document import Batch, Document
-from corpus.repair import Repair, RepairSettings
+from corpus.repair import CONCERNS, Repair, RepairSettings, found_in
 
 
 def batch(*texts: str) -> Batch:
@@ -118,3 +118,18 @@ def test_repairing_twice_is_repairing_once_and_bytes_add_up(texts: list[str], co
     assert step.process(batch(*once.text.to_pylist())).text.equals(once.text)
     alone = [step.process(batch(text)).text[0].as_py() for text in texts]
     assert once.text.to_pylist() == alone
+
+
+def test_the_pass_over_the_bytes_misses_nothing_that_an_edit_would_change() -> None:
+    around = ("", "a", "é", "“", " ", "\n", "Ã")
+    characters = [chr(code) for code in (*range(0x3000), *range(0xFB00, 0xFFFE), 0x1F600, 0x1D15E) if code]
+    texts = [f"{before}{character}{after}" for character in characters for before in around for after in ("", "a", "é")]
+    step = RepairSettings().build()
+    column = batch(*texts).text
+    marks = found_in(column)
+    for kind, edit in step._edits().items():
+        changed = [a != b for a, b in zip(edit(column).to_pylist(), texts, strict=True)]
+        missed = [
+            texts[row] for row, (c, m) in enumerate(zip(changed, marks, strict=True)) if c and not m & CONCERNS[kind]
+        ]
+        assert not missed, (kind, missed[:10])
