@@ -103,7 +103,7 @@ def test_a_forked_helper_does_not_hold_the_lock_of_its_dead_parent(tmp_path):
         "import os, time, pathlib; from corpus.artifact import RunLock\n"
         f"with RunLock(pathlib.Path({str(tmp_path)!r})):\n"
         "    helper = os.fork()\n"
-        "    if helper: print(helper, flush=True)\n"
+        "    if not helper: print(os.getpid(), flush=True)\n"  # its fork is over then, handlers and all
         "    time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
