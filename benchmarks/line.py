@@ -84,25 +84,14 @@ def write_inputs(folder: Path, megabytes: float) -> None:
 
 def _write_tokenizer(folder: Path, texts: list[str]) -> None:
     """SmolLM2's where the demo has put it, else one trained on the texts."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from pipelines.demo.model import train_tokenizer
 
     folder.mkdir()
     if (SMOLLM / "tokenizer.json").is_file():
         for path in SMOLLM.glob("*token*.json"):
             (folder / path.name).write_bytes(path.read_bytes())
         return
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=16_000,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text('{"eos_token": "<|endoftext|>"}')
+    train_tokenizer(folder, texts, 16_000)
 
 
 def ours(inputs: Path, name: str, output: Path, workers: int) -> dict[str, Any]:

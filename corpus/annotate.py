@@ -18,14 +18,12 @@ import pyarrow.compute as pc
 from datatrove.pipeline.base import PipelineStep
 
 from corpus.artifact import MANIFEST, Manifest, RunLock, code_version, publish, write_parquet
-from corpus.document import BASE, EDIT, Batch, Document, batches
+from corpus.document import BASE, DOCUMENTS, EDIT, Batch, Document, batches
 from corpus.engine import Heartbeat, Unit
 from corpus.errors import ArtifactError
 from corpus.forget import STEP, Register, blanked
 from corpus.readers import InputFile, Reader, Tally
 from corpus.step import Step
-
-DOCUMENTS = "documents.parquet"
 
 
 @dataclass(frozen=True)
@@ -107,10 +105,10 @@ def stored_units(line: SourceLine, root: Path, decided: Collection[str]) -> list
         raise ArtifactError(
             "nothing is stored of this source", where=root / line.name, todo="run `provender corpus` with this recipe"
         )
-    units = []
+    units, identity = [], line.identity()
     for folder in folders:
         function = Manifest.read(folder).function
-        changed = [name for name, value in line.identity().items() if function.get(name) != value]
+        changed = [name for name, value in identity.items() if function.get(name) != value]
         if changed:
             raise ArtifactError(
                 "the stored columns were made in another way than the recipe says now",

@@ -69,8 +69,7 @@ def read_columns(units: Sequence[UnitFiles], rules: Sequence[Rule], more: Sequen
 
     Memory: the asked columns of one source; texts are never loaded.
     """
-    needed = {name for rule in rules for expr in (rule.fails, rule.detail) for name in expr.meta.root_names()}
-    needed |= set(more)
+    needed = set(more).union(*(rule.columns() for rule in rules))
     frames = []
     for index, unit in enumerate(units):
         names = unit.names()

@@ -44,6 +44,7 @@ BASE = pa.schema(
 )
 EDIT = "edit."
 QUARANTINE = "quarantine"
+DOCUMENTS = "documents.parquet"  # of an annotated unit: its records, with all their columns
 SUBJECT = "subject"  # the key in `metadata` of whom a document is about: a patient
 
 

@@ -29,11 +29,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.artifact import Manifest, RunLock, canonical_json, open_parquet, publish, scan_parquet, write_atomic
+from corpus.document import DOCUMENTS
 from corpus.errors import ArtifactError, DataError
 
 REGISTER, KEY = "forgotten.json", "forgotten.key"
 STEP, REASON = "forget", "forgotten on request"
-_ANNOTATED = "documents.parquet"
 _KEPT_COLUMNS = {"id", "source", "file", "position", "bytes_in"}
 
 
@@ -120,7 +120,7 @@ def find_subject(workspace: Path, subject: str, field: str) -> list[ForgottenDoc
     """The documents of the workspace's annotated units whose metadata field `field` is `subject`."""
     found = []
     for unit in _units(workspace):
-        for rows in scan_parquet(unit / _ANNOTATED, ["id", "source", "file", "position", "metadata"]):
+        for rows in scan_parquet(unit / DOCUMENTS, ["id", "source", "file", "position", "metadata"]):
             for row in np.flatnonzero(_names(rows, field, subject)).tolist():
                 id, source, file, position = (rows[n][row].as_py() for n in ("id", "source", "file", "position"))
                 found.append(ForgottenDocument(id, source, file, position))
@@ -150,7 +150,7 @@ def forget(workspace: Path, subject: str, *, field: str, lock: RunLock) -> list[
 
 
 def _units(workspace: Path) -> list[Path]:
-    return sorted(path.parent for path in (Path(workspace) / "annotate").glob(f"*/*/{_ANNOTATED}"))
+    return sorted(path.parent for path in (Path(workspace) / "annotate").glob(f"*/*/{DOCUMENTS}"))
 
 
 def _names(rows: pa.RecordBatch, field: str, subject: str) -> np.ndarray:
@@ -187,13 +187,13 @@ def _publish_without(unit: Path, register: Register, lock: RunLock) -> None:
         return
     with publish(unit, kind=manifest.kind, function=function, lock=lock) as draft:
         rows = 0
-        schema = pa.schema([_without_ids(field) for field in pq.read_schema(unit / _ANNOTATED)])
-        with pq.ParquetFile(unit / _ANNOTATED) as old, open_parquet(draft.path / _ANNOTATED, schema) as new:
+        schema = pa.schema([_without_ids(field) for field in pq.read_schema(unit / DOCUMENTS)])
+        with pq.ParquetFile(unit / DOCUMENTS) as old, open_parquet(draft.path / DOCUMENTS, schema) as new:
             for group in range(old.num_row_groups):  # the same row groups as annotating again would write
                 for batch in old.read_row_group(group).combine_chunks().to_batches():
                     new.write_batch(blanked(batch.cast(schema), register.rows(batch, part)))
                     rows += batch.num_rows
-        draft.rows[_ANNOTATED] = rows
+        draft.rows[DOCUMENTS] = rows
         draft.totals |= manifest.totals
 
 

@@ -16,7 +16,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -29,6 +28,7 @@ from pydantic import Field, model_validator
 from corpus.artifact import content_hash
 from corpus.document import Batch
 from corpus.errors import ConfigError
+from corpus.fasttext_models import load_fasttext
 from corpus.language_codes import best_match, matched
 from corpus.rules import Rule, at_least, shown
 from corpus.settings import Settings
@@ -198,19 +198,8 @@ _BLANK_LINE = re.compile(r"(\n(?:[^\S\n]*\n)+)")
 _LINE = re.compile(r"(\n)")
 
 
-@cache
 def _load(path: str) -> Any:
-    import fasttext
-
-    try:
-        return fasttext.load_model(path)
-    except (ValueError, MemoryError) as error:
-        raise ConfigError(
-            "this is not a fastText model",
-            where=path,
-            found=error,
-            todo="give a .bin or .ftz file, or leave `model` out",
-        ) from None
+    return load_fasttext(path, "give a .bin or .ftz file, or leave `model` out")
 
 
 class LanguageRule(Settings):

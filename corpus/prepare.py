@@ -24,7 +24,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units, stored_units
+from corpus.annotate import SourceLine, annotate_pipeline, cut_units, stored_units
 from corpus.artifact import MANIFEST, Draft, Manifest, RunLock, code_version, read_parquet, scan_parquet, write_parquet
 from corpus.collect import Card, collect_corpus
 from corpus.cuts.overlay import LEFT, OVERLAY, CutUnit
@@ -33,6 +33,7 @@ from corpus.cuts.settle import left_characters, settle
 from corpus.cuts.stages import drops_of, find_cuts, overlay_units
 from corpus.decide import DECISIONS, UnitFiles, apply_rules, as_decisions, read_columns
 from corpus.dedup.signature import Signature
+from corpus.document import DOCUMENTS
 from corpus.engine import ExecutorSettings, Unit
 from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork

@@ -111,7 +111,7 @@ def preview_source(
     sample = _draw(line, documents, seed)
     rules = settings.decisions_of(source)
     frame = _measured(line, sample.documents)
-    missing = {n for rule in rules for e in (rule.fails, rule.detail) for n in e.meta.root_names()} - set(frame.columns)
+    missing = set().union(*(rule.columns() for rule in rules)) - set(frame.columns)
     frame = frame.with_columns(pl.lit(None).alias(name) for name in sorted(missing))
     decided = apply_rules(frame, rules)
     kept = decided["fate"] == "kept"

@@ -19,6 +19,10 @@ class Rule:
     fails: pl.Expr
     detail: pl.Expr
 
+    def columns(self) -> set[str]:
+        """The columns it looks at."""
+        return {name for expression in (self.fails, self.detail) for name in expression.meta.root_names()}
+
     def identity(self) -> str:
         """The rule as a fingerprint names it: its names, and its expressions in full."""
         expressions = (self.fails.meta.serialize(format="json"), self.detail.meta.serialize(format="json"))

@@ -11,7 +11,6 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from corpus.annotate import DOCUMENTS
 from corpus.artifact import Draft, Manifest, code_version, read_parquet, write_parquet
 from corpus.cuts.kept import keep_ranks
 from corpus.decide import (
@@ -27,6 +26,7 @@ from corpus.decide import (
 from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
 from corpus.dedup.keep import UnitMeasure, choose_keepers
 from corpus.dedup.semantic import SemanticSettings, find_semantic, semantic_removals
+from corpus.document import DOCUMENTS
 from corpus.engine import Unit
 from corpus.recipe import CorpusSettings
 from corpus.stages import Stages, all_units, fingerprints

@@ -119,6 +119,11 @@ class Tokenizer:
         return words("".join(probe)) == [word for piece in probe for word in words(piece)]
 
     def identity(self) -> TokenizerIdentity:
+        """What of the tokenizer decides its ids. Raises as `_identity`."""
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> TokenizerIdentity:
         """Raises ConfigError when no token is named that ends a document, or it is not in the vocabulary."""
         vocabulary = self._reference.get_vocab(with_added_tokens=True)
         token = self.settings.eos_token

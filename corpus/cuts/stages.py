@@ -26,10 +26,11 @@ from corpus.decontaminate import DecontaminateSettings, find_contamination
 from corpus.decontaminate.find import DROPS
 from corpus.dedup.repeated import RepeatedSettings, find_repeated
 from corpus.dedup.substring import SubstringSettings, find_substrings
+from corpus.document import DOCUMENTS
 from corpus.engine import Unit
+from corpus.stages import all_units, fingerprints
 from corpus.tokenize import TokenizerSettings
 
-DOCUMENTS = "documents.parquet"
 Publish = Callable[[str, Path, dict[str, Any], Callable[[Draft], None]], Path]
 
 
@@ -87,7 +88,7 @@ def find_cuts(
             "kind": f"corpus.{name}",
             "settings": chosen.identity(),
             "survivors": fingerprint,
-            "units": [Manifest.read(unit.folder).fingerprint for parts in units.values() for unit in parts],
+            "units": fingerprints(all_units(units)),
             "cuts": [Manifest.read(folder).fingerprint for folder in folders],
             "code": code_version("corpus"),
         }

@@ -36,6 +36,7 @@ from corpus.dedup.keys import Group, Keys, KeyUnit, group_units, id_strings, key
 from corpus.dedup.numbers import number_documents, range_bits
 from corpus.dedup.signature import SignatureSettings
 from corpus.dedup.verify import SetUnit, SetWork, VerifyUnit, VerifyWork
+from corpus.document import DOCUMENTS
 from corpus.engine import ExecutorSettings, LocalSettings, Progress, Unit, pending, run_units, silent
 from corpus.settings import Settings
 
@@ -206,7 +207,7 @@ def _set_units(
         Unit(
             folder=root / "sets" / folder.parent.name / folder.name,
             function={"kind": "dedup.sets", "first": int(start), "ngram": settings.signature.ngram, **origin},
-            weight=sum((unit / "documents.parquet").stat().st_size for unit in group.units),
+            weight=sum((unit / DOCUMENTS).stat().st_size for unit in group.units),
             work=SetWork(group, int(start), numbers, candidates, settings.signature.ngram if settings.verify else None),
         )
         for folder, group, start in zip(keys, groups, starts, strict=False)

@@ -24,6 +24,7 @@ from pydantic import Field
 from corpus.artifact import scan_parquet
 from corpus.dedup.join import encode
 from corpus.dedup.shingles import ShingleSets, write_shingle_sets
+from corpus.document import DOCUMENTS
 from corpus.errors import ConfigError
 from corpus.settings import Settings
 
@@ -220,7 +221,7 @@ def documents_in(units: Sequence[Path], ids: pl.Series) -> tuple[np.ndarray, np.
     unit, row = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
     for number, folder in enumerate(units):
         start = 0
-        for batch in scan_parquet(folder / "documents.parquet", ["id"], rows=1 << 16):
+        for batch in scan_parquet(folder / DOCUMENTS, ["id"], rows=1 << 16):
             index = pc.index_in(batch.column(0), value_set=wanted)
             rows = np.flatnonzero(np.asarray(pc.is_valid(index)))
             at = np.asarray(index.drop_null())

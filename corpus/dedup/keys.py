@@ -21,10 +21,10 @@ from numpy.lib.format import open_memmap
 
 from corpus.artifact import Manifest, RunLock, code_version, publish, scan_parquet
 from corpus.dedup.signature import SignatureSettings
+from corpus.document import DOCUMENTS
 from corpus.engine import Unit
 from corpus.errors import DataError
 
-DOCUMENTS = "documents.parquet"
 GROUP = 1 << 18  # documents of a group, about
 UNREADABLE, UNSKETCHED, SKETCHED = 0, 1, 2  # states of a record
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from corpus.artifact import scan_parquet
 from corpus.dedup.signature import lowered
+from corpus.document import DOCUMENTS
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def read_rows(unit: Path, rows: np.ndarray, column: str = "text") -> Iterator[tu
     One pass over the column; memory does not grow with the unit.
     """
     start, done = 0, 0
-    for batch in scan_parquet(unit / "documents.parquet", [column]):
+    for batch in scan_parquet(unit / DOCUMENTS, [column]):
         stop = int(np.searchsorted(rows, start + batch.num_rows))
         if stop > done:
             yield slice(done, stop), batch.column(0).take(pa.array(rows[done:stop] - start))

@@ -17,13 +17,11 @@ import numpy as np
 from corpus.deidentify.lexicon import lexicon
 from corpus.deidentify.reserved import NAME_MARK
 from corpus.kernels.characters import decode
-from corpus.kernels.hashing import slot_of
+from corpus.kernels.hashing import BASIS, PRIME, avalanche, slot_of
 
 _OTHER, _SMALL, _CAPITAL, _DIGIT, _BLANK, _LINE = 0, 1, 2, 3, 4, 5
 _LOWER, _TITLE, _UPPER, _CAMEL, _CODE = 0, 1, 2, 3, 4
 _LONGEST_WORD = 64  # characters; what is longer is no name
-_BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
-_MIXER = np.uint64(0xBF58476D1CE4E5B9)
 
 
 class Classified(NamedTuple):
@@ -82,20 +80,13 @@ def _folded(value, code, lower):
     """FNV-1a of `hash_bytes`, continued by the UTF-8 bytes of the lower-case letter."""
     code = np.uint64(lower[code])
     if code < np.uint64(0x80):
-        return (value ^ code) * _PRIME
+        return (value ^ code) * PRIME
     if code < np.uint64(0x800):
-        value = (value ^ (np.uint64(0xC0) | code >> np.uint64(6))) * _PRIME
+        value = (value ^ (np.uint64(0xC0) | code >> np.uint64(6))) * PRIME
     else:
-        value = (value ^ (np.uint64(0xE0) | code >> np.uint64(12))) * _PRIME
-        value = (value ^ (np.uint64(0x80) | (code >> np.uint64(6) & np.uint64(0x3F)))) * _PRIME
-    return (value ^ (np.uint64(0x80) | (code & np.uint64(0x3F)))) * _PRIME
-
-
-@numba.njit(cache=True, nogil=True)
-def _finished(value):
-    value ^= value >> np.uint64(30)
-    value *= _MIXER
-    return (value ^ (value >> np.uint64(31))) | np.uint64(value == 0)
+        value = (value ^ (np.uint64(0xE0) | code >> np.uint64(12))) * PRIME
+        value = (value ^ (np.uint64(0x80) | (code >> np.uint64(6) & np.uint64(0x3F)))) * PRIME
+    return (value ^ (np.uint64(0x80) | (code & np.uint64(0x3F)))) * PRIME
 
 
 @numba.njit(cache=True, nogil=True)
@@ -113,7 +104,7 @@ def _word(data, at, kinds, lower):
     """(end, hash, shape, letters) of the word that begins at `at`: letters, digits, apostrophes between letters. A
     possessive 's is left for the next token."""
     stop = len(data)
-    value, letters, capitals, first_capital, digits = _BASIS, 0, 0, False, False
+    value, letters, capitals, first_capital, digits = BASIS, 0, 0, False, False
     while at < stop:
         kind, code, size = _kind_at(data, at, kinds)
         if kind in (_SMALL, _CAPITAL):
@@ -124,7 +115,7 @@ def _word(data, at, kinds, lower):
             value = _folded(value, code, lower)
         elif kind == _DIGIT or code == 0x5F:
             digits = True
-            value = (value ^ np.uint64(code)) * _PRIME
+            value = (value ^ np.uint64(code)) * PRIME
         else:
             mark = _apostrophe(data, at)
             after = at + mark
@@ -137,7 +128,7 @@ def _word(data, at, kinds, lower):
                 beyond = after + 1
                 if beyond >= stop or _kind_at(data, beyond, kinds)[0] not in (_SMALL, _CAPITAL):
                     break
-            value = (value ^ np.uint64(0x27)) * _PRIME
+            value = (value ^ np.uint64(0x27)) * PRIME
             at = after
             continue
         at += size
@@ -150,14 +141,14 @@ def _word(data, at, kinds, lower):
         shape = _TITLE
     elif capitals == letters:
         shape = _UPPER
-    return at, _finished(value), shape, letters
+    return at, avalanche(value), shape, letters
 
 
 @numba.njit(cache=True, nogil=True)
 def _abbreviation(data, at, kinds, lower):
     """(end, hash, capitals only) of letters with dots between them, as M.D., Ph.D., J.R.: the hash is of the letters.
     The end is `at` where there are none."""
-    stop, value, begin = len(data), _BASIS, at
+    stop, value, begin = len(data), BASIS, at
     parts, end, capitals = 0, at, True
     while at < stop and parts < 8:
         length = 0
@@ -181,7 +172,7 @@ def _abbreviation(data, at, kinds, lower):
         return begin, value, False
     if end < stop and _kind_at(data, end, kinds)[0] in (_SMALL, _CAPITAL, _DIGIT):
         return begin, value, False
-    return end, _finished(value), capitals
+    return end, avalanche(value), capitals
 
 
 @numba.njit(cache=True, nogil=True)

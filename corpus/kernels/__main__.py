@@ -16,7 +16,7 @@ from corpus.dedup.repeated import RepeatedSettings, RepeatSettings, find_repeate
 from corpus.dedup.signature import Signature
 from corpus.dedup.substring import SubstringSettings, find_substrings
 from corpus.deidentify.profiles import DEFAULT_TYPES, Search, scanner
-from corpus.document import Batch, Document
+from corpus.document import DOCUMENTS, Batch, Document
 from corpus.kernels.join import greedy_cover
 from corpus.quality import C4ParagraphSettings, C4Settings, CodeQualitySettings, FineWebSettings, QualitySettings
 from corpus.repair import RepairSettings
@@ -42,7 +42,7 @@ def compile_kernels() -> None:
     scanner(Search("hipaa_safe_harbor"), frozenset(DEFAULT_TYPES["hipaa_safe_harbor"])).find(TEXTS[0].encode())
     with TemporaryDirectory() as folder:
         with publish(Path(folder) / "unit", kind="corpus.annotated", function={}) as draft:
-            write_parquet(draft.path / "documents.parquet", pa.Table.from_batches([batch.data]))
+            write_parquet(draft.path / DOCUMENTS, pa.Table.from_batches([batch.data]))
         for verify in (True, False):
             find_clusters({"compile": [Path(folder) / "unit"]}, DedupSettings(verify=verify), Workplace(Path(folder)))
         across_documents(Path(folder))

@@ -91,6 +91,17 @@ def _domain_end(data, begin):
 
 
 @numba.njit(cache=True, nogil=True)
+def _with(found, count, start, end):
+    """`found` with one more address, in an array twice as long where it is full."""
+    if count == found.shape[1]:
+        grown = np.empty((2, 2 * count), np.int32)
+        grown[:, :count] = found
+        found = grown
+    found[0, count], found[1, count] = start, end
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
 def find_emails(data):
     """int32[2, addresses]: starts and ends of what has the form of an e-mail address, in order, disjoint."""
     found = np.empty((2, 16), np.int32)
@@ -107,11 +118,7 @@ def find_emails(data):
             at += 1
             floor = at
             continue
-        if count == found.shape[1]:
-            grown = np.empty((2, 2 * count), np.int32)
-            grown[:, :count] = found
-            found = grown
-        found[0, count], found[1, count] = start, end
+        found = _with(found, count, start, end)
         count += 1
         at = floor = end
     return found[:, :count]
@@ -155,11 +162,7 @@ def find_urls(data):
             end += 1
         if end == at:
             continue
-        if count == found.shape[1]:
-            grown = np.empty((2, 2 * count), np.int32)
-            grown[:, :count] = found
-            found = grown
-        found[0, count], found[1, count] = start, end
+        found = _with(found, count, start, end)
         count += 1
         at = floor = end
     return found[:, :count]

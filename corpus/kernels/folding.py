@@ -14,9 +14,9 @@ from functools import cache
 import numba
 import numpy as np
 
+from corpus.kernels.hashing import BASIS, PRIME
 from corpus.kernels.minhash import LETTER, LONE, SPACE, decode, kind_of, mix
 
-PRIME = np.uint64(0x100000001B3)
 BASE = np.uint64(0x9E3779B97F4A7C15)
 PLANE = 0x10000
 
@@ -38,10 +38,17 @@ def lowered(table, code):
 
 
 @numba.njit(cache=True, nogil=True)
+def sealed(value):
+    """A finished hash, never 0."""
+    value = mix(value)
+    return value | np.uint64(value == 0)
+
+
+@numba.njit(cache=True, nogil=True)
 def hash_element(data, begin, stop, lower, digits):
     """(64-bit hash, characters) of a trimmed piece: lower case, white space as one blank, with `digits` every digit
     as 0."""
-    value = np.uint64(0xCBF29CE484222325)
+    value = BASIS
     characters = 0
     pending = False
     at = begin
@@ -60,8 +67,7 @@ def hash_element(data, begin, stop, lower, digits):
             code = 48
         value = (value ^ np.uint64(code + 1)) * PRIME
         characters += 1
-    value = mix(value)
-    return value | np.uint64(value == 0), characters
+    return sealed(value), characters
 
 
 @numba.njit(cache=True, nogil=True)
@@ -125,7 +131,7 @@ def tokens(data, offsets):
                 at += width
                 continue
             begin = at
-            value = np.uint64(0xCBF29CE484222325)
+            value = BASIS
             while True:
                 value = (value ^ np.uint64(code + 1)) * PRIME
                 at += width
@@ -136,8 +142,7 @@ def tokens(data, offsets):
                 kind = kind_of(code)
                 if kind == SPACE or (kind == LONE and before == LONE):
                     break
-            value = mix(value)
-            starts[count], ends[count], hashes[count] = begin, at, value | np.uint64(value == 0)
+            starts[count], ends[count], hashes[count] = begin, at, sealed(value)
             count += 1
         bounds[row + 1] = count
     return starts[:count].copy(), ends[:count].copy(), hashes[:count].copy(), bounds
@@ -161,7 +166,7 @@ def folded_words(data, offsets, lower):
                 at += width
                 continue
             begin = at
-            value = np.uint64(0xCBF29CE484222325)
+            value = BASIS
             while True:
                 value = (value ^ np.uint64(lowered(lower, code) + 1)) * PRIME
                 at += width
@@ -171,8 +176,7 @@ def folded_words(data, offsets, lower):
                 kind = kind_of(code)
                 if kind != LETTER:
                     break
-            value = mix(value)
-            starts[count], ends[count], hashes[count] = begin, at, value | np.uint64(value == 0)
+            starts[count], ends[count], hashes[count] = begin, at, sealed(value)
             count += 1
         bounds[row + 1] = count
     return starts[:count].copy(), ends[:count].copy(), hashes[:count].copy(), bounds
@@ -192,8 +196,7 @@ def window_hashes(hashes, bounds, n):
             if at - bounds[row] >= n:
                 rolling -= oldest * hashes[at - n]
             if at - bounds[row] >= n - 1:
-                value = mix(rolling ^ np.uint64(n))
-                out[at - n + 1] = value | np.uint64(value == 0)
+                out[at - n + 1] = sealed(rolling ^ np.uint64(n))
     return out
 
 

@@ -6,13 +6,21 @@ A set is an open-addressing table, uint64[power of two], at most half full; 0 st
 import numba
 import numpy as np
 
+BASIS, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of 64-bit FNV-1a
+
 
 @numba.njit(cache=True, nogil=True)
 def hash_bytes(data, start, end):
     """64-bit FNV-1a with a final avalanche (splitmix64), never 0: for equality within one document, not for keys."""
-    value = np.uint64(0xCBF29CE484222325)
+    value = BASIS
     for at in range(start, end):
-        value = (value ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+        value = (value ^ np.uint64(data[at])) * PRIME
+    return avalanche(value)
+
+
+@numba.njit(cache=True, nogil=True)
+def avalanche(value):
+    """The end of `hash_bytes`: every bit of the result depends on every bit of the value; never 0."""
     value ^= value >> np.uint64(30)
     value *= np.uint64(0xBF58476D1CE4E5B9)
     return (value ^ (value >> np.uint64(31))) | np.uint64(value == 0)

@@ -5,7 +5,6 @@ softmax over a few labels.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +16,7 @@ from pydantic import Field, model_validator
 from corpus.artifact import content_hash
 from corpus.document import Batch
 from corpus.errors import ConfigError
+from corpus.fasttext_models import load_fasttext
 from corpus.quality.fasttext_file import PREFIX
 from corpus.rules import Rule, at_least, at_most
 from corpus.settings import Settings
@@ -57,19 +57,8 @@ def scores_of(model: Path, lines: Sequence[str]) -> dict[str, np.ndarray]:
     return scores
 
 
-@cache
 def _load(path: str) -> Any:
-    import fasttext
-
-    try:
-        return fasttext.load_model(path)
-    except (ValueError, MemoryError) as error:
-        raise ConfigError(
-            "this is not a fastText model",
-            where=path,
-            found=error,
-            todo="train one with `provender corpus classifier`, or give a .bin or .ftz file",
-        ) from None
+    return load_fasttext(path, "train one with `provender corpus classifier`, or give a .bin or .ftz file")
 
 
 class ClassifierSettings(Settings):

@@ -16,7 +16,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO
 
-from corpus.readers.files import BLOCK, EXPANDED, ByteStream, DamagedError, seekable, without_compression
+from corpus.readers.files import (
+    BLOCK,
+    EXPANDED,
+    ByteStream,
+    DamagedError,
+    Seekable,
+    seekable,
+    without_compression,
+)
 
 TAR_BLOCK = 512
 HEADER_BYTES = 1 << 20  # a long name or a pax header above this is damage
@@ -140,11 +148,8 @@ class _Bound:
         self.left = left
 
 
-class _Directory(io.RawIOBase):
+class _Directory(Seekable):
     """A zip for zipfile, which reads the whole directory at once: refused where that is too large."""
-
-    def __init__(self, handle: IO[bytes]) -> None:
-        self._handle = handle
 
     def read(self, size: int = -1) -> bytes:
         if size > DIRECTORY_BYTES:
@@ -153,18 +158,6 @@ class _Directory(io.RawIOBase):
         if len(data) > DIRECTORY_BYTES:
             raise zipfile.BadZipFile
         return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._handle.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._handle.tell()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
 
 class _Zipped(io.RawIOBase):

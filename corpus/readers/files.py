@@ -180,17 +180,11 @@ def unreadable(where: str, error: OSError) -> DataError:
     )
 
 
-class Stored(io.RawIOBase):
-    """The bytes of a file as they lie in storage, a failure of the storage turned into DataError."""
+class Seekable(io.RawIOBase):
+    """A handle whose reads a subclass watches."""
 
-    def __init__(self, handle: IO[bytes], where: str) -> None:
-        self._handle, self._where = handle, where
-
-    def read(self, size: int = -1) -> bytes:  # type: ignore[override]
-        try:
-            return self._handle.read(size)
-        except OSError as error:
-            raise unreadable(self._where, error) from None
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._handle = handle
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return self._handle.seek(offset, whence)
@@ -203,6 +197,20 @@ class Stored(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
+
+
+class Stored(Seekable):
+    """The bytes of a file as they lie in storage, a failure of the storage turned into DataError."""
+
+    def __init__(self, handle: IO[bytes], where: str) -> None:
+        super().__init__(handle)
+        self._where = where
+
+    def read(self, size: int = -1) -> bytes:  # type: ignore[override]
+        try:
+            return self._handle.read(size)
+        except OSError as error:
+            raise unreadable(self._where, error) from None
 
 
 class Decompressed:

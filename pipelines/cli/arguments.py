@@ -38,11 +38,15 @@ def load(recipe: str, overrides: list[str] | None) -> Any:
     return load_recipe(recipe, overrides)
 
 
-def show_outline(recipe: Any, part: str) -> None:
-    """What a stage would do."""
-    from pipelines.outline import outline
+def load_to_run(recipe: str, overrides: list[str] | None, part: str, dry_run: bool) -> Any:
+    """The recipe whose stage `part` is to run; a dry run says what the stage would do and ends here."""
+    loaded = load(recipe, overrides)
+    if dry_run:
+        from pipelines.outline import outline
 
-    show(outline(recipe, part))
+        show(outline(loaded, part))
+        raise typer.Exit
+    return loaded
 
 
 def show(renderable: Any) -> None:

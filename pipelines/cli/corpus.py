@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.arguments import DryRun, Overrides, RecipeName, SettingOverrides, group, load, show, show_outline
+from pipelines.cli.arguments import DryRun, Overrides, RecipeName, SettingOverrides, group, load, load_to_run, show
 
 commands = group("Raw files → de-identified, filtered, deduplicated shards, a ledger and token stores.")
 
@@ -13,10 +13,7 @@ commands = group("Raw files → de-identified, filtered, deduplicated shards, a 
 @commands.command("run")
 def corpus_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
     """Prepare the corpus of a recipe; what has not changed since the last run is skipped."""
-    loaded = load(recipe, set_)
-    if dry_run:
-        show_outline(loaded, "corpus")
-        return
+    loaded = load_to_run(recipe, set_, "corpus", dry_run)
     from pipelines.outline import corpus_summary
     from pipelines.stages import prepare_corpus
 

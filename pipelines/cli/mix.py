@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.arguments import DryRun, Overrides, RecipeName, group, load, show, show_outline
+from pipelines.cli.arguments import DryRun, Overrides, RecipeName, group, load, load_to_run, show
 
 commands = group("Token stores → a mixture plan that is exact to the sequence, and questions about it.")
 
@@ -13,10 +13,7 @@ commands = group("Token stores → a mixture plan that is exact to the sequence,
 @commands.command("run")
 def mix_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
     """Compile the mixture plan of a recipe."""
-    loaded = load(recipe, set_)
-    if dry_run:
-        show_outline(loaded, "mix")
-        return
+    loaded = load_to_run(recipe, set_, "mix", dry_run)
     from pipelines.outline import plan_table
     from pipelines.stages import compile_mixture
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units
+from corpus.annotate import SourceLine, annotate_pipeline, cut_units
 from corpus.artifact import RunLock, read_parquet
 from corpus.deidentify import DeidentifySettings
+from corpus.document import DOCUMENTS
 from corpus.engine import ExecutorSettings, run_units
 from corpus.errors import ArtifactError, DataError
 from corpus.forget import KEY, REGISTER, find_subject, forget

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from readers_inputs import ARTICLE, PROSE, epub, gzipped_members, pdf, tarred, warc, xhtml, zipped
 
-from corpus.annotate import DOCUMENTS, SourceLine, annotate_pipeline, cut_units
+from corpus.annotate import SourceLine, annotate_pipeline, cut_units
 from corpus.artifact import RunLock
-from corpus.document import Batch, Document
+from corpus.document import DOCUMENTS, Batch, Document
 from corpus.engine import LocalSettings, run_units
 from corpus.readers import Reader, ReaderSettings, Tally, make_reader
 
