@@ -158,7 +158,12 @@ def normalized(text: pa.StringArray) -> pa.StringArray:
 def mojibake(text: pa.StringArray) -> pa.StringArray:
     """Undo mojibake line by line (a page may hold sound and broken lines) with ftfy's detector and decoder."""
     rows = np.asarray(pc.match_substring_regex(text, MOJIBAKE))
-    return on_rows(text, rows, lambda part: _each(part, lambda value: "\n".join(map(decoded, value.split("\n")))))
+    return on_rows(text, rows, lambda part: _each(part, _decoded_lines))
+
+
+def _decoded_lines(value: str) -> str:
+    # isascii is one look at the string's header
+    return "\n".join([line if line.isascii() else decoded(line) for line in value.split("\n")])
 
 
 def decoded(line: str) -> str:
