@@ -84,6 +84,9 @@ class HuggingFaceReader(ParquetReader):
             tally.count(pending)
             yield self._document(file, position, quarantined(damage.reason, pending), None)
 
+    def try_first(self, file: InputFile) -> None:
+        next(self._rows(file, Tally()), None)
+
     def _rows(self, file: InputFile, tally: Tally) -> Iterator[Reading]:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
@@ -95,7 +98,7 @@ class HuggingFaceReader(ParquetReader):
             checked = False
             for table in rows.iter(batch_size=ROWS):
                 if not checked:
-                    self.require_fields(table.column_names, where)
+                    self.require_fields(table.column_names, file.bytes)
                     checked = True
                 for batch in table.select(list(self.fields)).combine_chunks().to_batches():
                     yield from self.batch_readings(batch, tally)
