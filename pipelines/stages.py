@@ -174,7 +174,7 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
 
 def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     """Check everything, print the tables, write the report; its path, and whether every check passed."""
-    from pipelines.audit import ask
+    from pipelines.audit.everything import ask
     from pipelines.report import render_text, write_report
 
     with workspace(recipe) as lock:

@@ -63,6 +63,25 @@ def planned(workspace: Path) -> pl.DataFrame:
     return frame.with_columns((pl.col("tokens") / pl.col("tokens").sum().over("plan")).alias("share"))
 
 
+def plan_steps(workspace: Path) -> pl.DataFrame:
+    """plan (its folder), step, source, role → sequences of the step, and cumulative after it."""
+    schema = {"plan": pl.String, "step": pl.Int64, "source": pl.String, "role": pl.String}
+    frames = [pl.DataFrame(schema=schema | {"sequences": pl.Int64, "cumulative": pl.Int64})]
+    for plan in plans(workspace):
+        roles = {name: entry.get("role") for name, entry in plan.sources.items()}
+        frames.append(
+            plan.quotas.select(
+                pl.lit(plan.folder.relative_to(workspace).as_posix()).alias("plan"),
+                pl.col("step") + 1,
+                "source",
+                pl.col("source").replace_strict(roles, return_dtype=pl.String).alias("role"),
+                "sequences",
+                "cumulative",
+            )
+        )
+    return pl.concat(frames)
+
+
 def mixture_steps(workspace: Path) -> pl.DataFrame:
     """run, step, source → sequences and tokens planned and realised, for the steps the run has finished."""
     frames = []

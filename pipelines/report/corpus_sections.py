@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report import charts
 from pipelines.report.numbers import count, decimal, share, signed
 from pipelines.report.parts import (

@@ -11,7 +11,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report.parts import Cell, Table
 from pipelines.report.sections import headlines, sections
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 from markupsafe import Markup
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report.charts import COLOURS
 from pipelines.report.numbers import count, decimal, size
 

@@ -6,7 +6,7 @@ published beside the page as parquet.
 
 import polars as pl
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report import corpus_sections, training_sections
 from pipelines.report.numbers import change, compact, count, decimal, share, size
 from pipelines.report.parts import Headline, Section, by

@@ -4,7 +4,7 @@ import math
 
 import polars as pl
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report import charts
 from pipelines.report.charts import Line
 from pipelines.report.numbers import change, count, decimal, share, signed
