@@ -75,10 +75,7 @@ def _artefacts(a: Path, b: Path) -> pl.DataFrame:
         functions.append(found)
     left, right = functions
     rows = [
-        (
-            "/".join(name.split("/")[:2]),
-            "only in B" if name not in left else "only in A" if name not in right else parts,
-        )
+        ("/".join(name.split("/")[:2]), parts)
         for name in sorted(left | right)
         if (parts := _parts(left.get(name), right.get(name)))
     ]
@@ -88,7 +85,7 @@ def _artefacts(a: Path, b: Path) -> pl.DataFrame:
 
 def _parts(a: dict[str, Any] | None, b: dict[str, Any] | None) -> str:
     if a is None or b is None:
-        return "all"
+        return "only in B" if a is None else "only in A"
     return ", ".join(key for key in sorted(a | b) if a.get(key) != b.get(key))
 
 

@@ -125,11 +125,9 @@ class Views:
         for name, folder in (("corpus", "data"), ("dropped", "dropped")):
             files = sorted(p for own in dataset_folders(self.workspace, folder) for p in own.glob("*.parquet"))
             if files:
-                split = (
-                    ", regexp_extract(filename, '([a-z]+)-[0-9]+-of-[^/]*$', 1) AS split" if name == "corpus" else ""
-                )
-                scan = self.scan(files, filename=True)
-                self._view(name, f"SELECT * EXCLUDE (filename){split} FROM (SELECT *{without_text} FROM {scan})")
+                split = ", regexp_extract(filename, '([a-z]+)-[0-9]+-of-[^/]*$', 1) AS split"
+                scan = f"SELECT *{without_text} FROM {self.scan(files, filename=True)}"
+                self._view(name, f"SELECT * EXCLUDE (filename){split if folder == 'data' else ''} FROM ({scan})")
         stores = [
             f"SELECT id, source, {_quoted(split)} AS split, file_row_number AS row, tokens, bytes "
             f"FROM {self.scan([folder / 'documents.parquet'], file_row_number=True)}"

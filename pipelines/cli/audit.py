@@ -88,7 +88,7 @@ def audit_why(
     parquet: Parquet = None,
     csv: Csv = None,
 ) -> None:
-    """One document's whole life: file, measurements, edits, decision, duplicates, token shard, steps that trained it."""
+    """One document's life: file, measurements, edits, decision, duplicates, token shard, the steps that trained it."""
     from pipelines.audit.document import life_of
 
     _answer(life_of(_folder(workspace), document).frames(), json, parquet, csv)
@@ -138,7 +138,7 @@ def audit_diff(
     parquet: Parquet = None,
     csv: Csv = None,
 ) -> None:
-    """What changed between two workspaces, and why: recipes, artefacts, totals, reasons, documents, what was learned."""
+    """What changed between two workspaces, and why: recipes, artefacts, totals, documents, what was learned."""
     from pipelines.audit.differences import differences
 
     _answer(differences(_folder(a), _folder(b)), json, parquet, csv)
