@@ -84,7 +84,7 @@ def _unit(source: str, index: int, rows: int, rng: np.random.Generator) -> tuple
     kept = which < 0
     fates = _taken(["kept", *[fate for _, _, fate in REASONS]], which)
     steps, reasons = _taken([None, *[r[0] for r in REASONS]], which), _taken([None, *[r[1] for r in REASONS]], which)
-    tokens = np.maximum(1, rng.lognormal(2.0, 0.8, rows).astype(np.int64))
+    tokens = np.maximum(10, rng.lognormal(2.6, 0.8, rows).astype(np.int64))
     size = tokens * WORD
     edit = rng.integers(-20, 20, rows)
     copy = (which == 6) | (which == 7)
@@ -140,6 +140,8 @@ def _unit(source: str, index: int, rows: int, rng: np.random.Generator) -> tuple
         "cluster": pa.compute.if_else(pa.array(in_cluster), ids.take(pa.array(leader)), None),
         "duplicate_of": pa.compute.if_else(pa.array(copy), ids.take(pa.array(leader)), None),
         "duplicate_kind": _taken([None, "exact", "near"], np.where(copy, which - 6, -1)),
+        "language": _taken(list(LANGUAGES), rng.integers(0, len(LANGUAGES), rows) - 1),
+        "perplexity_bucket": _taken(["head", "middle", "tail"], rng.integers(0, 3, rows) - 1),
         "similarity": pa.array(np.where(which == 6, 1.0, rng.uniform(0.8, 1, rows)), pa.float32(), mask=~copy),
     }
     ledger = pa.table({name: columns[name].cast(LEDGER.field(name).type) for name in LEDGER.names}, schema=LEDGER)
@@ -147,7 +149,7 @@ def _unit(source: str, index: int, rows: int, rng: np.random.Generator) -> tuple
     measured = base | {
         "text": pa.array([""] * rows),
         "metadata": pa.nulls(rows, pa.string()),
-        "language.label": _taken(list(LANGUAGES), rng.integers(0, len(LANGUAGES), rows) - 1),
+        "language.label": ledger["language"],
         "language.score": pa.array(rng.random(rows), pa.float32()),
         "quality.words": pa.array(tokens, pa.int32()),
         "perplexity.value": pa.array(rng.lognormal(6, 0.6, rows), pa.float32(), mask=unread),

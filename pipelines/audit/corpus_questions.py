@@ -10,7 +10,6 @@ import polars as pl
 from pipelines.audit.views import Views
 
 FATES = ("kept", "dropped", "quarantined")
-NOT_IDENTIFIED = "not identified"
 LARGEST_CLUSTERS = 20
 MOST_REPEATED = 20
 
@@ -85,7 +84,7 @@ def recognisers(views: Views) -> pl.DataFrame:
     """type, recogniser → values found and the mean of their scores; values without a recogniser came up only when the
     text was read again after the first removals."""
     schema = {"type": pl.String, "recogniser": pl.String, "values": pl.Int64, "score": pl.Float64}
-    if not _measured(views, "deidentify_spans"):
+    if "deidentify_spans" not in views.columns("documents"):
         return pl.DataFrame(schema=schema)
     return views.query(
         """
@@ -162,11 +161,13 @@ def cluster_sizes(views: Views) -> pl.DataFrame:
 
 def most_repeated(views: Views) -> pl.DataFrame:
     """scope, kind, documents, keep, text: the lines and paragraphs that stood in most documents before they were cut,
-    the first `MOST_REPEATED` of each scope and kind. Empty where texts are not shown."""
+    masked, the first `MOST_REPEATED` of each scope and kind. Empty where texts are not shown."""
     schema = {"scope": pl.String, "kind": pl.String, "documents": pl.Int64, "keep": pl.Int64, "text": pl.String}
     if not views.has("most_repeated"):
         return pl.DataFrame(schema=schema)
-    return views.query(
+    from pipelines.audit.masking import masked
+
+    rows = views.query(
         """
         SELECT scope, kind, documents, keep, text FROM most_repeated
         QUALIFY row_number() OVER (PARTITION BY scope, kind ORDER BY documents DESC, text) <= ?
@@ -174,6 +175,7 @@ def most_repeated(views: Views) -> pl.DataFrame:
         """,
         MOST_REPEATED,
     )
+    return rows.with_columns(pl.Series("text", masked(rows["text"].to_list()), pl.String))
 
 
 def contamination(views: Views) -> pl.DataFrame:
@@ -190,7 +192,3 @@ def contamination(views: Views) -> pl.DataFrame:
         FROM contamination GROUP BY "set" ORDER BY "set"
         """
     )
-
-
-def _measured(views: Views, column: str) -> bool:
-    return bool(views.query("SELECT 1 FROM (DESCRIBE documents) WHERE column_name = ?", column).height)

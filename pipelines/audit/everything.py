@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from corpus.artifact import read_parquet
-from pipelines.audit import corpus_questions, provenance, token_questions, training_questions
+from pipelines.audit import corpus_questions, provenance, samples, token_questions, training_questions
 from pipelines.audit.verify import Check, verify
 from pipelines.audit.views import Views
 from pipelines.audit.workspace import Missing, existing, missing
@@ -34,6 +34,7 @@ CORPUS_QUESTIONS: dict[str, Callable[[Views], pl.DataFrame]] = {
     "cluster_sizes": corpus_questions.cluster_sizes,
     "most_repeated": corpus_questions.most_repeated,
     "contamination": corpus_questions.contamination,
+    "samples": samples.by_reason,
     "tokens": token_questions.tokens,
     "bands": token_questions.bands,
     "quality": token_questions.quality,

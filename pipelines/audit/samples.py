@@ -39,10 +39,27 @@ def dropped(
     return rows.with_columns(_texts(views, rows["id"].to_list())).select(*SCHEMA)
 
 
+def by_reason(views: Views, each: int = 2, most: int = 40) -> pl.DataFrame:
+    """Some documents of every reason, most frequent reasons first, as `dropped` has them; none where texts are not
+    shown. Ids are hashes: those with the least ids are a random sample."""
+    if not views.has("dropped") or "text" not in views.columns("dropped"):
+        return pl.DataFrame(schema=SCHEMA)
+    columns = "id, source, file, position, step, reason, detail, bytes_in AS bytes, tokens_in AS tokens"
+    rows = views.query(
+        f"""
+        SELECT {columns} FROM ledger JOIN (
+            SELECT unnest(min(id, $1)) AS id, count(*) AS frequency
+            FROM ledger WHERE fate = 'dropped' GROUP BY step, reason
+        ) USING (id) ORDER BY frequency DESC, step, reason, id LIMIT $2
+        """,
+        each, most,
+    )  # fmt: skip
+    return rows.with_columns(_texts(views, rows["id"].to_list())).select(*SCHEMA)
+
+
 def _texts(views: Views, ids: list[str]) -> pl.Series:
     """The masked beginnings of the dropped texts of these documents."""
-    columns = views.query("SELECT column_name FROM (DESCRIBE dropped)")["column_name"] if views.has("dropped") else ()
-    if "text" not in columns:
+    if not views.has("dropped") or "text" not in views.columns("dropped"):
         return pl.Series("text", [None] * len(ids), pl.String)
     from pipelines.audit.masking import masked
 

@@ -66,6 +66,10 @@ class Views:
         """Whether the workspace has the files behind a view."""
         return view in self.names
 
+    def columns(self, view: str) -> list[str]:
+        """Names of the columns of a view."""
+        return self.query("SELECT column_name FROM (DESCRIBE " + view + ")")["column_name"].to_list()
+
     def query(self, sql: str, *values: Any) -> pl.DataFrame:
         """The answer of a query of ours; `values` are those of its `?`. Raises ArtifactError for damaged files."""
         with _reading(self.workspace):
@@ -178,8 +182,7 @@ def column_of(measurement: str) -> str:
 
 def measured_columns(views: Views) -> list[str]:
     """Columns of `documents` that the ledger does not have."""
-    names = views.query("SELECT column_name FROM (DESCRIBE documents)")["column_name"].to_list()
-    return [name for name in names if name not in LEDGER.names]
+    return [name for name in views.columns("documents") if name not in LEDGER.names]
 
 
 def is_shown(field: pa.Field) -> bool:

@@ -52,9 +52,10 @@ def audit_tokens(workspace: Workspace, json: Json = False, parquet: Parquet = No
         frames = {
             "kept": questions.tokens(views),
             "by_decision": questions.by_decision(bands),
-            "by_language": questions.by_language(bands),
-            "by_length": questions.by_length(bands),
-            "by_perplexity": questions.by_perplexity(bands),
+            "by_language": questions.before_and_after(bands, "language"),
+            "by_length": questions.before_and_after(bands, "length_band"),
+            "by_perplexity": questions.before_and_after(bands, "perplexity_band"),
+            "by_bucket": questions.before_and_after(bands, "perplexity_bucket"),
         }
         if json or parquet or csv:
             frames["bands"] = bands
