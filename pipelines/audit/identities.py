@@ -25,6 +25,7 @@ from pipelines.audit.workspace import ledger_files, ledger_row
 
 FOLDER = "index"
 HEX, SHORTEST = 32, 6  # digits of an id, and the fewest that are looked up
+AMBIGUOUS = 100  # candidates that are looked at
 _ROW_BITS = np.uint64(40)
 _ROWS = np.uint64((1 << 40) - 1)
 
@@ -65,10 +66,7 @@ class IdIndex:
 
         Raises DataError when there is none or more than one.
         """
-        low, high = _bounds(id)
-        first = int(np.searchsorted(self._prefixes, low, side="left"))
-        last = int(np.searchsorted(self._prefixes, high, side="right"))
-        found = [place for place in map(self._place, range(first, min(last, first + 1000))) if self._is(place, id)]
+        found = [place for place in self._candidates(id) if self._is(place, id)]
         if len(found) != 1:
             raise DataError(
                 "no document has this id" if not found else "more than one document has an id that begins so",
@@ -79,6 +77,17 @@ class IdIndex:
                 else "look it up in the ledger",
             )
         return found[0]
+
+    def place_of(self, id: str) -> Place | None:
+        """Where the ledger has an id that is known to be one of this corpus, without reading the row; or None."""
+        found = self._candidates(id)
+        return found[0] if len(found) == 1 else next((place for place in found if self._is(place, id)), None)
+
+    def _candidates(self, id: str) -> list[Place]:
+        low, high = _bounds(id)
+        first = int(np.searchsorted(self._prefixes, low, side="left"))
+        last = int(np.searchsorted(self._prefixes, high, side="right"))
+        return [self._place(at) for at in range(first, min(last, first + AMBIGUOUS))]
 
     def _place(self, at: int) -> Place:
         place = self._places[at]

@@ -20,11 +20,10 @@ from functools import partial
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.artifact import Manifest, read_parquet, scan_parquet
+from corpus.artifact import Manifest, scan_parquet
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
 from pipelines.audit import training_questions
@@ -71,7 +70,7 @@ def verify(workspace: Path) -> list[Check]:
     parts: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("files", partial(_files, workspace)),
         ("ledger", partial(_with_views, _ledgers, workspace)),
-        ("dataset", partial(_datasets, workspace)),
+        ("dataset", partial(_with_views, _datasets, workspace)),
         ("tokens", partial(_with_views, _stores, workspace)),
         ("plan", partial(_plans, workspace)),
         ("runs", partial(_runs, workspace)),
@@ -129,7 +128,7 @@ def _ledgers(views: Views) -> Iterator[Check]:
             units = annotated_files(views.workspace, source)
             rows = sum(pq.read_metadata(path).num_rows for path in paths)
             records = sum(pq.read_metadata(path).num_rows for path in units) if units else rows
-            figures = _figures(views, source)
+            figures = _figures(views, paths)
             text = _text_sums(views, source)
             failures = [f"{figures[fault]:,} {fault}" for fault in _FAULTS if figures[fault]]
             if rows != records:
@@ -152,13 +151,13 @@ def _ledgers(views: Views) -> Iterator[Check]:
         yield _checked(f"ledger of {source}", claim)
 
 
-def _figures(views: Views, source: str) -> dict[str, int]:
+def _figures(views: Views, paths: list[Path]) -> dict[str, int]:
     """Documents by fate, bytes and tokens kept, and rows by fault, of a source's ledger in one scan."""
     counted = {fate: f"count(*) FILTER (fate = '{fate}')" for fate in ("kept", "dropped", "quarantined")}
     counted |= {"bytes": "coalesce(sum(bytes_out), 0)::BIGINT", "tokens": "coalesce(sum(tokens_out), 0)::BIGINT"}
     counted |= {fault: f"count(*) FILTER ({rows})" for fault, rows in _FAULTS.items()}
     asked = ", ".join(f'{expression} AS "{name}"' for name, expression in counted.items())
-    return views.query(f"SELECT {asked} FROM ledger WHERE source = ?", source).row(0, named=True)
+    return views.query(f"SELECT {asked} FROM {views.scan(paths)}").row(0, named=True)
 
 
 def _text_sums(views: Views, source: str) -> tuple[int, int]:
@@ -170,43 +169,34 @@ def _text_sums(views: Views, source: str) -> tuple[int, int]:
     return views.query(f"SELECT {sums} FROM {views.scan(files)}").row(0)  # type: ignore[return-value]
 
 
-def _datasets(workspace: Path) -> Iterator[Check]:
-    for source, paths in ledger_files(workspace).items():
+def _datasets(views: Views) -> Iterator[Check]:
+    for source, ledgers in ledger_files(views.workspace).items():
 
-        def claim(source: str = source, paths: list[Path] = paths) -> str:
+        def claim(source: str = source, ledgers: list[Path] = ledgers) -> str:
             counts = []
-            for split, shards in dataset_files(workspace, source).items():
-                wanted, there = _kept_ids(paths, split), _ids_of(shards)
-                # In the order of the ledger, shard by shard, as they were selected; where they are not, sorted.
-                same = len(wanted) == len(there) and (wanted.equals(there) or wanted.sort().equals(there.sort()))
+            for split, shards in dataset_files(views.workspace, source).items():
+                kept = f"SELECT id FROM {views.scan(ledgers)} WHERE fate = 'kept' AND split = '{split}'"
+                rows = sum(pq.read_metadata(path).num_rows for path in shards)
+                wanted = views.query(f"SELECT count(*) FROM ({kept})").item()
+                there = f"SELECT id FROM {views.scan(shards)}" if shards else "SELECT NULL AS id WHERE false"
                 _require(
-                    same,
+                    rows == wanted and _same_ids(views, kept, there),
                     f"the {split} rows are not the documents the ledger kept",
                     source,
-                    f"{len(there):,} rows, {len(wanted):,} kept",
+                    f"{rows:,} rows, {wanted:,} kept",
                 )
-                counts.append(f"{len(there):,} {split}")
+                counts.append(f"{rows:,} {split}")
             return f"{' + '.join(counts)} rows, the same ids as the ledger's"
 
         yield _checked(f"dataset of {source}", claim)
 
 
-def _kept_ids(ledgers: list[Path], split: str) -> pl.Series:
-    parts = []
-    for path in ledgers:
-        rows = read_parquet(path, ["id", "fate", "split"])
-        kept = pc.and_(pc.equal(rows["fate"], "kept"), pc.fill_null(pc.equal(rows["split"], split), False))
-        parts.append(rows["id"].filter(kept))
-    return _series(parts)
-
-
-def _ids_of(shards: list[Path]) -> pl.Series:
-    return _series([read_parquet(shard, ["id"])["id"] for shard in shards])
-
-
-def _series(parts: list[pa.ChunkedArray]) -> pl.Series:
-    chunks = [chunk for part in parts for chunk in part.chunks]
-    return pl.Series("id", pa.chunked_array(chunks, pa.string()))
+def _same_ids(views: Views, kept: str, there: str) -> bool:
+    """Whether two queries of as many ids give the same: side by side, as they were selected, or in another order."""
+    beside = f"SELECT count(*) FROM ({kept}) AS a POSITIONAL JOIN (SELECT id AS other FROM ({there})) AS b"
+    if not views.query(f"{beside} WHERE id IS DISTINCT FROM other").item():
+        return True
+    return not views.query(f"SELECT count(*) FROM (({kept}) EXCEPT ALL ({there}))").item()
 
 
 def _stores(views: Views) -> Iterator[Check]:

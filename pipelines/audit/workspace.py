@@ -210,8 +210,9 @@ def progress_of(workspace: Path, plan: str) -> tuple[str | None, int | None]:
             if not first.endswith(b"\n") or json.loads(first).get("plan") != plan:
                 continue
             handle.seek(max(0, path.stat().st_size - TAIL))
-            whole = [json.loads(line) for line in handle.read().split(b"\n")[1:-1] or [first]]
-        return path.parent.name, max((event["step"] for event in whole if event["event"] in ("step", "end")), default=0)
+            last = reversed(handle.read().split(b"\n")[1:-1])  # the first may be cut, the last is being written
+        steps = (event["step"] for event in map(json.loads, last) if event["event"] in ("step", "end"))
+        return path.parent.name, next(steps, 0)
     return None, None
 
 
