@@ -2,8 +2,8 @@
 
     python -m benchmarks.audit [documents] [folder]      10,000,000 documents, generated into the folder once
 
-Each question is asked in a process of its own, whose seconds are those after its imports, and whose memory is the most it
-ever held, imports included. `where` is the look-up of an id in an opened index.
+Each question is asked in a process of its own: seconds are those after its imports, memory the most it ever held, with
+them. `where` is the look-up of an id in an opened index.
 """
 
 import json
@@ -94,7 +94,7 @@ def main() -> None:
         found = json.loads(done.stdout.splitlines()[-1])
         page = f", page {found['page']:.2f} MB (bar 3)" if found["page"] else ""
         print(
-            f"{question}, {documents:,} documents: {found['seconds']:.4f} s (bar {bar}; slowest {found['most']:.4f}), "
+            f"{question}, {documents:,} documents: {found['seconds'] * 1e3:,.3f} ms (bar {bar * 1e3:,.0f}; slowest {found['most'] * 1e3:,.3f}), "
             f"memory {found['memory']:,.0f} MB (bar 2,000){page}",
             flush=True,
         )

@@ -10,6 +10,7 @@ from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
 from pipelines import progress
+from pipelines.expect import hold
 from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def workspace(recipe: Recipe) -> Iterator[RunLock]:
 def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
     """Raw files → kept shards, ledger and token stores; `stored`: from the columns of an earlier run instead."""
     from corpus.prepare import Preparation
+    from pipelines.audit.identities import publish_index
 
     description = {
         "name": recipe.name,
@@ -50,7 +52,10 @@ def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
             watch=progress.stage,
             stored=stored,
         )
-        return preparation.run(_card, description)
+        manifest = preparation.run(_card, description)
+        publish_index(recipe.folder, lock)
+    hold(recipe.expect, "corpus", recipe.folder, recipe.run)
+    return manifest
 
 
 def _card(totals: dict[str, Any]) -> str:
@@ -136,6 +141,7 @@ def compile_mixture(recipe: Recipe) -> "MixturePlan":
             plan = compile_plan(stores, settings)
             plan.save(folder, lock=lock, function=function)
             meter.close(f"{plan.steps:,} steps, {settings.global_batch} × {settings.sequence_length} tokens a step")
+    hold(recipe.expect, "mix", recipe.folder, recipe.run)
     return plan
 
 
@@ -169,6 +175,8 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
             lock=lock,
         )
         meter.close(f"{result.reason} at step {result.step:,}, {sum(result.tokens_by_source.values()):,} tokens")
+    if result.reason != "signal":
+        hold(recipe.expect, "train", recipe.folder, recipe.run)
     return result
 
 

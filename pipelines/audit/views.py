@@ -8,7 +8,8 @@
     most_repeated   lines and paragraphs cut from many documents   repeated/most.parquet
     contamination   items of evaluation sets found in documents    contamination/items.parquet
 
-`with_training` adds `plan`, `mixture_steps`, `steps`, `losses`, `evaluations` and `gates`.
+`with_training` adds `plan`, `planned`, `mixture`, `mixture_steps`, `steps`, `losses`, `evaluations`, `forgetting` and
+`gates`.
 
 `documents` is a positional join: the ledger of a unit has the records of that unit in their order (corpus/select.py),
 so the columns lie side by side without a key, at the price of a scan. Memory is bounded by `MEMORY`; what is larger
@@ -40,7 +41,9 @@ UNSHOWN = ("dedup.", "cuts.spans", EDIT)  # columns that serve a stage; edits ar
 class Views:
     """An open database over one workspace. Close it, or use it as a context."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, *, texts: bool = False) -> None:
+        """`texts`: for a measurement that shows none, texts are there even where the recipe does not show them."""
+        self._texts = texts
         self.workspace = Path(workspace).resolve()
         self.folder = tempfile.TemporaryDirectory(prefix="provender-audit-")
         self.names: list[str] = []
@@ -102,6 +105,7 @@ class Views:
         from pipelines.audit import training_questions as training
 
         frames = {"plan": training.plan_steps, "mixture_steps": training.mixture_steps, "steps": training.steps}
+        frames |= {"planned": training.planned, "forgetting": training.forgetting, "mixture": training.mixture}
         frames |= {"losses": training.losses, "evaluations": training.evaluations, "gates": training.gates}
         for name, question in frames.items():
             self.register(name, question(self.workspace).to_arrow())
@@ -125,7 +129,7 @@ class Views:
             self._view("ledger", f"SELECT * FROM {self.scan([p for own in ledgers.values() for p in own])}")
             parts = [self._beside(source, own) for source, own in ledgers.items() if own]
             self._view("documents", " UNION ALL BY NAME ".join(parts))
-        without_text = "" if shows_texts(self.workspace) else " EXCLUDE (text, metadata)"
+        without_text = "" if self._texts or shows_texts(self.workspace) else " EXCLUDE (text, metadata)"
         for name, folder in (("corpus", "data"), ("dropped", "dropped")):
             files = sorted(p for own in dataset_folders(self.workspace, folder) for p in own.glob("*.parquet"))
             if files:

@@ -31,7 +31,7 @@ def matrix(audit: Audit) -> Section | None:
         columns: list[Column] = [("set", False), ("role", False), *[(count(step), True) for step in steps]]
         tables.append(Table(f"{run}: bits per byte of each set at each evaluated step", columns, rows))
     lead = (
-        "Each row is held-out text of one source, each column an evaluation; below the figure its change against the "
+        "Each row is held-out text of one source, each column an evaluation; in brackets its change against the "
         "base model. Green is learned, red is forgotten."
     )
     return Section("matrix", "Sets by step", lead, tables=tables)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from pipelines.report.charts import clipped, svg, tag
 
 WIDTH, BAR, GAP = 960, 10, 15
-COLUMNS = (150, 480, 730)  # left edges of the bars of each column
+COLUMNS = (130, 395, 645)  # left edges of the bars of each column
 TALL = 360  # height that the whole flow takes, gaps aside
 LEAST = 1.0  # a node is drawn at least so high, so that a rare reason can be seen
 
@@ -51,7 +51,10 @@ def sankey(first: Sequence[Flow], second: Sequence[Flow], *, title: str, unit: s
         _add(columns[1], flow.end, 1, flow.amount, flow.kind)
     for flow in second:
         _add(columns[2], flow.end, 2, flow.amount, flow.kind)
-    height = max(_place(list(column.values()), total) for column in columns) + GAP
+    tall = max(_place(list(column.values()), total, GAP / 2) for column in columns[:2])
+    # Reasons stand beside the steps they belong to, which are below what was kept.
+    needed = _place(list(columns[2].values()), total, 0.0)
+    height = max(tall, _place(list(columns[2].values()), total, max(GAP / 2, tall - needed))) + GAP
     drawn = [_band(columns[0][f.start], columns[1][f.end], f, total, unit) for f in first]
     drawn += [_band(columns[1][f.start], columns[2][f.end], f, total, unit) for f in second]
     drawn += [part for column in columns for node in column.values() for part in _label(node, total)]
@@ -67,9 +70,8 @@ def _add(column: dict[str, _Node], name: str, number: int, amount: int, kind: st
     node.amount += amount
 
 
-def _place(nodes: list[_Node], total: int) -> float:
-    """Stack the nodes of a column, labels never nearer than a line; the height it takes."""
-    top = GAP / 2
+def _place(nodes: list[_Node], total: int, top: float) -> float:
+    """Stack the nodes of a column from `top`, labels never nearer than a line; where it ends."""
     for node in nodes:
         node.height = max(node.amount / total * TALL, LEAST)
         node.top = top
@@ -100,7 +102,7 @@ def _label(node: _Node, total: int) -> list[Markup]:
     at = x - 8 if end else x + BAR + 8
     share = f"{node.amount / total:.1%}" if node.amount / total >= 0.001 else "<0.1%"
     words = [
-        tag("tspan", clipped(node.name, 16 if end else 28), class_="strong"),
+        tag("tspan", clipped(node.name, 14 if end else 26), class_="strong"),
         tag("tspan", f" {node.amount:,}" + ("" if end else f" · {share}")),
     ]
     return [bar, tag("text", *words, x=at, y=middle, class_="label end" if end else "label")]
