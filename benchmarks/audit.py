@@ -93,8 +93,9 @@ def main() -> None:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         found = json.loads(done.stdout.splitlines()[-1])
         page = f", page {found['page']:.2f} MB (bar 3)" if found["page"] else ""
+        median, most, least = found["seconds"] * 1e3, found["most"] * 1e3, bar * 1e3
         print(
-            f"{question}, {documents:,} documents: {found['seconds'] * 1e3:,.3f} ms (bar {bar * 1e3:,.0f}; slowest {found['most'] * 1e3:,.3f}), "
+            f"{question}, {documents:,} documents: {median:,.3f} ms (bar {least:,.0f}; slowest {most:,.3f}), "
             f"memory {found['memory']:,.0f} MB (bar 2,000){page}",
             flush=True,
         )

@@ -18,6 +18,7 @@ from corpus.select import shard_schema
 from corpus.tokens import TokenizerIdentity, TokenStoreWriter
 
 UNIT = 131_072
+ROW_GROUP = 16_384  # of a ledger: large enough to scan, small enough to read for one row
 SOURCES = ("papers", "notes", "web")
 REASONS = (
     ("quality", "too few words", "dropped"),
@@ -63,7 +64,7 @@ def _write_source(workspace: Path, draft: Draft, source: str, documents: int, rn
             rows = min(UNIT, documents - index * UNIT)
             ledger, measured = _unit(source, index, rows, rng)
             name = f"ledger/{source}/{index:05d}.parquet"
-            draft.rows[name] = write_parquet(draft.path / name, ledger)
+            draft.rows[name] = write_parquet(draft.path / name, ledger.to_batches(ROW_GROUP), LEDGER)
             kept = ledger.filter(pa.compute.equal(ledger["fate"], "kept"))
             name = f"data/{source}/train-{index:05d}-of-{units:05d}.parquet"
             draft.rows[name] = write_parquet(draft.path / name, _shard(kept))

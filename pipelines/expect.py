@@ -267,8 +267,8 @@ _ERRORS: dict[Stage, type[ProvenderError]] = {"corpus": DataError, "mix": DataEr
 
 
 def hold(expectations: Sequence[Expectation], stage: Stage, workspace: Path, run: str) -> list[Finding]:
-    """Judge those of a stage; `run` is the recipe's. Raises DataError, or TrainingError for `train`, naming every one that does not hold with
-    its figure, its bound and the query."""
+    """Judge those of a stage; `run` is the recipe's. Raises DataError, or TrainingError for `train`, naming every one
+    that does not hold with its figure, its bound and the query."""
     own = [expectation for expectation in expectations if expectation.stage == stage]
     found = [expectation.of_run(run).judge(workspace) for expectation in own]
     failed = [finding for finding in found if not finding.holds]

@@ -26,6 +26,7 @@ def workspace(recipe: Recipe) -> Iterator[RunLock]:
         os.umask(0o077)  # what is written may hold health information: for its owner only
     with RunLock(recipe.folder) as lock:
         write_atomic(recipe.folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
+        progress.RECORD.start(recipe.folder)
         yield lock
 
 

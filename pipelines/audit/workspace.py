@@ -6,6 +6,7 @@ an audit of its half. Damage is another matter and raises ArtifactError.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from corpus.artifact import MANIFEST, Manifest, read_parquet
 from corpus.errors import ArtifactError
 
 TAIL = 1 << 18  # bytes at the end of a run's metrics: more than a step's events
+LINE = 4096  # bytes of an event, more than usual
 STAGES = (
     ("corpus/ledger", "corpus", "make corpus"),
     ("tokens", "token stores", "make corpus"),
@@ -214,6 +216,18 @@ def progress_of(workspace: Path, plan: str) -> tuple[str | None, int | None]:
         steps = (event["step"] for event in map(json.loads, last) if event["event"] in ("step", "end"))
         return path.parent.name, next(steps, 0)
     return None, None
+
+
+def last_events(path: Path, count: int) -> list[dict[str, Any]]:
+    """The last events of a metrics.jsonl, at most so many, in order; lines that are being written are left out."""
+    with open(path, "rb") as handle:
+        handle.seek(max(0, path.stat().st_size - count * LINE))
+        lines = handle.read().split(b"\n")[:-1]
+    events: list[dict[str, Any]] = []
+    for line in lines[-count:]:
+        with suppress(ValueError):  # the first may be cut
+            events.append(json.loads(line))
+    return events
 
 
 def plan_of(run: Run, candidates: list[Plan]) -> Plan | None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.arguments import Overrides, RecipeName, group, load, show
+from pipelines.cli.arguments import Overrides, RecipeName, group, load, show, workspace_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,7 +92,7 @@ def audit_why(
     """One document's life: file, measurements, edits, decision, duplicates, token shard, the steps that trained it."""
     from pipelines.audit.document import life_of
 
-    _answer(life_of(_folder(workspace), document).frames(), json, parquet, csv)
+    _answer(life_of(workspace_folder(workspace), document).frames(), json, parquet, csv)
 
 
 @commands.command("step")
@@ -107,7 +107,7 @@ def audit_step(
     """The documents of one step, by source, with the losses of that step."""
     from pipelines.audit.batch_questions import step
 
-    _answer(step(_folder(workspace), number, plan), json, parquet, csv)
+    _answer(step(workspace_folder(workspace), number, plan), json, parquet, csv)
 
 
 @commands.command("duplicates")
@@ -142,7 +142,7 @@ def audit_diff(
     """What changed between two workspaces, and why: recipes, artefacts, totals, documents, what was learned."""
     from pipelines.audit.differences import differences
 
-    _answer(differences(_folder(a), _folder(b)), json, parquet, csv)
+    _answer(differences(workspace_folder(a), workspace_folder(b)), json, parquet, csv)
 
 
 @commands.command("verify")
@@ -152,7 +152,7 @@ def audit_verify(workspace: Workspace, json: Json = False, parquet: Parquet = No
 
     from pipelines.audit.verify import verify
 
-    checks = verify(_folder(workspace))
+    checks = verify(workspace_folder(workspace))
     rows = [(check.name, check.passed, check.detail) for check in checks]
     schema = {"claim": pl.String, "passed": pl.Boolean, "figures": pl.String}
     _answer({"verify": pl.DataFrame(rows, schema, orient="row")}, json, parquet, csv)
@@ -173,17 +173,10 @@ def audit_sql(
         _answer({"answer": views.with_training().ask(query)}, json, parquet, csv)
 
 
-def _folder(workspace: str) -> Path:
-    """The folder of a workspace; a recipe is read for its name only when it is no folder."""
-    from pipelines.audit.workspace import existing
-
-    return existing(Path(workspace) if Path(workspace).is_dir() else load(workspace, None).folder)
-
-
 def _views(workspace: str):  # type: ignore[no-untyped-def]
     from pipelines.audit.views import Views
 
-    return Views(_folder(workspace))
+    return Views(workspace_folder(workspace))
 
 
 def _answer(frames: "dict[str, pl.DataFrame]", json: bool, parquet: Path | None, csv: Path | None) -> None:

@@ -85,13 +85,14 @@ def _flows(funnel: pl.DataFrame, classes: dict[str, str], unit: str) -> Markup:
     outcome = pl.when(gone).then("step").otherwise("fate").alias("outcome")
     rows = funnel.filter(pl.col(unit) > 0).with_columns(outcome)
     rank = {name: number for number, name in enumerate([KEPT, *classes])}
-    order = [pl.col("outcome").replace_strict(rank, default=len(rank), return_dtype=pl.Int64), "outcome"]
-    first = rows.group_by("source", "outcome").agg(pl.col(unit).sum()).sort("source", *order)
+    place = pl.col("outcome").replace_strict(rank, default=len(rank), return_dtype=pl.Int64)
+    order = [place, pl.col("outcome")]
+    first = rows.group_by("source", "outcome").agg(pl.col(unit).sum()).sort(pl.col("source"), *order)
     why = rows.filter(~kept).group_by("outcome", "reason").agg(pl.col(unit).sum())
     shown = set(why.sort(unit, descending=True).head(REASONS_DRAWN)["reason"])
     named = pl.when(pl.col("reason").is_in(shown)).then("reason").otherwise(pl.lit("other reasons")).alias("reason")
     second = why.with_columns(named).group_by("outcome", "reason").agg(pl.col(unit).sum())
-    second = second.sort(*order, unit, "reason", descending=[False, False, True, False])
+    second = second.sort(*order, pl.col(unit), pl.col("reason"), descending=[False, False, True, False])
 
     def kind(outcome: str) -> str:
         return KEPT if outcome == KEPT else classes.get(outcome, classes.get(OTHER_STEPS, QUARANTINED))

@@ -63,7 +63,7 @@ def system(audit: Audit) -> Section | None:
         return None
     rows = []
     for run, own in by(frame, "run"):
-        seconds, tokens = own["seconds"].sum(), int(own["tokens"].sum())
+        seconds, tokens = float(own["seconds"].sum()), int(own["tokens"].sum())
         rows.append(
             [name_cell(run), count_cell(own.height), count_cell(tokens), Cell(decimal(seconds, 1), seconds),
              Cell(decimal(tokens / seconds, 1) if seconds else "–", tokens / seconds if seconds else None),
