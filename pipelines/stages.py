@@ -10,6 +10,7 @@ from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
 from pipelines import progress
+from pipelines.expect import hold
 from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ def workspace(recipe: Recipe) -> Iterator[RunLock]:
         os.umask(0o077)  # what is written may hold health information: for its owner only
     with RunLock(recipe.folder) as lock:
         write_atomic(recipe.folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
+        progress.RECORD.start(recipe.folder)
         yield lock
 
 
 def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
     """Raw files → kept shards, ledger and token stores; `stored`: from the columns of an earlier run instead."""
     from corpus.prepare import Preparation
+    from pipelines.audit.identities import publish_index
 
     description = {
         "name": recipe.name,
@@ -50,7 +53,10 @@ def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
             watch=progress.stage,
             stored=stored,
         )
-        return preparation.run(_card, description)
+        manifest = preparation.run(_card, description)
+        publish_index(recipe.folder, lock)
+    hold(recipe.expect, "corpus", recipe.folder, recipe.run)
+    return manifest
 
 
 def _card(totals: dict[str, Any]) -> str:
@@ -136,6 +142,7 @@ def compile_mixture(recipe: Recipe) -> "MixturePlan":
             plan = compile_plan(stores, settings)
             plan.save(folder, lock=lock, function=function)
             meter.close(f"{plan.steps:,} steps, {settings.global_batch} × {settings.sequence_length} tokens a step")
+    hold(recipe.expect, "mix", recipe.folder, recipe.run)
     return plan
 
 
@@ -169,12 +176,14 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
             lock=lock,
         )
         meter.close(f"{result.reason} at step {result.step:,}, {sum(result.tokens_by_source.values()):,} tokens")
+    if result.reason != "signal":
+        hold(recipe.expect, "train", recipe.folder, recipe.run)
     return result
 
 
 def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     """Check everything, print the tables, write the report; its path, and whether every check passed."""
-    from pipelines.audit import ask
+    from pipelines.audit.everything import ask
     from pipelines.report import render_text, write_report
 
     with workspace(recipe) as lock:
