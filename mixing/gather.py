@@ -94,7 +94,7 @@ def _announce(source, sequence, sources, shards, length):
         shard = low + np.searchsorted(shards[low:high, 0], start, side="right") - 1
     first = shards[shard, 2] + (start - shards[shard, 0]) * width
     for line in range(first, first + length * width, 64):
-        _fetch(line)
+        _fetch(line)  # type: ignore[call-arg]  # numba gives the typing context
 
 
 @njit(nogil=True)
