@@ -70,6 +70,11 @@ class SourceBudget(Settings):
     )
     epochs: float | None = Field(default=None, ge=0, description="passes over this source in the whole run")
     max_epochs: float = Field(default=4, gt=0, description="never more passes than this")
+    store: str | None = Field(
+        default=None,
+        description="a token store made elsewhere, a folder or s3://…: of Provender's, or of datatrove's with the "
+        "recipe's tokenizer; for a source that the corpus does not prepare",
+    )
     packing: PackingSettings = Field(default=PackingSettings(), description="how documents become sequences")
 
     @model_validator(mode="after")
@@ -150,10 +155,11 @@ class MixSettings(Settings):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Quality weights go by their content, not by their path."""
+        """Quality weights and stores go by their content, not by their path."""
         plain = super().identity()
         for name, source in self.sources.items():
             plain["sources"][name]["packing"] = source.packing.identity()
+            del plain["sources"][name]["store"]
         return plain
 
 
