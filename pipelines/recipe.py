@@ -47,9 +47,15 @@ class Recipe(Settings):
     def _mixed_sources_exist(self) -> "Recipe":
         if self.mix is not None:
             known = {source.name for source in self.corpus.sources}
-            unknown = sorted(set(self.mix.sources) - known)
+            brought = {name for name, source in self.mix.sources.items() if source.store is not None}
+            unknown = sorted(set(self.mix.sources) - known - brought)
             if unknown:
-                raise ValueError(f"mix.sources names {', '.join(unknown)}, which the corpus does not have")
+                raise ValueError(
+                    f"mix.sources names {', '.join(unknown)}, which the corpus does not have; a token store made "
+                    "elsewhere is named by `store:`"
+                )
+            if both := sorted(known & brought):
+                raise ValueError(f"mix.sources.{both[0]} has a store, and the corpus prepares a source of that name")
         return self
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
+from corpus.tokenize import Tokenizer
 from corpus.tokens import TokenStore
 from pipelines import progress
 from pipelines.expect import hold
@@ -80,17 +81,22 @@ def training_stores(recipe: Recipe) -> "dict[str, TokenStore | Sequences]":
     stores: dict[str, TokenStore | Sequences] = dict(token_stores(recipe))
     for name, source in recipe.need("mix").sources.items():
         if not source.packing.plain:
-            stores[name] = Sequences.open(_open_store(_train_folder(recipe, name), name), packing_folder(recipe, name))
+            stores[name] = Sequences.open(source_store(recipe, name), packing_folder(recipe, name))
     return stores
 
 
 def token_stores(recipe: Recipe) -> dict[str, TokenStore]:
     """The token stores of the mixed sources, whatever packing the run has."""
-    return {name: _open_store(_train_folder(recipe, name), name) for name in recipe.need("mix").sources}
+    return {name: source_store(recipe, name) for name in recipe.need("mix").sources}
 
 
-def _train_folder(recipe: Recipe, source: str) -> Path:
-    return recipe.folder / "tokens" / source / "train"
+def source_store(recipe: Recipe, source: str) -> TokenStore:
+    """The training tokens of a source of the mixture: those of the corpus, or a store made elsewhere (`store:`). What
+    has no manifest, as datatrove leaves it, is taken to be of the recipe's tokenizer."""
+    named = recipe.need("mix").sources[source].store
+    if named is None:
+        return _open_store(recipe.folder / "tokens" / source / "train", source)
+    return TokenStore.open(named, Tokenizer(recipe.tokenizer).identity())
 
 
 def packing_folder(recipe: Recipe, source: str) -> Path:
@@ -117,8 +123,9 @@ def _open_store(folder: Path, source: str) -> TokenStore:
 
 def compile_mixture(recipe: Recipe) -> "MixturePlan":
     """Token stores → the plan of the recipe's run."""
-    from mixing.compile import compile_plan, plan_function
+    from mixing.compile import compile_plan, plan_function, supplies_of
     from mixing.packing import pack
+    from mixing.phase import follow_learning_rate
     from mixing.plan import MixturePlan
 
     settings, folder = recipe.need("mix"), plan_folder(recipe)
@@ -134,6 +141,9 @@ def compile_mixture(recipe: Recipe) -> "MixturePlan":
                 lock=lock,
             )
         stores = training_stores(recipe)
+        if recipe.train is not None:
+            supplies = supplies_of(stores, settings.sequence_length)
+            settings = follow_learning_rate(settings, supplies, recipe.train.rate)
         function = plan_function(stores, settings)
         if current(folder, function) is not None:
             plan = MixturePlan.load(folder)

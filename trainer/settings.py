@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from corpus.artifact import Manifest
 from corpus.settings import Settings
+from trainer.schedules import warmup_cosine
 
 Direction = Literal["forward", "reverse"]  # forward: KL(base‖model); reverse: KL(model‖base)
 
@@ -69,6 +70,12 @@ class TrainSettings(Settings):
     keep_last: int = Field(2, gt=0, description="checkpoints to keep besides the best one")
     max_skipped: int = Field(5, gt=0, description="steps in a row without a finite loss before the run gives up")
     seed: int = Field(0, ge=0)
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of 0-based `step` of `steps`."""
+        return warmup_cosine(
+            step, steps=steps, peak=self.learning_rate, warmup=self.warmup_steps, min_ratio=self.min_ratio
+        )
 
     @model_validator(mode="after")
     def _betas_below_one(self) -> "TrainSettings":

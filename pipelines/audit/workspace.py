@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from corpus.artifact import MANIFEST, Manifest, read_parquet
 from corpus.errors import ArtifactError
+from corpus.tokens import TokenStore
 
 TAIL = 1 << 18  # bytes at the end of a run's metrics: more than a step's events
 LINE = 4096  # bytes of an event, more than usual
@@ -104,6 +105,20 @@ def token_stores(workspace: Path) -> dict[tuple[str, str], Path]:
     """Folders of the token stores by (source, split)."""
     manifests = sorted((workspace / "tokens").glob(f"*/*/{MANIFEST}"))
     return {(path.parent.parent.name, path.parent.name): path.parent for path in manifests}
+
+
+def brought_store(workspace: Path, source: str) -> TokenStore | None:
+    """The store made elsewhere that the workspace's recipe names for a source, or None. Raises ArtifactError when it
+    cannot be used."""
+    path = workspace / "recipe.json"
+    if not path.exists():
+        return None
+    from pipelines.recipe import Recipe
+    from pipelines.stages import source_store
+
+    recipe = Recipe.model_validate_json(path.read_bytes())
+    named = recipe.mix is not None and source in recipe.mix.sources and recipe.mix.sources[source].store is not None
+    return source_store(recipe, source) if named else None
 
 
 @dataclass(frozen=True)
