@@ -13,6 +13,7 @@ from corpus.settings import Settings
 from corpus.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
 from pipelines.recipe_file import RecipeFile
+from pipelines.sweep import SweepSettings
 from trainer.settings import TrainSettings
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -31,6 +32,7 @@ class Recipe(Settings):
     mix: MixSettings | None = None
     run: Name = Field("main", description="name of the plan and of the training run in the workspace")
     train: TrainSettings | None = None
+    sweep: SweepSettings = Field(SweepSettings(), description="small runs to fit mixture laws to")
 
     @model_validator(mode="after")
     def _mixed_sources_exist(self) -> "Recipe":

@@ -112,21 +112,11 @@ def _open_store(folder: Path, source: str) -> TokenStore:
 def compile_mixture(recipe: Recipe) -> "MixturePlan":
     """Token stores → the plan of the recipe's run."""
     from mixing.compile import compile_plan, plan_function
-    from mixing.packing import pack
     from mixing.plan import MixturePlan
 
     settings, folder = recipe.need("mix"), plan_folder(recipe)
     with workspace(recipe) as lock, progress.stage(f"plan {recipe.run}") as meter:
-        for name, store in token_stores(recipe).items():
-            pack(
-                store,
-                settings.sources[name].packing,
-                settings.sequence_length,
-                packing_folder(recipe, name),
-                source=name,
-                seed=settings.seed,
-                lock=lock,
-            )
+        pack_sources(recipe, lock)
         stores = training_stores(recipe)
         function = plan_function(stores, settings)
         if current(folder, function) is not None:
@@ -137,6 +127,23 @@ def compile_mixture(recipe: Recipe) -> "MixturePlan":
             plan.save(folder, lock=lock, function=function)
             meter.close(f"{plan.steps:,} steps, {settings.global_batch} × {settings.sequence_length} tokens a step")
     return plan
+
+
+def pack_sources(recipe: Recipe, lock: RunLock) -> None:
+    """The mixed sources' documents cut into sequences, as the recipe packs them."""
+    from mixing.packing import pack
+
+    settings = recipe.need("mix")
+    for name, store in token_stores(recipe).items():
+        pack(
+            store,
+            settings.sources[name].packing,
+            settings.sequence_length,
+            packing_folder(recipe, name),
+            source=name,
+            seed=settings.seed,
+            lock=lock,
+        )
 
 
 def plan_folder(recipe: Recipe) -> Path:

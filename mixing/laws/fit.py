@@ -9,11 +9,12 @@ stopped early: a fit ends when the loss no longer falls.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from scipy.optimize import least_squares
 from scipy.stats import t as student
+from threadpoolctl import threadpool_limits
 
 from corpus.errors import DataError
 from mixing.laws.mixtures import Mixtures
@@ -116,7 +117,8 @@ def fit_form(form: Form, at: Mixtures, losses: np.ndarray) -> ParametricFit:
         )
     starts = [start for start in form.starts(at, losses) if np.isfinite(form.losses(start, at)).all()]
     ranked = sorted(starts, key=lambda start: huber(form.losses(start, at) - losses, SOFT))
-    found = [_descend(form, start, at, losses, SOFT, tolerance=1e-8, most=200) for start in ranked[:REFINED]]
+    soft = max(SOFT, TUNING * scale(form.losses(ranked[0], at) - losses, 0))
+    found = [_descend(form, start, at, losses, soft, tolerance=1e-7, most=100) for start in ranked[:REFINED]]
     theta = min(found, key=lambda pair: pair[1])[0]
     sigma = np.nan
     for _ in range(2):
@@ -172,9 +174,17 @@ def _descend(
     most: int = 1000,
 ) -> tuple[np.ndarray, float]:
     """θ and Huber's loss at the bottom of the start's valley. A δ that is no number is least squares."""
-    lower, upper = form.bounds()
     delta = delta if np.isfinite(delta) else 1e9
-    found = least_squares(
+    with threadpool_limits(1, "blas"):  # the matrices are small: threads cost 20 times more than they bring
+        found = _least_squares(form, start, at, losses, delta, tolerance, most)
+    return found.x, float(found.cost)
+
+
+def _least_squares(
+    form: Form, start: np.ndarray, at: Mixtures, losses: np.ndarray, delta: float, tolerance: float, most: int
+) -> Any:
+    lower, upper = form.bounds()
+    return least_squares(
         lambda theta: form.losses(theta, at) - losses,
         np.clip(start, lower + 1e-9, upper - 1e-9),
         jac=lambda theta: form.jacobian(theta, at),
@@ -187,7 +197,6 @@ def _descend(
         gtol=tolerance,
         max_nfev=most,
     )
-    return found.x, float(found.cost)
 
 
 def _covariance(slopes: np.ndarray, residuals: np.ndarray, sigma: float) -> np.ndarray:

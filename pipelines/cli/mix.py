@@ -62,3 +62,17 @@ def mix_packing(recipe: RecipeName, set_: Overrides = None) -> None:
     from pipelines.mixture import packings
 
     show(packings(load(recipe, set_)))
+
+
+@commands.command("sweep")
+def mix_sweep(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
+    """Train a design of small runs and write what each did to each source: one row per run and source."""
+    loaded = load(recipe, set_)
+    if dry_run:
+        from pipelines.sweep import design_table
+
+        show(design_table(loaded))
+        return
+    from pipelines.sweep import run_sweep
+
+    show(f"table: {run_sweep(loaded)}")
