@@ -76,7 +76,7 @@ class Dcpt:
         factors = [name for name in ("A", "B", "C") if name in self.names]
         found = []
         for exponents in itertools.product(*(GRID[name] for name in self._exponents)):
-            value = dict(zip(self._exponents, map(np.float64, exponents), strict=True))
+            value = {name: np.asarray(exponent) for name, exponent in zip(self._exponents, exponents, strict=True)}
             terms = self._terms(value, at)
             solved = nnls(np.column_stack([np.ones(len(at)), *(terms[name] for name in factors)]), losses)[0]
             value |= dict(zip(factors, np.maximum(solved[1:], SMALLEST), strict=True))

@@ -33,7 +33,9 @@ class GridDesign(Settings):
             raise ValueError("state one of shares and levels")
         return self
 
-    def mixtures(self, sources: Sequence[str], roles: Sequence[Role], prior: np.ndarray, caps: np.ndarray) -> np.ndarray:
+    def mixtures(
+        self, sources: Sequence[str], roles: Sequence[Role], prior: np.ndarray, caps: np.ndarray
+    ) -> np.ndarray:
         """float64[runs, sources]; raises ConfigError when no mixture is within the caps."""
         if self.shares is not None:
             found = np.array([line_point(share, roles, prior) for share in self.shares])
@@ -61,8 +63,10 @@ class DirichletDesign(Settings):
             raise ValueError(f"concentration runs from a positive number to one as large: found {low}, {high}")
         return self
 
-    def mixtures(self, sources: Sequence[str], roles: Sequence[Role], prior: np.ndarray, caps: np.ndarray) -> np.ndarray:
-        """float64[runs, sources]; raises ConfigError when the prior names other sources or the caps leave no mixture."""
+    def mixtures(
+        self, sources: Sequence[str], roles: Sequence[Role], prior: np.ndarray, caps: np.ndarray
+    ) -> np.ndarray:
+        """float64[runs, sources]; raises ConfigError when the prior names other sources or the caps leave none."""
         weights = prior if self.prior is None else _stated(self.prior, sources)
         if caps.sum() < 1:
             raise _too_little(sources, caps)

@@ -134,7 +134,9 @@ def checked_losses(losses: np.ndarray, at: Mixtures) -> np.ndarray:
     losses = np.asarray(losses, np.float64)
     wrong = ~np.isfinite(losses)
     if wrong.any():
-        raise DataError("a run has no loss", where=f"row {int(np.argmax(wrong))}", found=f"{int(wrong.sum())} such runs")
+        raise DataError(
+            "a run has no loss", where=f"row {int(np.argmax(wrong))}", found=f"{int(wrong.sum())} such runs"
+        )
     if len(losses) != len(at):
         raise DataError("losses and mixtures differ in number", found=f"{len(losses)} losses, {len(at)} mixtures")
     return losses

@@ -16,7 +16,9 @@ from corpus.settings import Settings
 from mixing.laws.fit import ParametricFit, fit_form
 from mixing.laws.mixtures import Mixtures
 
-EXPONENTS = np.array([-6, -4, -3, -2, -1.5, -1, -0.7, -0.5, -0.3, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 4])
+EXPONENTS = np.array(
+    [-6, -4, -2, -1.5, -1, -0.7, -0.5, -0.3, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 4]
+)
 LARGEST = 12.0  # |s|
 
 

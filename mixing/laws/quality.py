@@ -44,8 +44,8 @@ class Quality:
 
 @dataclass(frozen=True)
 class Assessment:
-    """A law on one loss: `fit` on its own runs, `held_out` on left-out mixtures in `folds` folds, None where a fold left
-    too few runs."""
+    """A law on one loss: `fit` on its own runs, `held_out` on left-out mixtures in `folds` folds, None where a fold
+    left too few runs."""
 
     law: Law
     fitted: Fitted
@@ -93,6 +93,6 @@ def assess(law: Law, at: Mixtures, losses: np.ndarray, folds: int = MOST_FOLDS, 
 
 
 def best(assessed: list[Assessment]) -> Assessment:
-    """The law with the least held-out mean absolute error; one that could not be held out comes last, and a law of fewer
-    parameters goes first among equals as it stands earlier in the list."""
+    """The law with the least held-out mean absolute error; one that could not be held out comes last. The earlier of
+    equals."""
     return min(assessed, key=lambda each: np.inf if each.held_out is None else each.held_out.mae)

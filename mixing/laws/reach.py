@@ -1,4 +1,5 @@
-"""Extrapolation: whether a mixture lies among those that were run. A law is silent about the rest, however well it fits."""
+"""Extrapolation: whether a mixture lies among those that were run. Of the rest a law says nothing, however well
+it fits."""
 
 from dataclasses import dataclass
 

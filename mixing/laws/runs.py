@@ -67,7 +67,7 @@ class Runs:
             base={name: values[rows] for name, values in self.base.items()},
         )
 
-    def of_scale(self, tokens: float, parameters: float | None) -> Self:
+    def of_scale(self, tokens: float | None, parameters: float | None) -> Self:
         """The runs of one length and size, so far as the runs say what they are."""
         rows = np.ones(len(self.at), bool)
         for column, asked in ((self.at.tokens, tokens), (self.at.parameters, parameters)):
@@ -117,8 +117,8 @@ def read_sweep(path: Path, unit: str = "loss") -> Runs:
         found = first.select("run").join(table, on="run", how="left", maintain_order="left")
         return found.select(names).cast(pl.Float64).to_numpy()
 
-    columns = [first[name].cast(pl.Float64).to_numpy() for name in ("tokens", "parameters")]
-    at = Mixtures.of(mixed, wide("share", mixed), *columns, unique=wide("unique_tokens", mixed))
+    tokens, parameters = (first[name].cast(pl.Float64).to_numpy() for name in ("tokens", "parameters"))
+    at = Mixtures.of(mixed, wide("share", mixed), tokens, parameters, wide("unique_tokens", mixed))
     after, before = wide(unit, measured), wide(f"base_{unit}", measured)
     if np.isnan(after).any():
         raise DataError("some runs of the sweep lack a loss", where=path, todo="run `provender mix sweep` again")
@@ -190,7 +190,9 @@ def _declared(named: Mapping[str, str], frame: pl.DataFrame, path: Path) -> dict
             found[name] = column
             continue
         head, _, tail = column.partition("*")
-        matched = [c for c in frame.columns if c.startswith(head) and c.endswith(tail) and len(c) > len(head) + len(tail)]
+        matched = [
+            c for c in frame.columns if c.startswith(head) and c.endswith(tail) and len(c) > len(head) + len(tail)
+        ]
         if not matched:
             raise DataError("no column of the table is of this pattern", where=path, found=column)
         for each in matched:

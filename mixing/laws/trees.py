@@ -6,6 +6,7 @@ each fold says after how many trees its own held-out loss was least, and the mea
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -84,10 +85,14 @@ class TreesFit:
 
     def interval(self, at: Mixtures, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Quantiles of `members` fits to resampled runs: how far the trees depend on which runs there were."""
-        drawn = np.array([member.predict(at) for member in self.resampled(self.law.members, self.law.seed)])
+        drawn = np.array([member.predict(at) for member in self._members])
         tail = (1 - level) / 2
         low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
         return low, high
+
+    @cached_property
+    def _members(self) -> "list[TreesFit]":
+        return list(self.resampled(self.law.members, self.law.seed))
 
     def resampled(self, draws: int, seed: int) -> Iterator[Self]:
         random = np.random.default_rng(seed)

@@ -49,6 +49,17 @@ def sweep_recipe(write_recipe, tiny_model):
     return make
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The models are tiny: threads only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def loaded(path: Path, *changes: str):
     return load_recipe(str(path), [*CHANGES, *changes])
 
@@ -82,12 +93,13 @@ def test_a_second_sweep_makes_only_what_is_new(sweep_recipe) -> None:
 
 
 def test_killed_and_resumed_gives_the_same_table(sweep_recipe) -> None:
-    changes = ["sweep.design={kind: grid, shares: [0.25, 0.75]}", "sweep.steps=[30]"]
+    changes = ["sweep.design={kind: grid, shares: [0.25, 0.75]}", "sweep.steps=[8]"]
     straight = run_sweep(loaded(sweep_recipe("a"), *changes)).read_bytes()
     path = sweep_recipe("b")
     options = [word for change in (*CHANGES, *changes) for word in ("--set", change)]
     command = [sys.executable, "-m", "pipelines", "mix", "sweep", str(path), *options]
-    child = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(command, cwd=CHECKOUT, env=alone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     runs = loaded(path).folder / "sweep-runs" / "main"
     deadline = time.monotonic() + 120
     while child.poll() is None and time.monotonic() < deadline:
@@ -101,7 +113,9 @@ def test_killed_and_resumed_gives_the_same_table(sweep_recipe) -> None:
 
 
 def test_fresh_models_of_two_sizes_are_made_and_named(sweep_recipe) -> None:
-    models = "sweep.models=[{kind: fresh, layers: 1, hidden_size: 16, heads: 2}, {kind: fresh, layers: 2, hidden_size: 32}]"
+    models = (
+        "sweep.models=[{kind: fresh, layers: 1, hidden_size: 16, heads: 2}, {kind: fresh, layers: 2, hidden_size: 32}]"
+    )
     frame = pl.read_parquet(run_sweep(loaded(sweep_recipe(), models, "sweep.design={kind: grid, shares: [0.5]}")))
     sizes = frame.group_by("model").agg(pl.col("parameters").first()).sort("parameters")
     assert sizes["model"].to_list() == ["fresh 1x16 seed 0", "fresh 2x32 seed 0"]
