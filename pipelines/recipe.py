@@ -14,6 +14,7 @@ from corpus.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
 from pipelines.expect import AnyExpectation
 from pipelines.recipe_file import RecipeFile
+from pipelines.sweep import SweepSettings
 from trainer.settings import TrainSettings
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -42,6 +43,7 @@ class Recipe(Settings):
     train: TrainSettings | None = None
     audit: AuditSettings = AuditSettings()
     expect: tuple[AnyExpectation, ...] = Field((), description="bounds that corpus, mix and train must meet, or fail")
+    sweep: SweepSettings = Field(SweepSettings(), description="small runs to fit mixture laws to")
 
     @model_validator(mode="after")
     def _mixed_sources_exist(self) -> "Recipe":

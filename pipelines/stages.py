@@ -124,22 +124,12 @@ def _open_store(folder: Path, source: str) -> TokenStore:
 def compile_mixture(recipe: Recipe) -> "MixturePlan":
     """Token stores → the plan of the recipe's run."""
     from mixing.compile import compile_plan, plan_function, supplies_of
-    from mixing.packing import pack
     from mixing.phase import follow_learning_rate
     from mixing.plan import MixturePlan
 
     settings, folder = recipe.need("mix"), plan_folder(recipe)
     with workspace(recipe) as lock, progress.stage(f"plan {recipe.run}") as meter:
-        for name, store in token_stores(recipe).items():
-            pack(
-                store,
-                settings.sources[name].packing,
-                settings.sequence_length,
-                packing_folder(recipe, name),
-                source=name,
-                seed=settings.seed,
-                lock=lock,
-            )
+        pack_sources(recipe, lock)
         stores = training_stores(recipe)
         if recipe.train is not None:
             supplies = supplies_of(stores, settings.sequence_length)
@@ -154,6 +144,23 @@ def compile_mixture(recipe: Recipe) -> "MixturePlan":
             meter.close(f"{plan.steps:,} steps, {settings.global_batch} × {settings.sequence_length} tokens a step")
     hold(recipe.expect, "mix", recipe.folder, recipe.run)
     return plan
+
+
+def pack_sources(recipe: Recipe, lock: RunLock) -> None:
+    """The mixed sources' documents cut into sequences, as the recipe packs them."""
+    from mixing.packing import pack
+
+    settings = recipe.need("mix")
+    for name, store in token_stores(recipe).items():
+        pack(
+            store,
+            settings.sources[name].packing,
+            settings.sequence_length,
+            packing_folder(recipe, name),
+            source=name,
+            seed=settings.seed,
+            lock=lock,
+        )
 
 
 def plan_folder(recipe: Recipe) -> Path:
