@@ -2,6 +2,7 @@
 
     step-000100/  model.safetensors, config.json, tokenizer files   loadable by from_pretrained
                   optimizer.safetensors                             "<parameter>/<moment>"; no pickle anywhere
+                  regularizers.safetensors                          averaged weights, when there are any
                   state.json                                        step, plan, best, tokens by source, baseline
                   manifest.json                                     hashes; the function is the run's identity and step
 
@@ -25,6 +26,7 @@ from trainer.gate import Best
 from trainer.model import TOKENIZER_FILES, PackedModel
 
 KIND = "trainer.checkpoint"
+REGULARIZERS = "regularizers.safetensors"
 
 
 @dataclass
@@ -69,6 +71,7 @@ def save_checkpoint(
     base: Path,
     identity: Mapping[str, Any],
     world_size: int,
+    regularizers: Mapping[str, torch.Tensor] | None = None,
     lock: RunLock | None = None,
 ) -> Path:
     """Publish a checkpoint of `state.step`; `base` is the folder the tokenizer files come from."""
@@ -76,6 +79,8 @@ def save_checkpoint(
     with publish(folder, kind=KIND, function={**identity, "step": state.step}, lock=lock) as draft:
         write_model(draft.path, model, base)
         save_file(optimizer_tensors(optimizer, model), draft.path / "optimizer.safetensors")
+        if regularizers:
+            save_file(dict(regularizers), draft.path / REGULARIZERS)
         (draft.path / "state.json").write_bytes(state.to_json(plan=identity["plan"], world_size=world_size))
         draft.totals |= {"step": state.step, "tokens": sum(state.tokens_by_source.values())}
     return folder
@@ -83,7 +88,7 @@ def save_checkpoint(
 
 def write_model(folder: Path, model: PackedModel, base: Path) -> None:
     """The model in Hugging Face layout, with the tokenizer files of `base`."""
-    model.causal.save_pretrained(folder)
+    model.save_pretrained(folder)
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
@@ -105,6 +110,12 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: PackedModel, folder:
         name, _, moment = key.rpartition("/")
         place = value if moment == "step" else value.to(device)
         optimizer.state[parameters[name]][moment] = place
+
+
+def load_regularizers(folder: Path) -> dict[str, torch.Tensor]:
+    """What a checkpoint keeps of the regularizers; nothing where they keep nothing."""
+    path = folder / REGULARIZERS
+    return load_file(path) if path.is_file() else {}
 
 
 def newest_valid(run: Path, identity: Mapping[str, Any]) -> Path | None:

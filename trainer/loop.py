@@ -30,6 +30,7 @@ from trainer.checkpoint import (
     checkpoint_folder,
     checkpoint_steps,
     load_optimizer,
+    load_regularizers,
     newest_valid,
     prune,
     save_checkpoint,
@@ -53,9 +54,10 @@ from trainer.model import (
     tokenizer_hash,
 )
 from trainer.progress import Progress, Reason, Report, TrainResult
-from trainer.regularizers.assemble import BaseModel, anchors_to_base, fisher_of, kl_to_base, load_frozen
+from trainer.regularizers.assemble import Ground, assemble
+from trainer.regularizers.measured import BaseModel
 from trainer.schedules import warmup_cosine
-from trainer.settings import EwcSettings, TrainSettings
+from trainer.settings import TrainSettings
 from trainer.step import StepOutcome, TrainStep, make_optimizer
 from trainer.stopping import resume_command, stop_on_signal
 
@@ -193,7 +195,7 @@ class _Session:
             for name, store in self.stores.items()
         }
         checkpoint = newest_valid(self.run, self.identity)
-        packed = build_model(checkpoint or self.base.folder, self.settings, self.base.precision)
+        packed = build_model(self.base.folder, self.settings, self.base.precision, checkpoint)
         check_vocabulary(packed, self.base.folder, [store.tokenizer for store in self.stores.values()])
         self.model = self.accelerator.prepare_model(packed)
         self.packed: PackedModel = self.accelerator.unwrap_model(self.model)
@@ -207,29 +209,23 @@ class _Session:
             load_optimizer(self.optimizer, self.packed, checkpoint, device)
             self.state = TrainState.from_json((checkpoint / "state.json").read_bytes())
             self.saved = self.state.step
-        kl, anchors = None, []
-        if self.settings.kl or self.settings.ewc or self.settings.l2sp:
-            frozen = load_frozen(self.settings, self.base)
-            kl = kl_to_base(self.settings, frozen, [source.role for source in self.plan.sources])
-            anchors = anchors_to_base(self.settings, frozen, self._fisher)
-        self.take = TrainStep(
-            self.accelerator, self.model, self.optimizer, self.settings, self.sources, kl=kl, anchors=anchors
+        general = {name: store for name, store in self.stores.items() if name in self.general}
+        roles = [source.role for source in self.plan.sources]
+        ground = Ground(
+            self.base,
+            self.identity["tokenizer"],
+            self.plan.fingerprint,
+            roles,
+            general,
+            self.length,
+            self.run,
+            self.report,
+            self.lock,
         )
-
-    def _fisher(self, ewc: EwcSettings) -> dict[str, torch.Tensor]:
-        texts = {name: store for name, store in self.stores.items() if name in self.general}
-        folder = self.run / "fisher"
-        with self.accelerator.main_process_first():
-            return fisher_of(
-                self.settings,
-                ewc,
-                self.base,
-                texts,
-                length=self.length,
-                folder=folder,
-                report=self.report,
-                lock=self.lock,
-            )
+        held = assemble(self.settings, ground, self.accelerator, self.model)
+        self.take = TrainStep(self.accelerator, self.model, self.optimizer, self.settings, self.sources, held)
+        if checkpoint is not None:
+            self.take.load_state_tensors(load_regularizers(checkpoint))
 
     def train(self) -> TrainResult:
         if self.saved is None:
@@ -313,7 +309,8 @@ class _Session:
 
     def _evaluate(self) -> None:
         """Score every set against step 0, let the gate judge, and keep the best."""
-        scores = self._scores()
+        with self.take.averaged():
+            scores = self._scores()
         state = self.state
         if state.step == 0:
             state.baseline = {name: list(map(float, each.nats)) for name, each in scores.items()}
@@ -371,6 +368,7 @@ class _Session:
         if self.saved == self.state.step:
             return
         self.saved = self.state.step
+        regularizers = self.take.state_tensors()
         if self.accelerator.is_main_process:
             folder = save_checkpoint(
                 self.run,
@@ -380,6 +378,7 @@ class _Session:
                 base=self.base.folder,
                 identity=self.identity,
                 world_size=self.accelerator.num_processes,
+                regularizers=regularizers,
                 lock=self.lock,
             )
             self.metrics.write("checkpoint", self.state.step, path=folder.name)

@@ -1,34 +1,19 @@
 """What a training run is asked to do."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from corpus.artifact import Manifest
 from corpus.settings import Settings
-
-Direction = Literal["forward", "reverse"]  # forward: KL(base‖model); reverse: KL(model‖base)
-
-
-class KlSettings(Settings):
-    """KL to the frozen base model, mean over the tokens it is taken on."""
-
-    weight: float = Field(0.1, gt=0, description="factor of the mean KL (nats per token) in the loss")
-    on: Literal["replay", "all"] = Field("replay", description="the rows of replay sources, or every row")
-    direction: Direction = Field("forward", description="forward: KL(base‖model); reverse: KL(model‖base)")
-
-
-class EwcSettings(Settings):
-    """Elastic weight consolidation: λ/2 Σ F (θ − θ*)², F the diagonal Fisher information of the base model."""
-
-    weight: float = Field(1.0, gt=0, description="λ")
-    fisher_tokens: int = Field(20_000, gt=0, description="tokens of general text to estimate F on")
-    path: Path | None = Field(None, description="a folder with a Fisher made before; made in the run folder if absent")
-
-    def identity(self) -> dict[str, Any]:
-        plain = super().identity()
-        return plain | {"path": Manifest.read(self.path).fingerprint if self.path is not None else None}
+from trainer.regularizers.settings import (
+    DasSettings,
+    EmaSettings,
+    EwcSettings,
+    FreezeSettings,
+    KlSettings,
+    LoraSettings,
+    MergeSettings,
+)
 
 
 class GateSettings(Settings):
@@ -58,10 +43,18 @@ class TrainSettings(Settings):
         False, description="recompute activations: less memory, about 1.3 times slower"
     )
     compile: bool = Field(False, description="torch.compile the decoder")
-    chunk: int = Field(1024, gt=0, description="tokens whose logits exist at one time")
+    chunk: int = Field(256, gt=0, description="tokens whose logits exist at one time")
+    z_loss: float = Field(0.0, ge=0, description="ζ of ζ·log²Z, which keeps logits from drifting; 1e-4 is usual")
     kl: KlSettings | None = Field(None, description="keep the model's distribution near the base model's")
     ewc: EwcSettings | None = Field(None, description="keep the weights near the base model's where they mattered")
     l2sp: float | None = Field(None, gt=0, description="λ of λ/2 ‖θ − θ*‖² to the base model's weights")
+    das: DasSettings | None = Field(None, description="change least what general text needs most")
+    freeze: FreezeSettings | None = Field(None, description="leave some weights as they are")
+    lora: LoraSettings | None = Field(None, description="train low-rank adapters instead of the weights")
+    ema: EmaSettings | None = Field(None, description="evaluate and export averaged weights")
+    merge: MergeSettings = Field(
+        default_factory=lambda: MergeSettings.model_validate({}), description="what `provender train merge` tries"
+    )
     evaluate_every: int = Field(50, gt=0, description="steps between evaluations; step 0 and the last are always there")
     evaluation_tokens: int = Field(20_000, gt=0, description="per evaluation set, whole documents from its start")
     gate: GateSettings = Field(default_factory=lambda: GateSettings.model_validate({}))
@@ -76,9 +69,20 @@ class TrainSettings(Settings):
             raise ValueError("betas must be in [0, 1)")
         return self
 
+    @model_validator(mode="after")
+    def _lora_alone(self) -> "TrainSettings":
+        on_weights = [key for key in ("ewc", "l2sp", "das", "freeze") if getattr(self, key) is not None]
+        if self.lora is not None and on_weights:
+            raise ValueError(f"LoRA leaves the base weights as they are, so {on_weights[0]} has nothing to hold")
+        if self.kl is not None and self.kl.reference == "lora_off" and self.lora is None:
+            raise ValueError("kl.reference lora_off needs lora: the reference is the model without its adapters")
+        return self
+
     def identity(self) -> dict[str, Any]:
-        """Without what only decides how often the run is saved; the model goes by its content, added by the run."""
+        """Without what only decides how often the run is saved, or what is made of it later; the model goes by its
+        content, added by the run."""
         plain = super().identity()
-        for key in ("model", "checkpoint_every", "keep_last"):
+        for key in ("model", "checkpoint_every", "keep_last", "merge"):
             del plain[key]
-        return plain | {"ewc": self.ewc.identity() if self.ewc is not None else None}
+        parts = {key: getattr(self, key) for key in ("kl", "ewc", "das")}
+        return plain | {key: part.identity() if part is not None else None for key, part in parts.items()}

@@ -6,9 +6,9 @@ with the share of replay.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from torch import Tensor
 
 from mixing.batch import IGNORE, TokenBatch
 from trainer.model import PackedModel
-from trainer.regularizers.anchor import Anchor
-from trainer.regularizers.kl import KlToBase
+from trainer.regularizers.assemble import Regularizers
+from trainer.regularizers.hooks import MicroBatch
+from trainer.regularizers.shards import is_sharded
 from trainer.settings import TrainSettings
 
 
@@ -59,13 +60,32 @@ class TrainStep:
         optimizer: torch.optim.Optimizer,
         settings: TrainSettings,
         sources: Sequence[str],
-        *,
-        kl: KlToBase | None = None,
-        anchors: Sequence[Anchor] = (),
+        regularizers: Regularizers | None = None,
     ) -> None:
         self.accelerator, self.model, self.optimizer, self.settings = accelerator, model, optimizer, settings
-        self.sources, self.kl, self.anchors = list(sources), kl, list(anchors)
+        self.sources, self.regularizers = list(sources), regularizers or Regularizers()
         self.packed: PackedModel = accelerator.unwrap_model(model)
+
+    @property
+    def kl_weight(self) -> float | None:
+        """The factor of the mean KL, which may be changed between steps; None without KL."""
+        return self.regularizers.kl.weight if self.regularizers.kl is not None else None
+
+    @kl_weight.setter
+    def kl_weight(self, weight: float) -> None:
+        if self.regularizers.kl is not None:
+            self.regularizers.kl.weight = weight
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The weights to evaluate and export in place of those in training, for the duration."""
+        return self.regularizers.averaged(self.packed.weights())
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps of the regularizers, whole; all ranks must ask."""
+        return self.regularizers.tensors(self.packed.weights())
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        self.regularizers.load(tensors, self.packed.weights())
 
     def __call__(self, batch: TokenBatch, rate: float) -> StepOutcome:
         """Forward, backward and update with learning rate `rate`; without a finite loss and gradient the weights stay
@@ -74,26 +94,27 @@ class TrainStep:
         # Random numbers (dropout) are a function of (seed, step, rank): a resumed run needs no stored state.
         torch.manual_seed(int(np.random.SeedSequence([self.settings.seed, batch.step, rank]).generate_state(1)[0]))
         self.model.train()
-        parts = list(self._micro_batches(batch))
-        predicted, held = self._sum(
+        parts, kl, contrast = list(self._micro_batches(batch)), self.regularizers.kl, self.regularizers.contrast
+        predicted, held, rows = self._sum(
             [
                 float((batch.labels != IGNORE).sum()),
-                float(sum(self.kl.tokens(labels, ids) for _, _, labels, ids in parts)) if self.kl else 0.0,
+                float(sum(kl.tokens(part) for part in parts)) if kl is not None else 0.0,
+                float(len(batch)),
             ]
         )
         ce_sums, kl_sum = np.zeros(len(self.sources)), 0.0
-        for index, (input_ids, position_ids, labels, source_ids) in enumerate(parts):
-            term = None
-            if self.kl is not None and held:
-                term = self.kl.term(input_ids, position_ids, labels, source_ids, ranks * self.kl.weight / held)
+        for index, part in enumerate(parts):
             # DDP averages gradients over ranks, hence the factor; only the last micro-batch exchanges them.
-            weights = torch.full(labels.shape, ranks / max(predicted, 1.0), device=labels.device)
             last = index == len(parts) - 1
+            weights = torch.full(part.labels.shape, ranks / max(predicted, 1.0), device=part.labels.device)
+            term = kl.term(part, ranks * kl.weight / held) if kl is not None and held else None
+            share = ranks * len(part.labels) / rows
+            on_hidden = replace(contrast, weight=contrast.weight * share) if contrast is not None else None
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                result = self.model(input_ids, position_ids, labels, weights, term)
+                result = self.model(part.input_ids, part.position_ids, part.labels, weights, term, on_hidden)
                 self.accelerator.backward(result.loss)
-            row_nats = result.ce.view(labels.shape).sum(1, dtype=torch.float64).cpu().numpy()
-            ce_sums += np.bincount(source_ids.cpu().numpy(), weights=row_nats, minlength=len(self.sources))
+            row_nats = result.ce.view(part.labels.shape).sum(1, dtype=torch.float64).cpu().numpy()
+            ce_sums += np.bincount(part.source_ids.cpu().numpy(), weights=row_nats, minlength=len(self.sources))
             kl_sum += float(result.kl.sum(dtype=torch.float64))
 
         counts = self._by_source(batch)
@@ -104,6 +125,9 @@ class TrainStep:
             float(sums[-1]),
         )
         loss = float(nats.sum()) / max(predicted, 1.0)
+        named = self.packed.weights()
+        for regularizer in self.regularizers.on_weights:
+            regularizer.on_gradients(named)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         grad_norm = float(norm) if norm is not None else 0.0
         finite = math.isfinite(loss) and math.isfinite(grad_norm) and math.isfinite(kl_total)
@@ -126,13 +150,14 @@ class TrainStep:
             },
         )
 
-    def _micro_batches(self, batch: TokenBatch) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """input_ids, position_ids, labels [rows, sequence] and source_ids [rows] of each micro-batch."""
-        arrays = batch.input_ids, batch.position_ids, batch.labels, batch.source_ids
-        tensors = [torch.from_numpy(np.ascontiguousarray(array)).to(self.accelerator.device) for array in arrays]
+    def _micro_batches(self, batch: TokenBatch) -> Iterator[MicroBatch]:
+        names = ("input_ids", "position_ids", "labels", "document_ids", "source_ids")
+        tensors = [
+            torch.from_numpy(np.ascontiguousarray(getattr(batch, name))).to(self.accelerator.device) for name in names
+        ]
         for start in range(0, len(batch), self.settings.micro_batch):
             rows = slice(start, start + self.settings.micro_batch)
-            yield tuple(tensor[rows] for tensor in tensors)  # type: ignore[misc]
+            yield MicroBatch(*(tensor[rows] for tensor in tensors), step=batch.step)
 
     def _by_source(self, batch: TokenBatch) -> np.ndarray:
         """float [3, sources]: input tokens without padding, sequences, predicted tokens of this rank's rows."""
@@ -148,8 +173,10 @@ class TrainStep:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        named = list(self.packed.causal.named_parameters())
-        return sum(anchor.pull(named, rate) for anchor in self.anchors)
+        named = self.packed.weights()
+        penalty = sum(regularizer.after_step(named, rate) for regularizer in self.regularizers.on_weights)
+        sharded = any(is_sharded(weight) for weight in named.values())
+        return self._sum([penalty])[0] if sharded else penalty
 
     def _sum(self, values: Sequence[float]) -> list[float]:
         """Sums over the ranks, in float64."""
