@@ -4,8 +4,12 @@
 
 A process measures its tokens a second (median of its steps) and its peak memory (the kernel's ru_maxrss). The ways are
 started in turn, `ROUNDS` times over, and a ratio is the median of the ratios within a round, so that a busy machine
-slows both sides. The FLOP limit is the best rate of matrix products of the model's own shapes, measured in each round.
-`PROVENDER_BENCH=small` shrinks everything; `python -m benchmarks.trainer` prints the ratios beside the bars.
+slows both sides. What regularizers cost beside cross-entropy alone is a matter of percents: one process (`terms`) takes
+a step of each in turn. The FLOP limit is the best rate of matrix products of the model's own shapes.
+
+`python -m benchmarks.trainer` prints the ratios beside the bars, in about eight minutes on two quiet cores; names of
+ways, comma between, run these only. PROVENDER_BENCH=small shrinks everything; PROVENDER_BENCH=busy counts the process's
+own time on one thread instead of the clock's, for ratios on a machine that others use.
 """
 
 import json
@@ -15,29 +19,31 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from benchmarks.measure import Rate, Row
 
-SMALL = os.environ.get("PROVENDER_BENCH") == "small"
+SMALL, BUSY = (os.environ.get("PROVENDER_BENCH") == kind for kind in ("small", "busy"))
+clock = process_time if BUSY else perf_counter
 WIDTH, LAYERS, VOCABULARY = (384, 6, 49_152) if not SMALL else (128, 2, 8_192)
 ROWS, LENGTH = (4, 512) if not SMALL else (4, 128)
-STEPS, ROUNDS = (4, 3) if not SMALL else (3, 1)
+STEPS, ROUNDS = (4, 3) if not (SMALL or BUSY) else (2, 1)
 CHUNK = 256
-WAYS = ("flops", "bare", "hf", "ce", "kl_naive", "kl_all", "kl_top", "kl_rows", "kl_rows_sampled", "kl_rows_top")
+TERMS = ("ce", "kl_top", "kl_rows", "kl_rows_sampled", "kl_rows_top")  # steps of one process, in turn
+WAYS = ("flops", "bare", "hf", "ce", "kl_naive", "kl_all", "terms")
 
 # What is compared: name, ours, the other's, the bar on speed and the bar on memory (ours / the other's).
 Comparison = tuple[str, str, str, float | None, float | None]
 COMPARISONS: tuple[Comparison, ...] = (
     ("cross-entropy, fused head beside HF Trainer", "ce", "hf", 1.08, 0.65),
-    ("cross-entropy, fused head beside a bare loop on full logits", "ce", "bare", None, None),
+    ("cross-entropy, fused head beside a bare loop on all logits", "ce", "bare", None, None),
     ("cross-entropy beside the FLOP limit", "ce", "flops", 0.68, None),
     ("KL on all tokens beside two full logits", "kl_all", "kl_naive", 1.3, 0.5),
-    ("KL to a cached top-32 on all tokens beside cross-entropy alone", "kl_top", "ce", 0.98, None),
-    ("KL on 25% replay rows, frozen copy, beside cross-entropy alone", "kl_rows", "ce", 0.95, None),
-    ("the same on a quarter of these rows' tokens", "kl_rows_sampled", "ce", 0.95, None),
-    ("the same to a cached top-32", "kl_rows_top", "ce", 0.95, None),
+    ("KL to a cached top-32 on all tokens beside cross-entropy alone", "terms.kl_top", "terms.ce", 0.98, None),
+    ("KL on 25% replay rows, frozen copy, beside cross-entropy alone", "terms.kl_rows", "terms.ce", 0.95, None),
+    ("the same on a quarter of these rows' tokens", "terms.kl_rows_sampled", "terms.ce", 0.95, None),
+    ("the same on all of them to a cached top-32", "terms.kl_rows_top", "terms.ce", 0.95, None),
 )
 
 
@@ -74,12 +80,18 @@ def make_rows(count: int) -> Any:
 
 def median_seconds(step: Callable[[int], object]) -> float:
     """Of STEPS steps after one that is not measured."""
-    seconds = []
+    return medians({"": step})[""]
+
+
+def medians(steps: dict[str, Callable[[int], object]]) -> dict[str, float]:
+    """Seconds of STEPS steps of each, in turn, after one each that is not measured."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
     for index in range(STEPS + 1):
-        started = perf_counter()
-        step(index)
-        seconds.append(perf_counter() - started)
-    return statistics.median(seconds[1:])
+        for name, step in steps.items():
+            started = clock()
+            step(index)
+            seconds[name].append(clock() - started)
+    return {name: statistics.median(each[1:]) for name, each in seconds.items()}
 
 
 def by_flops() -> float:
@@ -91,9 +103,9 @@ def by_flops() -> float:
         left, right = torch.randn(rows, inner), torch.randn(inner, columns)
         out = torch.empty(rows, columns)
         for _ in range(8):
-            started = perf_counter()
+            started = clock()
             torch.mm(left, right, out=out)
-            best = max(best, 2 * rows * inner * columns / (perf_counter() - started))
+            best = max(best, 2 * rows * inner * columns / (clock() - started))
     return ROWS * LENGTH / (best / flops_per_token(make_model()))
 
 
@@ -132,10 +144,10 @@ def by_hf_trainer() -> float:
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.started = perf_counter()
+            self.started = clock()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            seconds.append(perf_counter() - self.started)
+            seconds.append(clock() - self.started)
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -157,14 +169,34 @@ def by_hf_trainer() -> float:
     return statistics.median(seconds[1:])
 
 
-def by_ours(way: str) -> float:
-    """`trainer.step.TrainStep`, what `provender train` runs, on the same rows."""
+class Cache:
+    """The likeliest tokens of some other model, in memory: what a memory-mapped file is once it was read."""
+
+    everywhere = False
+
+    def __init__(self) -> None:
+        import torch
+
+        from trainer.divergence import top_and_rest
+
+        some = top_and_rest(torch.randn(16, VOCABULARY, generator=torch.Generator().manual_seed(2)), 32)
+        self.ids, self.log_q = (part.repeat(ROWS * LENGTH // 16, 1) for part in some)
+        self.log_q = self.log_q.half()
+
+    def reference(self, micro: Any, rows: Any, held: Any) -> Any:
+        from trainer.divergence import TopReference
+
+        count = int(held.sum())
+        return TopReference(self.ids[:count], self.log_q[:count].float().log_softmax(1))
+
+
+def by_ours(ways: tuple[str, ...]) -> dict[str, float]:
+    """`trainer.step.TrainStep`, which `provender train` runs, on the same rows; all ways on one model."""
     import numpy as np
     import torch
     from accelerate import Accelerator
 
     from mixing.batch import TokenBatch
-    from trainer.divergence import TopReference, top_and_rest
     from trainer.model import PackedModel
     from trainer.regularizers.assemble import Regularizers
     from trainer.regularizers.kl import FrozenBase, KlToBase
@@ -173,73 +205,68 @@ def by_ours(way: str) -> float:
 
     settings = TrainSettings.model_validate({"model": "unused", "micro_batch": ROWS, "chunk": CHUNK})
     packed = PackedModel(make_model(), precision="fp32", chunk=CHUNK)
-    held = torch.tensor([way in ("kl_all", "kl_top"), True])  # of the sources domain and replay
-
-    class Cache:
-        """A reference of another model's likeliest tokens, in memory: what a memory-mapped file in cache is."""
-
-        everywhere = False
-
-        def __init__(self) -> None:
-            generator = torch.Generator().manual_seed(2)
-            one = top_and_rest(torch.randn(16, VOCABULARY, generator=generator), 32)
-            self.ids, self.log_q = (part.repeat(ROWS * LENGTH // 16, 1) for part in one)
-            self.log_q = self.log_q.half()
-
-        def reference(self, micro: Any, rows: Any, held: Any) -> TopReference:
-            count = int(held.sum())
-            return TopReference(self.ids[:count], self.log_q[:count].float().log_softmax(1))
-
-    kl = None
-    if way != "ce":
-        base: Any
-        if way.endswith("_top"):
-            base = Cache()
-        else:
-            base = FrozenBase(PackedModel(make_model(1).requires_grad_(False), precision="fp32", chunk=CHUNK).eval())
-        kl = KlToBase(base, held, 0.1, "forward", 0.25 if way.endswith("sampled") else 1.0)
     optimizer = make_optimizer(packed, settings)
-    step = TrainStep(
-        Accelerator(cpu=True), packed, optimizer, settings, ["domain", "replay"], regularizers=Regularizers(kl)
-    )
+    copy: Any = None
+    if any(way in ("kl_all", "kl_rows", "kl_rows_sampled") for way in ways):
+        copy = FrozenBase(PackedModel(make_model(1).requires_grad_(False), precision="fp32", chunk=CHUNK).eval())
     rows = make_rows(ROWS).numpy()
     sources = np.zeros(ROWS, np.int64)
     sources[: ROWS // 4] = 1
     positions = np.broadcast_to(np.arange(LENGTH), (ROWS, LENGTH))
     documents = np.zeros((ROWS, LENGTH), np.int64)
-    return median_seconds(
-        lambda index: step(TokenBatch(rows[:, :-1], rows[:, 1:], positions, documents, sources, index), 1e-4)
-    )
+
+    def stepper(way: str) -> Callable[[int], object]:
+        held = torch.tensor([way in ("kl_all", "kl_top"), True])  # of the sources domain and replay
+        share = 0.25 if way.endswith("sampled") else 1.0
+        base = Cache() if way.endswith("_top") else copy
+        kl = KlToBase(base, held, 0.1, "forward", share) if way != "ce" else None
+        step = TrainStep(Accelerator(cpu=True), packed, optimizer, settings, ["domain", "replay"])
+        step.regularizers = Regularizers(kl)
+
+        def take(index: int) -> object:
+            return step(TokenBatch(rows[:, :-1], rows[:, 1:], positions, documents, sources, index), 1e-4)
+
+        return take
+
+    return medians({way: stepper(way) for way in ways})
 
 
-def measure(way: str) -> dict[str, float]:
-    """Tokens a second and the peak of this process's memory in MiB."""
+def measure(way: str) -> dict[str, dict[str, float]]:
+    """Tokens a second and the peak of this process's memory in MiB, by way."""
     import resource
     import warnings
 
     warnings.simplefilter("ignore")
     if way == "flops":
-        seconds = by_flops()
+        seconds = {way: by_flops()}
     elif way == "hf":
-        seconds = by_hf_trainer()
+        seconds = {way: by_hf_trainer()}
     elif way in ("bare", "kl_naive"):
-        seconds = by_bare_loop(way == "kl_naive")
+        seconds = {way: by_bare_loop(way == "kl_naive")}
+    elif way == "terms":
+        seconds = {f"terms.{name}": each for name, each in by_ours(TERMS).items()}
     else:
-        seconds = by_ours(way)
+        seconds = by_ours((way,))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"rate": ROWS * LENGTH / seconds, "mib": peak}
+    return {name: {"rate": ROWS * LENGTH / each, "mib": peak} for name, each in seconds.items()}
 
 
-def rounds(ways: tuple[str, ...] = WAYS) -> dict[str, list[dict[str, float]]]:
+Found = dict[str, list[dict[str, float]]]
+
+
+def rounds(ways: tuple[str, ...] = WAYS) -> Found:
     """Every way in a process of its own, in turn, ROUNDS times over; the order turns round between rounds."""
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    found: Found = {}
     root = str(Path(__file__).parents[1])
     environment = os.environ | {"PYTHONPATH": root, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    if BUSY:
+        environment["OMP_NUM_THREADS"] = "1"  # threads that wait for each other would count as work
     for index in range(ROUNDS):
         for way in ways if index % 2 == 0 else reversed(ways):
-            command = [sys.executable, "-m", "benchmarks.trainer", way]
+            command = [sys.executable, "-m", "benchmarks.trainer", "--one", way]
             done = subprocess.run(command, env=environment, cwd=root, check=True, capture_output=True, text=True)
-            found[way].append(json.loads(done.stdout.strip().splitlines()[-1]))
+            for name, each in json.loads(done.stdout.strip().splitlines()[-1]).items():
+                found.setdefault(name, []).append(each)
     return found
 
 
@@ -248,7 +275,7 @@ def rate_of(measured: list[dict[str, float]]) -> Rate:
     return Rate(statistics.median(rates), min(rates), max(rates))
 
 
-def ratio(found: dict[str, list[dict[str, float]]], ours: str, other: str, what: str) -> float:
+def ratio(found: Found, ours: str, other: str, what: str) -> float:
     """The median over rounds of ours / the other's."""
     return statistics.median(one[what] / two[what] for one, two in zip(found[ours], found[other], strict=True))
 
@@ -263,14 +290,13 @@ def rows() -> Iterator[Row]:
 
 
 def main() -> None:
-    """One way as a JSON line when it is named, else all of them and the ratios beside their bars."""
-    if len(sys.argv) > 1 and sys.argv[1] in WAYS:
-        print(json.dumps(measure(sys.argv[1])))
+    """The ways named, or all, and the ratios beside their bars; `--one` way prints its figures as JSON."""
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(measure(sys.argv[2])))
         return
-    asked = tuple(way for way in WAYS if not sys.argv[1:] or way in sys.argv[1].split(","))
-    found = rounds(asked)
+    found = rounds(tuple(way for way in WAYS if not sys.argv[1:] or way in sys.argv[1].split(",")))
     for way, measured in found.items():
-        print(f"{way:16} {rate_of(measured)} tokens/s, {measured[0]['mib']:,.0f} MiB")
+        print(f"{way:22} {rate_of(measured)} tokens/s, {measured[0]['mib']:,.0f} MiB")
     for name, ours, other, speed, memory in COMPARISONS:
         if ours in found and other in found:
             line = f"{name}: {ratio(found, ours, other, 'rate'):.3f}× speed" + (f" (bar {speed})" if speed else "")
