@@ -11,7 +11,7 @@ Reason = Literal["finished", "signal", "gate"]
 @dataclass(frozen=True)
 class Progress:
     """`step` of `steps` are optimizer steps while training and tokens in the other phases; `eta` in seconds; `losses`
-    are nats per predicted token by source."""
+    are nats per predicted token by source; `mfu` is the share of the processors' arithmetic that the model used."""
 
     phase: Literal["train", "evaluate", "fisher"]
     step: int
@@ -20,6 +20,7 @@ class Progress:
     eta: float | None = None
     losses: Mapping[str, float] = field(default_factory=dict)
     lr: float | None = None
+    mfu: float | None = None
 
 
 Report = Callable[[Progress], None]
