@@ -2,6 +2,7 @@
 
     step-000100/  model.safetensors, config.json, tokenizer files   loadable by from_pretrained
                   optimizer.safetensors                             "<parameter>/<moment>"; no pickle
+                  regularizers.safetensors                          averaged weights, when there are any
                   state.json                                        step, plan, best, tokens by source, baseline
                   manifest.json                                     hashes; the function is the run's identity and step
 
@@ -20,9 +21,8 @@ from typing import Any, Self
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from corpus.artifact import Manifest, RunLock, canonical_json, current, publish
 from corpus.errors import ArtifactError, TrainingError
@@ -31,14 +31,15 @@ from trainer.model import TOKENIZER_FILES, PackedModel
 from trainer.parallel import Replicas, placed_like, whole
 
 KIND = "trainer.checkpoint"
+REGULARIZERS = "regularizers.safetensors"
 
 
 @dataclass
 class TrainState:
     """Where a run stands. `step` counts finished steps; `baseline` holds step 0's nats per document by set; `skipped`
     and `skipped_in_a_row` count steps that were passed over; `recent` are the losses of the last steps taken;
-    `kl_scale` is the KL weight over the recipe's and `raises` the (step, share) of replay that the gate raised; `gated`
-    says that the gate stopped the run."""
+    `kl_weight` is the KL weight that the gate raised and `raises` are the (step, share) of replay; `gated` says that
+    the gate stopped the run."""
 
     step: int = 0
     tokens_by_source: dict[str, int] = field(default_factory=dict)
@@ -47,7 +48,7 @@ class TrainState:
     skipped: int = 0
     skipped_in_a_row: int = 0
     recent: list[float] = field(default_factory=list)
-    kl_scale: float = 1.0
+    kl_weight: float | None = None
     raises: list[tuple[int, float]] = field(default_factory=list)
     gated: bool = False
 
@@ -73,12 +74,13 @@ def checkpoint_steps(run: Path) -> list[int]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a checkpoint is made of, on the host: weights and moments by name, the state as JSON, and the folder of an
-    engine that writes its moments itself. The weights share memory where the model's do."""
+    """What a checkpoint is made of, on the host: weights, moments and what regularizers keep, by name; the state as
+    JSON, and the folder of an engine that writes its moments itself. Weights share memory where the model's do."""
 
     step: int
     weights: dict[str, Tensor]
     moments: dict[str, Tensor]
+    regularizers: dict[str, Tensor]
     state: bytes
     totals: dict[str, Any]
     engine_files: Path | None = None
@@ -90,6 +92,7 @@ def capture(
     packed: PackedModel,
     optimizer: torch.optim.Optimizer,
     state: TrainState,
+    regularizers: Mapping[str, Tensor],
     *,
     run: Path,
     identity: Mapping[str, Any],
@@ -107,9 +110,9 @@ def capture(
     files = sharing.optimizer_files(model, run)
     moments = {} if files is not None else optimizer_tensors(optimizer, packed)
     totals = {"step": state.step, "tokens": sum(state.tokens_by_source.values())}
-    return Snapshot(
-        state.step, weights, moments, state.to_json(plan=identity["plan"], world_size=world_size), totals, files
-    )
+    kept = {name: _copy(tensor) for name, tensor in regularizers.items()}
+    body = state.to_json(plan=identity["plan"], world_size=world_size)
+    return Snapshot(state.step, weights, moments, kept, body, totals, files)
 
 
 def _copy(tensor: Tensor) -> Tensor:
@@ -119,28 +122,30 @@ def _copy(tensor: Tensor) -> Tensor:
 def write_checkpoint(
     run: Path,
     snapshot: Snapshot,
-    causal: PreTrainedModel,
+    model: PackedModel,
     *,
     base: Path,
     identity: Mapping[str, Any],
     lock: RunLock | None = None,
 ) -> Path:
-    """Publish a snapshot; `causal` says how the model is laid out, `base` is the folder of the tokenizer files."""
+    """Publish a snapshot; `model` says how it is laid out, `base` is the folder of the tokenizer files."""
     folder = checkpoint_folder(run, snapshot.step)
     with publish(folder, kind=KIND, function={**identity, "step": snapshot.step}, lock=lock) as draft:
-        write_model(draft.path, causal, base, snapshot.weights)
+        write_model(draft.path, model, base, snapshot.weights)
         if snapshot.engine_files is not None:
             snapshot.engine_files.rename(draft.path / "deepspeed")
         else:
             save_file(snapshot.moments, draft.path / "optimizer.safetensors")
+        if snapshot.regularizers:
+            save_file(snapshot.regularizers, draft.path / REGULARIZERS)
         (draft.path / "state.json").write_bytes(snapshot.state)
         draft.totals |= snapshot.totals
     return folder
 
 
-def write_model(folder: Path, causal: PreTrainedModel, base: Path, weights: dict[str, Tensor] | None = None) -> None:
+def write_model(folder: Path, model: PackedModel, base: Path, weights: Mapping[str, Tensor] | None = None) -> None:
     """The model in Hugging Face layout, with the tokenizer files of `base`; `weights` instead of the model's own."""
-    causal.save_pretrained(folder, state_dict=weights)
+    model.save_pretrained(folder, weights)
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
@@ -164,6 +169,12 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: PackedModel, folder:
             value = stored.get_tensor(key)
             parameter = parameters[name]
             optimizer.state[parameter][moment] = value if moment == "step" else placed_like(value, parameter)
+
+
+def load_regularizers(folder: Path) -> dict[str, Tensor]:
+    """What a checkpoint keeps of the regularizers; nothing where they keep nothing."""
+    path = folder / REGULARIZERS
+    return load_file(path) if path.is_file() else {}
 
 
 def newest_valid(run: Path, identity: Mapping[str, Any]) -> Path | None:

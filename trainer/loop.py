@@ -230,7 +230,7 @@ class _Loop:
 
     def _evaluate(self) -> None:
         """Score every set against step 0, let the gate judge, keep the best, and change what the gate may change."""
-        with self.session.sharing.evaluating(self.session.model) as model:
+        with self.session.take.averaged(), self.session.sharing.evaluating(self.session.model) as model:
             measured = self.evaluator.measure(model, self.session.packed)
         scores, state, guarded = measured.sets, self.state, self.order.general
         if state.step == 0:
@@ -274,7 +274,7 @@ class _Loop:
             return None
         if action.kind == "raise_kl":
             assert self.settings.kl is not None  # the settings say so
-            return change_of(action, self.settings.kl.weight * state.kl_scale)
+            return change_of(action, self.session.take.kl_weight or self.settings.kl.weight)
         assert self.order.replanner is not None  # take_order saw to it
         change = change_of(action, self.order.replanner.share(state.raises, state.step))
         if change is not None:
@@ -287,8 +287,7 @@ class _Loop:
     def _apply(self, change: Change) -> None:
         plan = None
         if change.what == "kl":
-            assert self.settings.kl is not None
-            self.state.kl_scale = self.session.take.kl_scale = change.after / self.settings.kl.weight
+            self.state.kl_weight = self.session.take.kl_weight = change.after
         else:
             self.state.raises.append((self.state.step, change.after))
             self._follow_raises()
@@ -320,6 +319,7 @@ class _Loop:
             session.packed,
             session.optimizer,
             state,
+            session.take.state_tensors(),
             run=self.run,
             identity=self.order.identity,
             world_size=self.accelerator.num_processes,
@@ -332,7 +332,7 @@ class _Loop:
             write_checkpoint(
                 self.run,
                 snapshot,
-                session.packed.causal,
+                session.packed,
                 base=self.order.tokenizer,
                 identity=self.order.identity,
                 lock=self.order.lock,

@@ -10,10 +10,11 @@ Reason = Literal["finished", "signal", "gate"]
 
 @dataclass(frozen=True)
 class Progress:
-    """`step` of `steps` are optimizer steps while training and tokens in the other phases; `eta` in seconds; `losses`
-    are nats per predicted token by source; `mfu` is the share of the processors' arithmetic that the model used."""
+    """`step` of `steps` are steps of the plan in the phases train and reference, models in merge and tokens in the
+    others; `eta` in seconds; `losses` are nats per predicted token by source; `mfu` is the share of the processors'
+    arithmetic that the model used."""
 
-    phase: Literal["train", "evaluate", "fisher"]
+    phase: Literal["train", "evaluate", "fisher", "importance", "reference", "merge"]
     step: int
     steps: int
     tokens_per_second: float = 0.0

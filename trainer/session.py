@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from corpus.artifact import RunLock
 from corpus.errors import ConfigError
 from corpus.tokens import TokenStore
-from trainer.checkpoint import TrainState, load_optimizer, newest_valid
+from trainer.checkpoint import TrainState, load_optimizer, load_regularizers, newest_valid
 from trainer.first_batch import check_leak, check_rows
 from trainer.gate import RaiseReplay
 from trainer.model import (
@@ -30,8 +30,9 @@ from trainer.model import (
 from trainer.parallel import sharing
 from trainer.planned import Loader, Plan, Replanner
 from trainer.progress import Report
-from trainer.regularizers.assemble import BaseModel, anchors_to_base, fisher_of, kl_to_base, load_frozen
-from trainer.settings import EwcSettings, TrainSettings
+from trainer.regularizers.assemble import Ground, assemble
+from trainer.regularizers.measured import BaseModel
+from trainer.settings import TrainSettings
 from trainer.step import TrainStep, make_optimizer
 from trainer.throughput import flops_per_token
 
@@ -109,7 +110,7 @@ class Session:
         self.sources = [source.name for source in order.plan.sources]
         self.sharing = sharing(accelerator, settings.parallel, settings.clip)
         checkpoint = newest_valid(order.run, order.identity)
-        self.packed = build_model(checkpoint or base.folder, settings, base.precision)
+        self.packed = build_model(base.folder, settings, base.precision, checkpoint)
         if settings.extended_tokenizer is not None:
             from trainer.vocabulary import extend_vocabulary
 
@@ -131,15 +132,18 @@ class Session:
         self.saved: int | None = None
         if checkpoint is not None:
             self._resume(checkpoint)
-        kl, anchors = None, []
-        if settings.kl or settings.ewc or settings.l2sp:
-            frozen = load_frozen(settings, base)
-            kl = kl_to_base(settings, frozen, [source.role for source in order.plan.sources])
-            anchors = anchors_to_base(settings, frozen, lambda ewc: self._fisher(order, ewc, accelerator, report))
-        self.take = TrainStep(
-            accelerator, self.model, self.optimizer, settings, self.sources, self.sharing, kl=kl, anchors=anchors
+        general = {name: store for name, store in order.stores.items() if name in order.general}
+        roles = [source.role for source in order.plan.sources]
+        tokenizer = order.identity["tokenizer"]
+        ground = Ground(
+            base, tokenizer, order.plan.fingerprint, roles, general, self.length, order.run, report, order.lock
         )
-        self.take.kl_scale = self.state.kl_scale
+        held = assemble(settings, ground, accelerator, self.model)
+        self.take = TrainStep(accelerator, self.model, self.optimizer, settings, self.sources, held, self.sharing)
+        if checkpoint is not None:
+            self.take.load_state_tensors(load_regularizers(checkpoint))
+        if self.state.kl_weight is not None:
+            self.take.kl_weight = self.state.kl_weight
 
     def _resume(self, checkpoint: Path) -> None:
         if (checkpoint / "deepspeed").is_dir():
@@ -148,19 +152,3 @@ class Session:
             load_optimizer(self.optimizer, self.packed, checkpoint)
         self.state = TrainState.from_json((checkpoint / "state.json").read_bytes())
         self.saved = self.state.step
-
-    def _fisher(
-        self, order: Order, ewc: EwcSettings, accelerator: Accelerator, report: Report
-    ) -> dict[str, torch.Tensor]:
-        texts = {name: store for name, store in order.stores.items() if name in order.general}
-        with accelerator.main_process_first():
-            return fisher_of(
-                order.settings,
-                ewc,
-                order.base,
-                texts,
-                length=self.length,
-                folder=order.run / "fisher",
-                report=report,
-                lock=order.lock,
-            )

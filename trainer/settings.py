@@ -5,35 +5,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from corpus.artifact import Manifest, content_hash
+from corpus.artifact import content_hash
 from corpus.settings import Settings
 from trainer.gate import GateSettings, RaiseKl
 from trainer.peak import BaseTraining
+from trainer.regularizers.settings import (
+    DasSettings,
+    EmaSettings,
+    EwcSettings,
+    FreezeSettings,
+    KlSettings,
+    LoraSettings,
+    MergeSettings,
+)
 from trainer.schedules import CosineDecay, FromMinimum, RateSchedule, learning_rate
 from trainer.spikes import SpikeSettings
 
 Tracker = Literal["tensorboard", "trackio", "wandb"]
-Direction = Literal["forward", "reverse"]  # forward: KL(base‖model); reverse: KL(model‖base)
-
-
-class KlSettings(Settings):
-    """KL to the frozen base model, mean over the tokens it is taken on."""
-
-    weight: float = Field(0.1, gt=0, description="factor of the mean KL (nats per token) in the loss")
-    on: Literal["replay", "all"] = Field("replay", description="the rows of replay sources, or every row")
-    direction: Direction = Field("forward", description="forward: KL(base‖model); reverse: KL(model‖base)")
-
-
-class EwcSettings(Settings):
-    """Elastic weight consolidation: λ/2 Σ F (θ − θ*)², F the diagonal Fisher information of the base model."""
-
-    weight: float = Field(1.0, gt=0, description="λ")
-    fisher_tokens: int = Field(20_000, gt=0, description="tokens of general text to estimate F on")
-    path: Path | None = Field(None, description="a folder with a Fisher made before; made in the run folder if absent")
-
-    def identity(self) -> dict[str, Any]:
-        plain = super().identity()
-        return plain | {"path": Manifest.read(self.path).fingerprint if self.path is not None else None}
 
 
 class DdpSettings(Settings):
@@ -115,10 +103,18 @@ class TrainSettings(Settings):
         False, description="recompute activations: less memory, about 1.3 times slower"
     )
     compile: bool = Field(False, description="torch.compile the decoder")
-    chunk: int = Field(1024, gt=0, description="tokens whose logits exist at one time")
+    chunk: int = Field(256, gt=0, description="tokens whose logits exist at one time")
+    z_loss: float = Field(0.0, ge=0, description="ζ of ζ·log²Z, which keeps logits from drifting; 1e-4 is usual")
     kl: KlSettings | None = Field(None, description="keep the model's distribution near the base model's")
     ewc: EwcSettings | None = Field(None, description="keep the weights near the base model's where they mattered")
     l2sp: float | None = Field(None, gt=0, description="λ of λ/2 ‖θ − θ*‖² to the base model's weights")
+    das: DasSettings | None = Field(None, description="change least what general text needs most")
+    freeze: FreezeSettings | None = Field(None, description="leave some weights as they are")
+    lora: LoraSettings | None = Field(None, description="train low-rank adapters instead of the weights")
+    ema: EmaSettings | None = Field(None, description="evaluate and export averaged weights")
+    merge: MergeSettings = Field(
+        default_factory=lambda: MergeSettings.model_validate({}), description="what `provender train merge` tries"
+    )
     evaluate_every: int = Field(50, gt=0, description="steps between evaluations; step 0 and the last are always there")
     evaluation_tokens: int = Field(20_000, gt=0, description="per evaluation set, whole documents from its start")
     gate: GateSettings = Field(default_factory=lambda: GateSettings.model_validate({}))
@@ -154,11 +150,14 @@ class TrainSettings(Settings):
             raise ValueError(f"the gate is to raise KL up to {self.gate.action.most}, but train.kl {weight}")
         if isinstance(self.schedule, FromMinimum) and self.warmup_steps:
             raise ValueError("schedule from_minimum starts at the base model's last rate: leave warmup_steps out")
-        held = [name for name in ("kl", "ewc", "l2sp") if getattr(self, name) is not None]
+        held = [name for name in ("kl", "ewc", "l2sp", "das") if getattr(self, name) is not None]
         if self.extended_tokenizer is not None and held:
             raise ValueError(f"extended_tokenizer makes another model than the base that {held[0]} holds to")
-        if self.parallel.kind != "ddp" and (self.ewc is not None or self.l2sp is not None):
-            raise ValueError(f"ewc and l2sp pull whole weights, which parallel {self.parallel.kind} has in shards")
+        on_weights = [name for name in ("ewc", "l2sp", "das", "ema") if getattr(self, name) is not None]
+        if self.parallel.kind == "deepspeed" and on_weights:
+            raise ValueError(f"{on_weights[0]} acts on weights that DeepSpeed keeps in partitions: use parallel fsdp2")
+        if self.parallel.kind != "ddp" and self.lm_eval is not None:
+            raise ValueError(f"lm_eval runs on a whole model, which parallel {self.parallel.kind} does not have")
         return self
 
     def rate(self, step: int, steps: int) -> float:
@@ -178,17 +177,30 @@ class TrainSettings(Settings):
             raise ValueError("betas must be in [0, 1)")
         return self
 
+    @model_validator(mode="after")
+    def _lora_alone(self) -> "TrainSettings":
+        on_weights = [key for key in ("ewc", "l2sp", "das", "freeze") if getattr(self, key) is not None]
+        if self.lora is not None and on_weights:
+            raise ValueError(f"LoRA leaves the base weights as they are, so {on_weights[0]} has nothing to hold")
+        if self.kl is not None and self.kl.reference == "lora_off" and self.lora is None:
+            raise ValueError("kl.reference lora_off needs lora: the reference is the model without its adapters")
+        return self
+
     def identity(self) -> dict[str, Any]:
-        """Without what changes no weight: how often and how the run is saved, shared out and watched. The model goes by
-        its content, added by the run; files go by theirs."""
+        """Without what changes no weight: how often and how the run is saved, shared out and watched, and what is made
+        of it later. The model goes by its content, added by the run; files go by theirs."""
         plain = super().identity()
-        for key in ("model", "base", "checkpoint_every", "keep_last", "save_in_background"):
+        for key in ("model", "base", "checkpoint_every", "keep_last", "save_in_background", "merge"):
             del plain[key]
         for key in ("parallel", "trackers", "peak_flops", "lm_eval"):
             del plain[key]
+        parts = {key: getattr(self, key) for key in ("kl", "ewc", "das")}
         tokenizer = self.extended_tokenizer
-        return plain | {
-            "ewc": self.ewc.identity() if self.ewc is not None else None,
-            "tasks": {name: task.identity() for name, task in sorted(self.tasks.items())},
-            "extended_tokenizer": content_hash(tokenizer / "tokenizer.json") if tokenizer is not None else None,
-        }
+        return (
+            plain
+            | {key: part.identity() if part is not None else None for key, part in parts.items()}
+            | {
+                "tasks": {name: task.identity() for name, task in sorted(self.tasks.items())},
+                "extended_tokenizer": content_hash(tokenizer / "tokenizer.json") if tokenizer is not None else None,
+            }
+        )

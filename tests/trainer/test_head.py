@@ -5,6 +5,7 @@ torch = pytest.importorskip("torch")
 from torch.nn.functional import cross_entropy  # noqa: E402
 
 from mixing.batch import IGNORE  # noqa: E402
+from trainer.divergence import HiddenReference
 from trainer.head import KlTerm, head_loss  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -46,8 +47,8 @@ def by_autograd(given: dict, direction: str | None) -> "torch.Tensor":
 def by_head(given: dict, direction: str | None, chunk: int) -> "torch.Tensor":
     kl = None
     if direction is not None:
-        reference = given["reference_hidden"], given["reference_weight"], given["kl_weights"]
-        kl = KlTerm(given["held"], *reference, direction)
+        reference = HiddenReference(given["reference_hidden"], given["reference_weight"])
+        kl = KlTerm(given["held"], reference, given["kl_weights"], direction)
     return head_loss(given["hidden"], given["weight"], given["labels"], given["ce_weights"], kl, chunk=chunk).loss
 
 
