@@ -8,7 +8,7 @@ from typing import Any
 from corpus.artifact import MANIFEST, RunLock, publish
 
 KIND = "trainer.model"
-RUN_FILES = ("optimizer.safetensors", "state.json", MANIFEST)
+RUN_FILES = ("optimizer.safetensors", "regularizers.safetensors", "adapter.safetensors", "state.json", MANIFEST)
 
 
 def export_model(

@@ -11,7 +11,8 @@ Reason = Literal["finished", "signal", "gate"]
 @dataclass(frozen=True)
 class Progress:
     """`step` of `steps` are steps of the plan in the phases train and reference, models in merge and tokens in the
-    others; `eta` in seconds; `losses` are nats per predicted token by source."""
+    others; `eta` in seconds; `losses` are nats per predicted token by source; `mfu` is the share of the processors'
+    arithmetic that the model used."""
 
     phase: Literal["train", "evaluate", "fisher", "importance", "reference", "merge"]
     step: int
@@ -20,6 +21,7 @@ class Progress:
     eta: float | None = None
     losses: Mapping[str, float] = field(default_factory=dict)
     lr: float | None = None
+    mfu: float | None = None
 
 
 Report = Callable[[Progress], None]
