@@ -1,6 +1,5 @@
 """The budget as a table: asked and realised tokens by source, epochs, and what repetition leaves of their worth."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
