@@ -1,5 +1,6 @@
 """Schedules against their closed forms, written out here once more from the papers."""
 
+import itertools
 import math
 
 import pytest
@@ -84,7 +85,7 @@ def test_the_presets_are_what_the_papers_do() -> None:
     assert rewarm[-1] == pytest.approx(0.1)
     low = rates("from_minimum", 1000)  # Parmar: from the base's last rate, no warm-up, to a hundredth
     assert low[0] == 1.0 and low[-1] == pytest.approx(0.01)
-    assert all(later <= earlier for earlier, later in zip(low, low[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(low))
 
 
 @given(st.sampled_from(KINDS), st.integers(1, 200), st.none() | st.integers(0, 250), st.floats(0, 1))
@@ -96,7 +97,7 @@ def test_the_rate_stays_within_its_bounds_for_any_length(kind: str, steps: int, 
 @given(st.sampled_from(KINDS), st.integers(2, 300))
 def test_after_the_warm_up_the_rate_never_rises(kind: str, steps: int) -> None:
     found = rates(kind, steps, warmup=0)
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(found))
 
 
 def test_settings_refuse_what_contradicts_itself() -> None:
