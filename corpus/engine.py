@@ -17,25 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Protocol
-
-from pydantic import Field
+from typing import Any, Protocol
 
 from corpus.artifact import MANIFEST, current
-from corpus.settings import Settings
+from corpus.executors import ExecutorSettings, execute
+from corpus.executors import LocalSettings as LocalSettings
 
 # loguru prints the values of local variables in tracebacks, which would put document text into logs.
 os.environ.setdefault("LOGURU_DIAGNOSE", "NO")
-
-
-class LocalSettings(Settings):
-    """Run on this machine, `workers` processes at a time (default: one per core)."""
-
-    kind: Literal["local"] = "local"
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-
-
-ExecutorSettings = LocalSettings
 
 
 @dataclass(frozen=True)
@@ -98,22 +87,9 @@ def run_units(
     steps = pipeline(todo, heartbeat)
     total = sum(unit.weight for unit in todo)
     with _watch(heartbeat, todo, total, progress):
-        _local(steps, len(todo), executor, logging_dir)
+        execute(stage, steps, todo, executor, logging_dir)
     progress(total, total, len(todo), len(todo))
     return outcome
-
-
-def _local(steps: list[Any], tasks: int, executor: LocalSettings, logging_dir: Path) -> None:
-    # Imported here: datatrove's executors take a fifth of a second, which `--help` should not pay.
-    from corpus.local_executor import QuietLocalExecutor
-
-    QuietLocalExecutor(
-        pipeline=steps,
-        tasks=tasks,
-        workers=min(executor.workers, tasks),
-        logging_dir=str(logging_dir),
-        skip_completed=False,
-    ).run()
 
 
 class Heartbeat:
