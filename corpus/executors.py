@@ -87,9 +87,9 @@ def execute(stage: str, steps: list[Any], units: list[Any], settings: ExecutorSe
 
         SlurmUnits(stage, steps, units, settings, logging_dir).launch_and_wait()
     else:
-        from corpus.local_executor import QuietLocalExecutor
+        from corpus.local_executor import SharedPoolExecutor
 
-        QuietLocalExecutor(
+        SharedPoolExecutor(
             pipeline=steps,
             tasks=len(units),
             workers=min(settings.workers, len(units)),
