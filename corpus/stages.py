@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from corpus.artifact import Draft, Manifest, RunLock, current, publish
-from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units
+from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Progress, Unit, run_units
 
 
 class Watch(Protocol):
@@ -44,11 +44,21 @@ class Stages:
 
     def artefact(self, title: str, folder: Path, function: dict[str, Any], write: Callable[[Draft], None]) -> Path:
         """Publish a stage that is one artefact, unless its function stands; `function["kind"]` is the artefact's."""
+        return self.watched(title, folder, function, lambda draft, progress: write(draft))
+
+    def watched(
+        self, title: str, folder: Path, function: dict[str, Any], write: Callable[[Draft, Progress], None]
+    ) -> Path:
+        """As `artefact`, for a stage that tells how far it is."""
         with self.watch(title) as meter:
+
+            def progress(done: int, total: int, units: int, all_units: int) -> None:
+                meter.update(done, total, f"({units} of {all_units} units)")
+
             missing = current(folder, function) is None
             if missing:
                 with publish(folder, kind=function["kind"], function=function, lock=self.lock) as draft:
-                    write(draft)
+                    write(draft, progress)
             meter.close(said(Outcome(ran=int(missing), skipped=int(not missing))))
         return folder
 
