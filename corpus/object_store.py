@@ -22,11 +22,12 @@ from typing import Any
 
 import fsspec
 
-from corpus.artifact import MANIFEST, FileEntry, Manifest, RunLock, current, fsync, move_into_place
+from corpus.artifact import MANIFEST, FileEntry, Manifest, RunLock, current, fsync, move_into_place, write_atomic
 from corpus.engine import Progress, silent
 from corpus.errors import ArtifactError, ConfigError
 
 AT = "at"
+HANDED_ON = ("corpus", "tokens/*/*", "plans/*", "runs/*/step-*", "runs/*/model")  # artefacts of a workspace, by path
 BLOCK = 1 << 22
 
 
@@ -117,6 +118,8 @@ class RemoteArtefact:
             )
         extra = {"Metadata": {"sha256": entry.sha256}} if self._conditional else {}
         try:
+            if self._folders:
+                self.filesystem.makedirs(target.rpartition("/")[0], exist_ok=True)
             self.filesystem.put_file(str(source), target, **extra)
         except OSError as error:
             raise unreachable(self.url, error) from None
@@ -137,12 +140,22 @@ class RemoteArtefact:
     def _conditional(self) -> bool:
         return "s3" in self.filesystem.protocol
 
+    @property
+    def _folders(self) -> bool:
+        """Whether this is a file system under file://, such as a shared one, where folders are made and files grow."""
+        return "file" in self.filesystem.protocol
+
     def _put(self, target: str, data: bytes, **condition: str) -> None:
         try:
+            if self._folders:
+                return write_atomic(Path(target), data)
             self.filesystem.pipe_file(target, data, **condition)
         except FileExistsError:
             raise
         except OSError as error:
+            refusal = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code")
+            if refusal in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise FileExistsError from None
             raise unreachable(self.url, error) from None
 
     def _switch(self, head: bytes, before: str | None) -> None:
@@ -233,8 +246,7 @@ def _stands(folder: Path, manifest: Manifest) -> bool:
 
 def artefacts(workspace: Path) -> list[str]:
     """The artefacts of a workspace that are handed on, by relative path: corpus, token stores, plans, checkpoints."""
-    patterns = ("corpus", "tokens/*/*", "plans/*", "runs/*/step-*", "runs/*/model")
-    found = [path.parent for pattern in patterns for path in workspace.glob(f"{pattern}/{MANIFEST}")]
+    found = [path.parent for pattern in HANDED_ON for path in workspace.glob(f"{pattern}/{MANIFEST}")]
     return sorted(path.relative_to(workspace).as_posix() for path in found if not path.name.startswith("."))
 
 

@@ -41,9 +41,10 @@ def s3() -> Iterator[str]:
     running.stop()
 
 
-@pytest.fixture(params=["s3", "memory"])
+@pytest.fixture(params=["s3", "memory", "file"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    root = request.getfixturevalue("s3") if request.param == "s3" else "memory://store"
+    roots = {"memory": "memory://store", "file": f"file://{tmp_path.parent}/store"}
+    root = request.getfixturevalue("s3") if request.param == "s3" else roots[request.param]
     return f"{root}/{tmp_path.name}"
 
 
