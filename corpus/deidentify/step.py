@@ -33,7 +33,7 @@ from corpus.deidentify.recogniser import Span, characters
 from corpus.deidentify.replace import deidentify, tag
 from corpus.deidentify.scanner import Scanner
 from corpus.deidentify.surrogates import surrogate
-from corpus.document import Batch
+from corpus.document import SUBJECT, Batch
 from corpus.ledger import entries
 from corpus.rules import Rule, at_most
 from corpus.settings import Settings
@@ -73,7 +73,9 @@ class DeidentifySettings(Settings):
     policy: dict[str, Policy] = Field({}, description="Policy by type, where it differs from the profile's.")
     key_file: str | None = Field(None, description="File that holds the key of the surrogates, 16 bytes or more.")
     key_env: str | None = Field("PROVENDER_DEID_KEY", description="Environment variable with the key, without a file.")
-    subject: str | None = Field(None, description="Metadata field naming the patient, whose dates shift together.")
+    subject: str | None = Field(
+        SUBJECT, description="Metadata field naming the patient, whose dates shift together; null: each document apart."
+    )
     shift_days: int = Field(365, ge=1, le=3650, description="Dates shift by 1 to this many days, back or forth.")
     remove_above: float | None = Field(
         None, gt=0, le=1, description="Drop a document when a larger share of its characters was personal data."
