@@ -21,6 +21,7 @@ FIRST, LAST, BOTH = "F", "L", "B"  # names; in lower case: names that are ordina
 UNKNOWN, UNKNOWN_UPPER, COMMON, LOWER, MIXED = "C", "U", "W", "w", "k"
 INITIAL, NUMBER, CODE, MASKED = "I", "N", "K", "Z"  # "J", "J.R."; 12; H1234; [PERSON] or a surrogate
 LINE, PARAGRAPH, GAP, HYPHEN, DASH, SIGN = "|", "=", "_", "-", "~", "*"
+BREAK = "\n"  # between documents; no rule has it
 
 # Section of roles.txt → (class in lower case, Capitalised, UPPER).
 _ROLES = {
