@@ -21,7 +21,7 @@ from corpus.kernels.spans import byte_table
 _STRONG = "FLBCflbUEMqRQcS"  # what may be a name after a strong cue
 _LISTED = "FLBflb"
 _INITIALS = r"(?:I\.?){0,2}"
-_PARTICLES = "A{0,3}"
+_PARTICLES = "(?:A-?){0,3}"
 
 
 def _word(classes: str) -> str:
@@ -37,8 +37,10 @@ def _full(first: str, rest: str = "FLBCflbUEMq") -> str:
 _ANY = _full(_STRONG)
 _SURE = _full("FLBCfbU")
 _KNOWN_FIRST = _full("FfBb", "FLBClbUEMq")
-_REVERSED = (
-    f"{_word('LBlbCUFfE')}(?:A?{_word('LBCU')})?(?:J)?,[FfBbCULl](?:-[FLBCfb]|I\\.?|[FBCULb])?"  # Last, First M.
+_NAMES = _full("FLBCUflb", "FLBCUflb").replace("{0,3}(?:,?J)?", "{1,3}(?:,?J)?")  # two words or more
+_SINGLE = _word("FLBC")
+_REVERSED = (  # Last, First M.
+    f"{_PARTICLES}{_word('LBlbCUFfE')}(?:A?{_word('LBCU')})?(?:J)?,[FfBbCULl](?:-[FLBCfb]|I\\.?|[FBCULb])?"
 )
 
 _OFFICES = hashes_of(
@@ -51,6 +53,9 @@ _ABBREVIATED = hashes_of(("dr", "drs", "mr", "mrs", "ms", "mx", "prof", "messrs"
 _JOINED = {"MD", "PA", "MA", "NP"}  # credentials that are states too
 _AGE = re2.compile(r"(?i)^,?\s+(?:(?:is|was)\s+)?(?:an?\s+)?\d{1,3}(?:[- ]?(?:years?|yrs?|y)\b|[- ]?y/?o|yo\b)")
 _RECORD = re2.compile(r"(?i)^\s*\((?:\s*(?:MRN|DOB|ID|#|No\.?|SSN)|\s*[A-Z]{0,4}[- ]?\d[\d-]{4,}\d)")
+_HEADED = re2.compile(
+    r"(?i)^\s*\n\s*(?:MRN|DOB|D\.O\.B|(?:medical )?record|(?:date of )?birth|born|age|sex|room|unit no|hospital no)\b"
+)
 _SIGNED = re2.compile(r"/[sS]/\s*$")
 
 
@@ -155,6 +160,25 @@ def _pair(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.nda
     return _no_eponym(document, firsts, lasts) & ~_JOINT[before] & ((lasts - firsts > 1) | alone)
 
 
+def _headed(document: Classified, first: int, last: int) -> bool:
+    """A line of its own above a record number or a birthday."""
+    before = chr(document.near(np.array([first - 1]))[0])
+    return before in "|=" and _HEADED.search(document.behind(last, 40)) is not None
+
+
+def _met(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """Two words, or the end of what is said: "spoke with Xyz.", and not "met Xyz Ltd"."""
+    ends = _END[document.near(lasts)] | (document.near(lasts) == ord("w"))
+    return _no_eponym(document, firsts, lasts) & ((lasts - firsts > 1) | ends)
+
+
+def _initialled(document: Classified, first: int, last: int) -> bool:
+    """Two initials in one, as "F.T. Xyz", which no species has; one after "by"."""
+    initials = document.text(first, first + 1)
+    by = chr(document.near(np.array([first - 1]))[0]) == "y"
+    return by or (initials.count(".") > 1 and initials not in {"U.S.", "U.K.", "D.C.", "E.U."})
+
+
 def _slash_signed(document: Classified, first: int, last: int) -> bool:
     return _SIGNED.search(document.ahead(first, 8)) is not None
 
@@ -165,7 +189,7 @@ _RULES = (
     Rule("credential", rf"({_ANY}),?[|]?D", 0.9, _with_credential),
     Rule(
         "label",
-        rf"(?:[prn]\.?(?:[wnyi]{{0,2}}|Ny?)|[VO]?y|V):[|_]{{0,2}}({_full('FLBCflbUEM')})(?:[,;&]({_SURE}))?",
+        rf"(?:[prn]\.?(?:[wnyi]{{0,2}}|Ny?)|[VO]?y|V):[|_]{{0,2}}(?:T\.?)?({_full('FLBCflbUEM')})(?:[,;&](?:T\.?)?({_SURE}))?",
         0.9,
         _in_label,
     ),
@@ -175,11 +199,17 @@ _RULES = (
     Rule("record", rf"({_full('FLBCflbUE')})\(", 0.85, _before_record),
     Rule("age", rf"({_full('FLBCfb')})(?:,|,?iw?|,?w)[NK]", 0.8, _before_age),
     Rule("greeting", rf"g(?:,?[|=]{{0,2}})({_full('FLBCfb')})", 0.75, _no_eponym),
-    Rule("relative", rf"r(?:,?n)?(?:,({_full('FfBb')})|({_full('FLBCfblME')}))", 0.8, _no_eponym),
+    Rule("contact", rf"p~({_SURE})", 0.8, _no_eponym),
+    Rule("header", rf"({_NAMES})[|=]", 0.85, one_by_one(_headed)),
+    Rule("kin", rf"({_NAMES}|{_SINGLE})sr", 0.8),
+    Rule("relative", rf"r(?:,?n)?(?:[,(]({_full('FLBCfb')})|({_full('FLBCfblME')}))", 0.8, _no_eponym),
+    Rule("met", rf"m[way]{{0,3}}({_full('FLBC')})|V[way]{{1,3}}({_NAMES})", 0.7, _met),
+    Rule("acts", rf"({_NAMES})(?:t|iw?[tVm]|V)", 0.7, _no_eponym),
     Rule("named", rf"n(?:w?i|s)?:?({_full('FLBCfbl')})", 0.75, _in_label),
     Rule("self", rf"j({_full('FLBCfb')})", 0.7, _no_eponym),
-    Rule("subject", r"([FLB])t|[.|=](C)t", 0.6),
+    Rule("subject", r"([FLB])t|[.|=\n](C)t", 0.6),
     Rule("initials", rf"((?:I\.){{1,3}}{_word('LB')})", 0.6, _no_eponym),
+    Rule("initials", rf"(?:[y,]|Vw?)(I\.?{_PARTICLES}{_word('C')})", 0.6, one_by_one(_initialled)),
     Rule(
         "listed",
         rf"([FB](?:-[{_LISTED}])?(?:{_INITIALS}{_PARTICLES}{_word('LBClbF')}){{1,2}}J?"
@@ -191,7 +221,7 @@ _RULES = (
 
 
 _SURE_RULES = frozenset(
-    {"title", "credential", "label", "reversed.label", "recorded", "record", "reversed", "relative"}
+    {"title", "credential", "label", "reversed.label", "recorded", "record", "reversed", "relative", "header", "kin"}
 )
 _SURE_RANKS = np.array([rule.name in _SURE_RULES for rule in _RULES])
 

@@ -30,8 +30,8 @@ _BREAK_CLASS = np.uint8(ord(BREAK))
 
 @dataclass(frozen=True)
 class Classified:
-    """Token i is data[starts[i]:ends[i]], of class classes[i]; `words` are hashes in lower case, 0 for signs. Between
-    joined documents stands a token of the class BREAK, which no rule has."""
+    """Token i is data[starts[i]:ends[i]], of class classes[i]; `words` are hashes in lower case, 0 for signs. Before
+    the first of joined documents and between them stands a token of the class BREAK, which no rule has inside."""
 
     data: bytes
     classes: np.ndarray  # uint8[tokens]
@@ -251,10 +251,11 @@ def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
     """(classes uint8, starts int32, ends int32, words uint64) of the tokens of a document."""
     stop = len(data)
     # Room for a token per byte costs address space only: pages that are not written are not there.
-    classes, words = np.empty(stop, np.uint8), np.empty(stop, np.uint64)
-    starts, ends = np.empty(stop, np.int32), np.empty(stop, np.int32)
-    total, at, blank = 0, 0, False
-    inside = 0  # the first token of the document
+    classes, words = np.empty(stop + 1, np.uint8), np.empty(stop + 1, np.uint64)
+    starts, ends = np.empty(stop + 1, np.int32), np.empty(stop + 1, np.int32)
+    classes[0], starts[0], ends[0], words[0] = _BREAK_CLASS, 0, 0, 0
+    total, at, blank = 1, 0, False
+    inside = 1  # the first token of the document
     while at < stop:
         kind, code, size = _kind_at(data, at, kinds)
         begin, word, what = at, np.uint64(0), np.uint8(0x2A)
