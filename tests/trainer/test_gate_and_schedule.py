@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from trainer.gate import Best, Verdict, better, judge
 from trainer.metrics import MetricsLog, read_metrics
 from trainer.settings import GateSettings
