@@ -105,9 +105,9 @@ def run_units(
 
 def _local(steps: list[Any], tasks: int, executor: LocalSettings, logging_dir: Path) -> None:
     # Imported here: datatrove's executors take a fifth of a second, which `--help` should not pay.
-    from corpus.local_executor import QuietLocalExecutor
+    from corpus.local_executor import SharedPoolExecutor
 
-    QuietLocalExecutor(
+    SharedPoolExecutor(
         pipeline=steps,
         tasks=tasks,
         workers=min(executor.workers, tasks),

@@ -38,7 +38,9 @@ MOJIBAKE = (
     r"[^\x00-\x7f\x{2010}-\x{2027}][^\x00-\x7f]|[\x{2010}-\x{2027}][^\x00-\x7f\x{2010}-\x{2027}]"
     r"|[ÂÃÄÅÎÏÐÑØÙâã√¬][ ?\x1a]|[\x{80}-\x{9f}]"
 )
-MOJIBAKE_LINE = re.compile(re.sub(r"\\x\{(..)\}", r"\\x\1", re.sub(r"\\x\{(....)\}", r"\\u\1", MOJIBAKE)))
+# ASCII that no other character stands near. ftfy's signs of mojibake, and what it decodes, are characters beyond ASCII
+# with at most two of ASCII before and after.
+FAR_INSIDE_ASCII = re.compile(r"(?<=[\x00-\x7f]{3})([\x01-\x7f]+)(?=[\x00-\x7f]{3})")
 # C0 without tab and the line ends, DEL, C1 without NEL; soft hyphen, zero-width space, word joiner, byte order mark,
 # interlinear annotation, non-characters. The zero-width (non-)joiners stay: Persian, Indic scripts and emoji need them.
 CONTROLS = (
@@ -146,27 +148,43 @@ def normalized(text: pa.StringArray) -> pa.StringArray:
 def mojibake(text: pa.StringArray) -> pa.StringArray:
     """Undo mojibake line by line (a page may hold sound and broken lines) with ftfy's detector and decoder."""
     rows = np.asarray(pc.match_substring_regex(text, MOJIBAKE))
-    fix = _encoding_fixer()
+    return on_rows(text, rows, lambda part: _each(part, _decoded_lines))
 
-    def fix_lines(value: str) -> str:
-        if not MOJIBAKE_LINE.search(value):
-            return value
-        lines = value.split("\n")
-        return "\n".join(fix(line) if MOJIBAKE_LINE.search(line) else line for line in lines)
 
-    return on_rows(text, rows, lambda part: _each(part, fix_lines))
+def _decoded_lines(value: str) -> str:
+    # isascii is one look at the string's header
+    return "\n".join([line if line.isascii() else decoded(line) for line in value.split("\n")])
+
+
+def decoded(line: str) -> str:
+    """The line as ftfy decodes it, or itself where ftfy sees nothing wrong.
+
+    ftfy's expressions are slow, and are only shown what stands near a character beyond ASCII.
+    """
+    if line.isascii():
+        return line
+    is_bad, fixed = _detector_and_decoder()
+    if "\0" in line:
+        return fixed(line)
+    pieces = FAR_INSIDE_ASCII.split(line)  # near and far by turns
+    near = "\0".join(pieces[::2])
+    if not is_bad(near):
+        return line
+    pieces[::2] = fixed(near).split("\0")
+    return "".join(pieces)
 
 
 @cache
-def _encoding_fixer() -> Callable[[str], str]:
-    """ftfy's repair of a line with everything off but the encoding; it leaves a line that does not look broken.
+def _detector_and_decoder() -> tuple[Callable[[str], bool], Callable[[str], str]]:
+    """ftfy's: whether a text looks broken, and its repair with everything off but the encoding.
 
     plsfix is faster, but its Python package has no way to switch off that it uncurls quotes and folds characters.
     """
     import ftfy
+    from ftfy.badness import is_bad
 
     config = ftfy.TextFixerConfig(unescape_html=False, explain=False)
-    return lambda line: ftfy.fix_encoding(line, config)
+    return is_bad, lambda text: ftfy.fix_encoding(text, config)
 
 
 def _each(text: pa.StringArray, edit: Callable[[str], str]) -> pa.StringArray:

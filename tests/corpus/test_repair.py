@@ -3,6 +3,7 @@
 import re
 import time
 
+import ftfy
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpus.document import Batch, Document
 from corpus.kernels.layout import plain_layout
-from corpus.repair import CONCERNS, Repair, RepairSettings, found_in
+from corpus.repair import CONCERNS, Repair, RepairSettings, decoded, found_in
 
 
 def batch(*texts: str) -> Batch:
@@ -195,3 +196,20 @@ def test_the_pass_over_the_bytes_misses_nothing_that_an_edit_would_change() -> N
             texts[row] for row, (c, m) in enumerate(zip(changed, marks, strict=True)) if c and not m & CONCERNS[kind]
         ]
         assert not missed, (kind, missed[:10])
+
+
+# Words, and what UTF-8 of them looks like in an encoding of one byte; far apart and close together.
+sound = st.sampled_from(
+    ["word ", "plain text goes on ", "é", "’", "“so”", "Ã", "â", "€", " ", "?", "\0", "Ж", "東京", "× ²", "œ"]
+)
+broken = st.builds(
+    lambda text, encoding: text.encode().decode(encoding, "replace"),
+    st.sampled_from(["l’humanité", "naïve", "“quoted”", "Привет", "5 µg", "à la", "Ångström", "日本"]),
+    st.sampled_from(["latin-1", "cp1252", "cp1251", "cp1253", "mac-roman"]),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(sound | broken, max_size=9).map("".join))
+def test_a_line_is_decoded_as_ftfy_decodes_all_of_it(line: str) -> None:
+    assert decoded(line) == ftfy.fix_encoding(line, ftfy.TextFixerConfig(unescape_html=False, explain=False))
