@@ -1,4 +1,4 @@
-"""Where the real data lie that some tests and benchmarks read: in the folder that PROVENDER_SHARED names, or in `shared`
+"""Where the real data lie that some tests and benchmarks read: the folder that PROVENDER_SHARED names, or `shared`
 beside the checkout or above it. They are no part of the project, and what needs them is skipped where they are not."""
 
 import os
