@@ -134,7 +134,7 @@ def test_no_share_within_epsilon_is_said_not_hidden(published: Path) -> None:
     [
         (["--share", "medical=nix", *DECLARED[2:]], "no column nix"),
         (["--share", "medical", *DECLARED[2:]], "NAME=VALUE"),
-        ([*DECLARED, "--law", "forest"], "no such law"),
+        ([*DECLARED, "--law", "forest", "--base", "web=2.6"], "no such law"),
         ([*DECLARED, "--epsilon", "0"], "out of range"),
         ([*DECLARED, "--domain", "none"], "no such source"),
         ([*DECLARED, "--domain", "medical"], "before training is not known"),
