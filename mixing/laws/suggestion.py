@@ -121,7 +121,8 @@ class _Asker:
         self.sources = runs.at.sources
         self.in_domain = np.array([name in question.domain for name in self.sources])
         self.general = question.general or tuple(name for name in runs.losses if name not in question.domain)
-        self.targets = tuple(name for name in runs.losses if name not in self.general)
+        learned = tuple(name for name in question.domain if name in runs.losses)
+        self.targets = learned or tuple(name for name in runs.losses if name not in self.general)
         if not self.general:
             raise ConfigError("no loss is general", found=", ".join(runs.losses), todo="name one with --general")
         self.parameters, self.length = _largest(runs.at.parameters), _largest(runs.at.tokens)
