@@ -1,6 +1,6 @@
 """The budget as a table: asked and realised tokens by source, epochs, and what repetition leaves of their worth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -22,10 +22,16 @@ def effective_tokens(tokens: ArrayLike, unique: ArrayLike, decay: float = REPEAT
 
 
 def budget_table(
-    supplies: Sequence[Supply], roles: Sequence[Role], asked: Sequence[float], given: Sequence[int], length: int
+    supplies: Sequence[Supply],
+    roles: Sequence[Role],
+    asked: Sequence[float],
+    given: Sequence[int],
+    length: int,
+    groups: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """One row per source: tokens it has, tokens asked and realised, epochs, and what they are worth after the discount
-    of repetition (`effective_tokens`, `discount` = effective/realised). `asked` and `given` are sequences."""
+    """One row per source: its group by `groups` ("" where it has none), tokens it has, tokens asked and realised,
+    epochs, and what they are worth after the discount of repetition (`effective_tokens`, `discount` =
+    effective/realised). `asked` and `given` are sequences."""
     rows = []
     for supply, role, want, count in zip(supplies, roles, asked, given, strict=True):
         unique = supply.sequences * length
@@ -35,6 +41,7 @@ def budget_table(
             {
                 "source": supply.name,
                 "role": role,
+                "group": (groups or {}).get(supply.name, ""),
                 "tokens": supply.tokens,
                 "tail_tokens": supply.tokens - unique + supply.padding,
                 "padding_tokens": round(count * length * (1 - dense)),
