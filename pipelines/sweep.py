@@ -143,7 +143,7 @@ def small_runs(recipe: "Recipe", stores: "Mapping[str, TokenStore | Sequences]")
                     changes: dict[str, Any] = {
                         "model": str(folder),
                         "seed": seed,
-                        "warmup_steps": min(train.warmup_steps, max(steps // 10, 1)),
+                        "warmup_steps": train.warmup_steps and min(train.warmup_steps, max(steps // 10, 1)),
                         "evaluate_every": steps,
                         "keep_last": 1,
                         "gate": train.gate.model_copy(update={"action": "warn"}),
@@ -221,7 +221,7 @@ def _train(
 ) -> tuple[Path, dict[str, Any]]:
     """The published rows of a run and what they are a function of; trained here if they are not there yet."""
     from mixing.compile import compile_plan
-    from trainer.model import model_hash
+    from trainer.model import model_hash, resolve_model
 
     plan = compile_plan(stores, run.mix)
     function = {
@@ -229,6 +229,7 @@ def _train(
         "asked": dict(run.asked),
         "model": model_hash(run.folder),
         "name": run.model,
+        "base": None if run.train.base is None else model_hash(resolve_model(run.train.base)),
         "train": run.train.identity(),
         "evaluation": {name: store.manifest.fingerprint for name, store in sorted(evaluation.items())},
         "code": code_version("trainer"),
