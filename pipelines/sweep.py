@@ -221,7 +221,7 @@ def _train(
 ) -> tuple[Path, dict[str, Any]]:
     """The published rows of a run and what they are a function of; trained here if they are not there yet."""
     from mixing.compile import compile_plan
-    from trainer.model import model_hash, resolve_model
+    from trainer.model import model_hash
 
     plan = compile_plan(stores, run.mix)
     function = {
@@ -229,7 +229,7 @@ def _train(
         "asked": dict(run.asked),
         "model": model_hash(run.folder),
         "name": run.model,
-        "base": None if run.train.base is None else model_hash(resolve_model(run.train.base)),
+        "base": None if run.train.base is None else run.train.base.model_dump(mode="json"),
         "train": run.train.identity(),
         "evaluation": {name: store.manifest.fingerprint for name, store in sorted(evaluation.items())},
         "code": code_version("trainer"),
