@@ -196,8 +196,6 @@ def measured(side: str, inputs: Path, cores: int = 1, workers: int = 1) -> dict[
 
 def run(side: str, inputs: Path, cores: int, workers: int) -> None:
     """The process that `measured` starts."""
-    import resource
-
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -205,15 +203,21 @@ def run(side: str, inputs: Path, cores: int, workers: int) -> None:
             ours(inputs, WARM, folder / WARM, workers)
             started = perf_counter()
             totals = ours(inputs, "pages", folder / "out", workers)
-            seconds, kept = perf_counter() - started, totals["kept"]["documents"]
+            seconds, kept, memory = perf_counter() - started, totals["kept"]["documents"], _peak()
             text = _text_bytes(folder / "out")
         else:
             theirs(inputs, WARM, folder / WARM)
             started = perf_counter()
             kept = theirs(inputs, "pages", folder / "out")
-            seconds, text = perf_counter() - started, 0
-    memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+            seconds, text, memory = perf_counter() - started, 0, _peak()
     print(json.dumps({"seconds": seconds, "kept": kept, "memory": memory, "text": text}))
+
+
+def _peak() -> float:
+    """Peak memory in MB of this process or of the largest it started."""
+    import resource
+
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
 
 
 def _text_bytes(workspace: Path) -> int:

@@ -1,7 +1,7 @@
 """A recipe: one YAML file that says what a person wants, from raw files to a model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,10 +12,19 @@ from corpus.recipe import CorpusSettings, Name
 from corpus.settings import Settings
 from corpus.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
+from pipelines.expect import AnyExpectation
 from pipelines.recipe_file import RecipeFile
 from trainer.settings import TrainSettings
 
 RECIPES = Path(__file__).parent / "recipes"
+
+
+class AuditSettings(Settings):
+    """What answers and reports may show."""
+
+    samples: Literal["auto", "masked", "off"] = Field(
+        "auto", description="beginnings of texts, masked; auto: not where the text may hold health information"
+    )
 
 
 class Recipe(Settings):
@@ -31,6 +40,8 @@ class Recipe(Settings):
     mix: MixSettings | None = None
     run: Name = Field("main", description="name of the plan and of the training run in the workspace")
     train: TrainSettings | None = None
+    audit: AuditSettings = AuditSettings()
+    expect: tuple[AnyExpectation, ...] = Field((), description="bounds that corpus, mix and train must meet, or fail")
 
     @model_validator(mode="after")
     def _mixed_sources_exist(self) -> "Recipe":

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
+from corpus.lock import JoinedLock
 from corpus.tokens import TokenStore
 from pipelines import progress
+from pipelines.expect import hold
 from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -19,18 +21,23 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def workspace(recipe: Recipe) -> Iterator[RunLock]:
-    """The recipe's folder, locked for one run."""
+def workspace(recipe: Recipe, rank: int = 0) -> Iterator[RunLock]:
+    """The recipe's folder, locked for one run; of a run of several processes the first takes the lock for all."""
     if recipe.phi:
         os.umask(0o077)  # what is written may hold health information: for its owner only
+    if rank:
+        yield JoinedLock(recipe.folder)
+        return
     with RunLock(recipe.folder) as lock:
         write_atomic(recipe.folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
+        progress.RECORD.start(recipe.folder)
         yield lock
 
 
 def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
     """Raw files → kept shards, ledger and token stores; `stored`: from the columns of an earlier run instead."""
     from corpus.prepare import Preparation
+    from pipelines.audit.identities import publish_index
 
     description = {
         "name": recipe.name,
@@ -50,7 +57,10 @@ def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
             watch=progress.stage,
             stored=stored,
         )
-        return preparation.run(_card, description)
+        manifest = preparation.run(_card, description)
+        publish_index(recipe.folder, lock)
+    hold(recipe.expect, "corpus", recipe.folder, recipe.run)
+    return manifest
 
 
 def _card(totals: dict[str, Any]) -> str:
@@ -136,6 +146,7 @@ def compile_mixture(recipe: Recipe) -> "MixturePlan":
             plan = compile_plan(stores, settings)
             plan.save(folder, lock=lock, function=function)
             meter.close(f"{plan.steps:,} steps, {settings.global_batch} × {settings.sequence_length} tokens a step")
+    hold(recipe.expect, "mix", recipe.folder, recipe.run)
     return plan
 
 
@@ -151,9 +162,9 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
 
     settings = recipe.need("train")
     domain = {name for name, source in recipe.need("mix").sources.items() if source.role == "domain"}
-    with workspace(recipe) as lock, progress.stage(f"train {recipe.run}", "tokens", 1) as meter:
+    rank, world_size = rank_and_world_size()
+    with workspace(recipe, rank) as lock, progress.stage(f"train {recipe.run}", "tokens", 1) as meter:
         plan = MixturePlan.load(plan_folder(recipe))
-        rank, world_size = rank_and_world_size()
         loader = Loader(plan, training_stores(recipe), rank, world_size)
         evaluation = validation_stores(recipe)
         general = set(evaluation) - domain
@@ -169,12 +180,14 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
             lock=lock,
         )
         meter.close(f"{result.reason} at step {result.step:,}, {sum(result.tokens_by_source.values()):,} tokens")
+    if result.reason != "signal":
+        hold(recipe.expect, "train", recipe.folder, recipe.run)
     return result
 
 
 def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     """Check everything, print the tables, write the report; its path, and whether every check passed."""
-    from pipelines.audit import ask
+    from pipelines.audit.everything import ask
     from pipelines.report import render_text, write_report
 
     with workspace(recipe) as lock:

@@ -18,6 +18,7 @@ from corpus.dedup.substring import SubstringSettings, find_substrings
 from corpus.deidentify.profiles import DEFAULT_TYPES, Search, scanner
 from corpus.document import DOCUMENTS, Batch, Document
 from corpus.kernels.join import greedy_cover
+from corpus.kernels.layout import plain_layout
 from corpus.perplexity.probing import ProbingModel
 from corpus.quality import C4ParagraphSettings, C4Settings, CodeQualitySettings, FineWebSettings, QualitySettings
 from corpus.repair import RepairSettings
@@ -38,6 +39,7 @@ def compile_kernels() -> None:
         CodeQualitySettings(kind="code_quality").build(),
         Signature(),
     )
+    plain_layout(batch.text)  # repair calls it for texts that need it only
     for step in steps:
         batch = step.process(batch)
     scanner(Search("hipaa_safe_harbor"), frozenset(DEFAULT_TYPES["hipaa_safe_harbor"])).find(TEXTS[0].encode())

@@ -64,7 +64,7 @@ def lines(series: Sequence[Line], *, title: str, x: str, y: str, zero: bool = Fa
     described = "; ".join(
         f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in series if line.points
     )
-    return _svg(title, f"{y} over {x}: {described}", *drawn)
+    return svg(title, f"{y} over {x}: {described}", *drawn)
 
 
 def areas(series: Sequence[Line], *, title: str, x: str, y: str, bounds: Sequence[Line] = ()) -> Markup:
@@ -97,7 +97,7 @@ def areas(series: Sequence[Line], *, title: str, x: str, y: str, bounds: Sequenc
                 class_=f"label s{line.colour % COLOURS}")
         )  # fmt: skip
     described = "; ".join(f"{line.name} from {line.points[0][1]:.0%} to {line.points[-1][1]:.0%}" for line in series)
-    return _svg(title, f"{y} over {x}: {described}", *drawn, axes)
+    return svg(title, f"{y} over {x}: {described}", *drawn, axes)
 
 
 def columns(bins: Sequence[tuple[str, int]], *, title: str, x: str, y: str) -> Markup:
@@ -119,7 +119,30 @@ def columns(bins: Sequence[tuple[str, int]], *, title: str, x: str, y: str) -> M
             drawn.append(tag("text", f"{count:,}", x=middle, y=top - 4, class_="tick middle"))
         if index % math.ceil(len(bins) / 8) == 0:
             drawn.append(tag("text", label, x=middle, y=HEIGHT - BOTTOM + 16, class_="tick middle"))
-    return _svg(title, "; ".join(f"{label}: {count}" for label, count in bins), *drawn)
+    return svg(title, "; ".join(f"{label}: {count}" for label, count in bins), *drawn)
+
+
+def before_after(bins: Sequence[tuple[str, int, int]], *, title: str, x: str, y: str) -> Markup:
+    """Two histograms over the same bins: (label, before, after). What was kept stands in front of what came in."""
+    bins = [entry for entry in bins if entry[1] or entry[2]] if len(bins) > 40 else list(bins)
+    if not any(before for _, before, _ in bins):
+        return Markup("")
+    y_ticks = ticks(0, max(before for _, before, _ in bins))
+    frame = _Frame(0, len(bins), 0, y_ticks[-1], right=16)
+    step = (WIDTH - LEFT - 16) / len(bins)
+    drawn = [_axes(frame, y_ticks, x, y, x_labels=False, right=16)]
+    for index, (label, before, after) in enumerate(bins):
+        left = LEFT + step * index
+        hover = f"{label}: {before:,} before, {after:,} after"
+        for value, inset, kind in ((before, 0.06, "area before"), (after, 0.18, "area s0")):
+            drawn.append(
+                tag("rect", tag("title", hover), x=left + step * inset, y=frame.y(value), width=step * (1 - 2 * inset),
+                    height=HEIGHT - BOTTOM - frame.y(value), class_=kind)
+            )  # fmt: skip
+        if index % math.ceil(len(bins) / 8) == 0:
+            drawn.append(tag("text", label, x=left + step / 2, y=HEIGHT - BOTTOM + 16, class_="tick middle"))
+    described = "; ".join(f"{label}: {before} before, {after} after" for label, before, after in bins)
+    return svg(title, described, *drawn)
 
 
 def intervals(rows: Sequence[tuple[str, str, float, float, int]], *, title: str, x: str) -> Markup:
@@ -155,7 +178,7 @@ def intervals(rows: Sequence[tuple[str, str, float, float, int]], *, title: str,
         drawn.append(tag("path", d=f"M{_short(low)} {middle + 4}H{_short(high)}", class_=f"line {mark}"))
         drawn.append(tag("circle", hover, cx=place(value), cy=middle + 4, r=5, class_=f"area {mark}"))
     described = "; ".join(f"{group}, {name}: {value:+.4f} ± {error:.4f}" for group, name, value, error, _ in rows)
-    return _svg(title, described, *drawn, height=height)
+    return svg(title, described, *drawn, height=height)
 
 
 def bar(parts: Sequence[tuple[str, float, str]], *, whole: float | None = None) -> Markup:
@@ -196,6 +219,16 @@ def clipped(name: str, length: int) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
+def svg(
+    title: str, description: str, *children: Markup, width: int = WIDTH, height: int = HEIGHT, kind: str = "chart"
+) -> Markup:
+    """A picture with its title and description for those who do not see it."""
+    return tag(
+        "svg", tag("title", title), tag("desc", description), *children,
+        viewBox=f"0 0 {width} {height}", role="img", aria_label=title, class_=kind,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Frame:
     """The mapping from data to the plot's rectangle."""
@@ -230,13 +263,6 @@ def _axes(
     middle = LEFT + (WIDTH - LEFT - right) / 2
     drawn.append(tag("text", f"{y}, over {x}" if x_labels else x, x=middle, y=HEIGHT - 5, class_="axis middle"))
     return Markup("").join(drawn)
-
-
-def _svg(title: str, description: str, *children: Markup, height: int = HEIGHT) -> Markup:
-    return tag(
-        "svg", tag("title", title), tag("desc", description), *children,
-        viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=title, class_="chart",
-    )  # fmt: skip
 
 
 def _range(values: Sequence[float], margin: float = 0.0) -> tuple[float, float]:
