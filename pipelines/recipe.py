@@ -14,6 +14,7 @@ from corpus.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
 from pipelines.expect import AnyExpectation
 from pipelines.recipe_file import RecipeFile
+from pipelines.sweep import SweepSettings
 from trainer.settings import TrainSettings
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -42,14 +43,21 @@ class Recipe(Settings):
     train: TrainSettings | None = None
     audit: AuditSettings = AuditSettings()
     expect: tuple[AnyExpectation, ...] = Field((), description="bounds that corpus, mix and train must meet, or fail")
+    sweep: SweepSettings = Field(SweepSettings(), description="small runs to fit mixture laws to")
 
     @model_validator(mode="after")
     def _mixed_sources_exist(self) -> "Recipe":
         if self.mix is not None:
             known = {source.name for source in self.corpus.sources}
-            unknown = sorted(set(self.mix.sources) - known)
+            brought = {name for name, source in self.mix.sources.items() if source.store is not None}
+            unknown = sorted(set(self.mix.sources) - known - brought)
             if unknown:
-                raise ValueError(f"mix.sources names {', '.join(unknown)}, which the corpus does not have")
+                raise ValueError(
+                    f"mix.sources names {', '.join(unknown)}, which the corpus does not have; a token store made "
+                    "elsewhere is named by `store:`"
+                )
+            if both := sorted(known & brought):
+                raise ValueError(f"mix.sources.{both[0]} has a store, and the corpus prepares a source of that name")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""The command line: `provender setup-check | corpus | mix | train | audit | watch | demo | push | pull | …`.
+"""The command line: `provender setup-check | corpus | mix | train | audit | watch | push | pull | plan-cluster | demo`.
 
 Commands import what they need when they run, so that `--help` is quick. A user's mistake prints what, where, what was
 found and what to do, and exits with the error's code; there is no traceback.
