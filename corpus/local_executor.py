@@ -49,7 +49,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 @atexit.register
 def close_pools() -> None:
-    """End the workers, such as before their number or the environment they were forked with changes."""
+    """End the workers. New ones are forked from the same server, with the environment it was started with."""
     while _POOLS:
         _POOLS.popitem()[1].shutdown(cancel_futures=True)
 
