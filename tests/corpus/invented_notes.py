@@ -1,5 +1,5 @@
-"""Clinical notes about people who do not exist: names put together from syllables of many languages, so that they are
-in no list, in the places where notes have names. Each case names the kind of place, and its spans are labelled."""
+"""Clinical notes about people who do not exist: names put together from syllables of many languages, so that no list
+has them, in the places where notes have names. Each case names the kind of place, and its spans are labelled."""
 
 import random
 from collections.abc import Callable, Iterator
