@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -77,8 +77,16 @@ def find_kenlm_tools() -> tuple[Path, Path]:
     return found[0], found[1]
 
 
-def train_kenlm(lines: Iterable[str], model: Path, settings: LmSettings, lmplz: Path, build_binary: Path) -> int:
-    """Estimate a model from normalised lines into the file `model`; returns the number of lines.
+def train_kenlm(
+    lines: Iterable[str],
+    model: Path,
+    settings: LmSettings,
+    lmplz: Path,
+    build_binary: Path,
+    structure: Literal["trie", "probing"] = "trie",
+) -> int:
+    """Estimate a model from normalised lines into the file `model`; returns the number of lines. A `probing` model
+    scores twice as fast as a `trie` and is more than twice as large.
 
     Raises DataError when there is too little text to estimate from. Disk: the text and its n-grams, beside `model`.
     """
@@ -101,7 +109,7 @@ def train_kenlm(lines: Iterable[str], model: Path, settings: LmSettings, lmplz: 
             found=f"{count} lines" if not count else last_line(made.stderr),
             todo="let it learn from more documents: `lm.<name>.sources` and `share`",
         )
-    made = subprocess.run([build_binary, "trie", arpa, model], capture_output=True, text=True, check=False)
+    made = subprocess.run([build_binary, structure, arpa, model], capture_output=True, text=True, check=False)
     if made.returncode:
         raise DataError("the language model could not be packed", where=model, found=last_line(made.stderr))
     corpus.unlink()
