@@ -276,11 +276,14 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None
 
 
-def scan_parquet(path: Path, columns: list[str] | None = None, rows: int = 1024) -> Iterator[pa.RecordBatch]:
-    """Stream parquet in record batches of at most `rows`, checksums verified; memory does not grow with the file."""
+def scan_parquet(path: Path, columns: list[str] | None = None, rows: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream parquet, checksums verified, in the record batches in which it was written, of at most 1,024 rows; with
+    `rows`, for narrow columns, in batches of so many. Memory does not grow with the file."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as handle:
-            yield from handle.iter_batches(batch_size=rows, columns=columns)
+            groups = range(handle.num_row_groups)
+            for part in [groups] if rows else [[group] for group in groups]:
+                yield from handle.iter_batches(batch_size=rows or 1024, row_groups=list(part), columns=columns)
     except FileNotFoundError:
         raise ArtifactError("missing file", where=path, todo="run the stage that writes it") from None
     except (OSError, pa.ArrowException) as error:

@@ -1,9 +1,9 @@
 """datatrove's local executor, on worker processes that outlive a stage.
 
-datatrove starts a pool, a manager and three log sinks for every stage and pickles nothing back but statistics; a line of
-a dozen stages would pay a second for each of them, on every worker. Here one pool of a size serves all stages of the
-process: its workers are forked from a server that has our modules loaded, and keep what they read (tokenizers, models,
-compiled kernels) from stage to stage. The log of a rank goes to its file in the logging folder, never to the terminal.
+datatrove starts a pool, a manager and three log sinks for every stage; a line of a dozen stages would pay a second for
+each of them, on every worker. Here one pool of a size serves all stages of the process: its workers are forked from a
+server that has our modules loaded, and keep what they read (tokenizers, models, compiled kernels) from stage to stage.
+The log of a rank goes to its file in the logging folder, never to the terminal.
 """
 
 import atexit
@@ -61,11 +61,7 @@ class SharedPoolExecutor(LocalPipelineExecutor):
         self._launched = True
         ranks = range(self.local_rank_offset, self.local_rank_offset + self.local_tasks)
         if self.workers == 1:
-            pipeline, stats = self.pipeline, []
-            for rank in ranks:
-                self.pipeline = deepcopy(pipeline)
-                stats.append(self._run_for_rank(rank))
-            self.pipeline = pipeline
+            stats = [deepcopy(self)._run_for_rank(rank) for rank in ranks]
         else:
             stats = self._spread(ranks)
         total = sum(stats, start=PipelineStats())

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from corpus.document import Batch, utf8_buffers
 from corpus.kernels import blemishes
+from corpus.kernels.layout import plain_layout
 from corpus.settings import Settings
 from corpus.step import Step
 
@@ -50,14 +51,6 @@ CODE_CONTROLS = r"[\x00-\x08\x0e-\x1f\x7f\x{feff}]"
 BLANK = r"\A[\s\p{Z}\x0b\x1c-\x1f\x{85}]*\z"
 LINE_ENDS = r"\r\n?|[\x0b\x0c\x{85}\x{2028}\x{2029}]"
 CODE_LINE_ENDS = r"\r\n?"
-# Where a row needs it (a search for a fixed string, ten times as fast as the expression), what, by what.
-LAYOUT: tuple[tuple[Callable[..., pa.Array], tuple[str, ...], str, str], ...] = (
-    (pc.match_substring, (" \n", "\t\n"), r"[ \t]+\n", "\n"),
-    (pc.ends_with, (" ", "\t"), r"[ \t]+\z", ""),
-    (pc.match_substring, ("\n\n\n\n",), r"\n{4,}", "\n\n"),
-    (pc.starts_with, ("\n",), r"\A\n+", ""),
-    (pc.ends_with, ("\n\n",), r"\n{2,}\z", "\n"),
-)
 PASSES = 16  # far above what any text was seen to need (3)
 
 
@@ -70,7 +63,8 @@ class RepairSettings(Settings):
     controls: bool = Field(True, description="Remove control characters, byte order marks and invisible characters.")
     whitespace: bool = Field(
         True,
-        description="Line ends to \\n; no spaces at line ends, no empty lines at either end, at most two in between.",
+        description="Line ends to \\n; no blanks at line ends but the tabs of a table's empty cells; no empty lines at "
+        "either end, at most two in between but in fenced code.",
     )
     code: bool = Field(False, description="The documents are source code: literals and form feeds are left alone.")
 
@@ -143,11 +137,7 @@ def replaced(text: pa.StringArray, pattern: str, replacement: str) -> pa.StringA
 
 def laid_out(text: pa.StringArray, line_ends: str) -> pa.StringArray:
     """Line ends and blank space in their plain form."""
-    text = replaced(text, line_ends, "\n")
-    for test, needles, pattern, replacement in LAYOUT:
-        rows = np.logical_or.reduce([np.asarray(test(text, needle)) for needle in needles])
-        text = on_rows(text, rows, partial(pc.replace_substring_regex, pattern=pattern, replacement=replacement))
-    return text
+    return plain_layout(replaced(text, line_ends, "\n"))
 
 
 def normalized(text: pa.StringArray) -> pa.StringArray:
@@ -158,7 +148,12 @@ def normalized(text: pa.StringArray) -> pa.StringArray:
 def mojibake(text: pa.StringArray) -> pa.StringArray:
     """Undo mojibake line by line (a page may hold sound and broken lines) with ftfy's detector and decoder."""
     rows = np.asarray(pc.match_substring_regex(text, MOJIBAKE))
-    return on_rows(text, rows, lambda part: _each(part, lambda value: "\n".join(map(decoded, value.split("\n")))))
+    return on_rows(text, rows, lambda part: _each(part, _decoded_lines))
+
+
+def _decoded_lines(value: str) -> str:
+    # isascii is one look at the string's header
+    return "\n".join([line if line.isascii() else decoded(line) for line in value.split("\n")])
 
 
 def decoded(line: str) -> str:

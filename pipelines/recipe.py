@@ -1,7 +1,7 @@
 """A recipe: one YAML file that says what a person wants, from raw files to a model."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,10 +12,21 @@ from corpus.recipe import CorpusSettings, Name
 from corpus.settings import Settings
 from corpus.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
+from mixing.select.settings import SelectSettings
+from pipelines.expect import AnyExpectation
 from pipelines.recipe_file import RecipeFile
+from pipelines.sweep import SweepSettings
 from trainer.settings import TrainSettings
 
 RECIPES = Path(__file__).parent / "recipes"
+
+
+class AuditSettings(Settings):
+    """What answers and reports may show."""
+
+    samples: Literal["auto", "masked", "off"] = Field(
+        "auto", description="beginnings of texts, masked; auto: not where the text may hold health information"
+    )
 
 
 class Recipe(Settings):
@@ -29,8 +40,12 @@ class Recipe(Settings):
     tokenizer: TokenizerSettings
     corpus: CorpusSettings
     mix: MixSettings | None = None
+    select: SelectSettings | None = Field(None, description="choose documents by their likeness to a task")
     run: Name = Field("main", description="name of the plan and of the training run in the workspace")
     train: TrainSettings | None = None
+    audit: AuditSettings = AuditSettings()
+    expect: tuple[AnyExpectation, ...] = Field((), description="bounds that corpus, mix and train must meet, or fail")
+    sweep: SweepSettings = Field(SweepSettings(), description="small runs to fit mixture laws to")
 
     @model_validator(mode="after")
     def _mixed_sources_exist(self) -> "Recipe":
@@ -45,6 +60,14 @@ class Recipe(Settings):
                 )
             if both := sorted(known & brought):
                 raise ValueError(f"mix.sources.{both[0]} has a store, and the corpus prepares a source of that name")
+        return self
+
+    @model_validator(mode="after")
+    def _selected_sources_exist(self) -> "Recipe":
+        if self.select is not None:
+            named = {*self.select.pool, self.select.task.source} - {None}
+            if unknown := sorted(named - {source.name for source in self.corpus.sources}):
+                raise ValueError(f"select names {', '.join(unknown)}, which the corpus does not have")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""The command line: `provender setup-check | corpus | mix | train | audit | demo | schema`.
+"""The command line: `provender setup-check | corpus | mix | train | audit | watch | demo | schema`.
 
 Commands import what they need when they run, so that `--help` is quick. A user's mistake prints what, where, what was
 found and what to do, and exits with the error's code; there is no traceback.
@@ -12,7 +12,7 @@ import typer
 
 from corpus.errors import ProvenderError
 from pipelines.cli import audit, corpus, mix, train
-from pipelines.cli.arguments import show
+from pipelines.cli.arguments import show, workspace_folder
 
 app = typer.Typer(
     help="Turn your own documents into a better language model, and account for every token on the way.",
@@ -46,6 +46,23 @@ def generate(
     from trainer.generate import continuation
 
     show(continuation(model, prompt, tokens))
+
+
+@app.command("watch")
+def watch(
+    workspace: Annotated[str, typer.Argument(help="A workspace's folder, or the recipe that names it.")],
+    page: Annotated[bool, typer.Option("--page", help="Serve a page on this machine instead of the terminal.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Its port on 127.0.0.1; 0 for any.")] = 8321,
+    once: Annotated[bool, typer.Option("--once", help="Show the state once and end.")] = False,
+) -> None:
+    """What corpus and train are doing now, refreshed while they run. Reads the workspace and changes nothing."""
+    from pipelines.watch import show_page, show_terminal
+
+    folder = workspace_folder(workspace)
+    if page:
+        show_page(folder, port)
+    else:
+        show_terminal(folder, once=once)
 
 
 @app.command("setup-check")
