@@ -167,18 +167,34 @@ def plan_folder(recipe: Recipe) -> Path:
     return recipe.folder / "plans" / recipe.run
 
 
+def followed_plan_folder(workspace: Path, run: str) -> Path:
+    """The plan a run follows: its own, or what the gate made of it by raising replay."""
+    planned, raised = workspace / "plans" / run, workspace / "runs" / run / "plan"
+    try:
+        of_this = Manifest.read(raised).function.get("plan") == Manifest.read(planned).totals["plan"]
+    except ArtifactError:
+        return planned
+    return raised if of_this else planned
+
+
 def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
     """The plan → checkpoints and a model in `runs/<run>/`."""
     from mixing.loader import Loader
     from mixing.plan import MixturePlan
     from trainer.loop import rank_and_world_size, train
+    from trainer.peak import peak_advice
+    from trainer.replan import MixtureReplanner
 
     settings = recipe.need("train")
     domain = {name for name, source in recipe.need("mix").sources.items() if source.role == "domain"}
     with workspace(recipe) as lock, progress.stage(f"train {recipe.run}", "tokens", 1) as meter:
         plan = MixturePlan.load(plan_folder(recipe))
         rank, world_size = rank_and_world_size()
-        loader = Loader(plan, training_stores(recipe), rank, world_size)
+        stores = training_stores(recipe)
+        loader = Loader(plan, stores, rank, world_size)
+        batch_tokens = plan.global_batch * plan.sequence_length
+        if rank == 0 and (advice := peak_advice(settings.base, settings.learning_rate, plan.tokens, batch_tokens)):
+            progress.console.print(advice, soft_wrap=True)
         evaluation = validation_stores(recipe)
         general = set(evaluation) - domain
         result = train(
@@ -189,8 +205,9 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
             general,
             recipe.folder / "runs" / recipe.run,
             resume=resume,
-            on_progress=_Reporter(meter),
+            on_progress=Reporter(meter),
             lock=lock,
+            replanner=MixtureReplanner(plan, stores, rank, world_size),
         )
         meter.close(f"{result.reason} at step {result.step:,}, {sum(result.tokens_by_source.values()):,} tokens")
     if result.reason != "signal":
@@ -214,7 +231,7 @@ def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     return folder / "report.html", audit.passed
 
 
-class _Reporter:
+class Reporter:
     """The trainer's progress on the meter."""
 
     def __init__(self, meter: progress.Meter) -> None:
@@ -224,6 +241,8 @@ class _Reporter:
         if state.phase == "train":
             losses = " ".join(f"{name} {loss:.3f}" for name, loss in state.losses.items())
             note = f"step {state.step:,} of {state.steps:,}, {state.tokens_per_second:,.0f} tokens/s, loss {losses}"
+            if state.mfu is not None:
+                note += f", MFU {state.mfu:.1%}"
         else:
             note = f"{state.phase} {state.step:,} of {state.steps:,} tokens"
         if state.eta is not None:

@@ -73,7 +73,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Given:
-    """What a source gives to the coming run under the suggestion, in tokens; `worth` after the discount of repetition."""
+    """What a source gives to the coming run under the suggestion, in tokens; `worth` after the discount of repeats."""
 
     source: str
     role: str

@@ -54,7 +54,7 @@ class MooreLewisSettings(Settings):
             texts = task if name == "in_domain" else _batches(sample_of(pool, min(self.sample, count), seed))
             lines = (line for batch in texts() for written in lines_of(batch, self._writing) for line in written)
             paths.append(folder / f"{name}.binary")
-            train_kenlm(lines, paths[-1], self.kenlm, *find_kenlm_tools(), structure="probing")
+            train_kenlm(lines, paths[-1], self.kenlm, *find_kenlm_tools())
         return CrossEntropyDifference(paths[0], paths[1], self._writing)
 
     @property

@@ -159,7 +159,7 @@ def read_selection(folder: Path, sources: Sequence[str]) -> pl.DataFrame:
 
 
 def selection_table(frame: pl.DataFrame) -> pl.DataFrame:
-    """One row per source: documents and tokens, how many are chosen, the least score chosen, the share of the tokens."""
+    """One row per source: documents and tokens, how many are chosen, the least score chosen, the share of tokens."""
     chosen = pl.col("chosen") > 0
     return (
         frame.group_by("source", maintain_order=True)

@@ -275,7 +275,7 @@ def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
 
 def _planned_manifest(workspace: Path, plan: Plan, source: str, store: Manifest) -> Manifest:
     """Of the run's packing of the source, which must be one of this very store, or of the store itself."""
-    packing = workspace / "packings" / plan.folder.name / source
+    packing = workspace / "packings" / plan.run / source
     if not (packing / "manifest.json").exists():
         return store
     there, fingerprint = Manifest.read(packing), store.fingerprint

@@ -132,6 +132,11 @@ class Plan:
     fingerprint: str
 
     @property
+    def run(self) -> str:
+        """The name of the run it was compiled for: plans/<run>, or runs/<run>/plan where the gate raised replay."""
+        return self.folder.parent.name if self.folder.parent.parent.name == "runs" else self.folder.name
+
+    @property
     def sequence_length(self) -> int:
         return int(self.settings["sequence_length"])
 
@@ -246,8 +251,10 @@ def last_events(path: Path, count: int) -> list[dict[str, Any]]:
 
 
 def plan_of(run: Run, candidates: list[Plan]) -> Plan | None:
-    """The plan that `run` says it follows, if the workspace has it."""
-    return next((plan for plan in candidates if plan.fingerprint == run.start.get("plan")), None)
+    """The plan that `run` says it follows, if the workspace has it: the last one, where the gate raised replay."""
+    raised = [event["plan"] for event in run.of("raise") if event["plan"] is not None]
+    followed = raised[-1] if raised else run.start.get("plan")
+    return next((plan for plan in candidates if plan.fingerprint == followed), None)
 
 
 def ledger_row(path: Path, row: int, columns: list[str] | None = None) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def frontier(
         drawn.append(tag("circle", hover, cx=frame.x(mark.x), cy=frame.y(mark.y), r=5, class_=f"area {style}"))
         drawn.append(tag("text", clipped(mark.name, 14), x=WIDTH - RIGHT + 7, y=end + 4, class_=f"label {style}"))
     described = "; ".join(f"{mark.name} at {mark.x:.3g}, {mark.y:.4g}" for mark in marks)
-    return _svg(title, f"{y} over {x}, limit {limit:.3g}: {described}", *drawn)
+    return svg(title, f"{y} over {x}, limit {limit:.3g}: {described}", *drawn)
 
 
 def columns(bins: Sequence[tuple[str, int]], *, title: str, x: str, y: str) -> Markup:

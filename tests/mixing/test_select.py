@@ -1,6 +1,8 @@
 """Measures against their formulas, the choice against its laws, and the artefacts."""
 
+import itertools
 import math
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -35,8 +37,6 @@ def stream(*batches: list[str]) -> Texts:
 
 def _tokens(text: str) -> list[str]:
     """nltk's wordpunct_tokenize, as DSIR has it."""
-    import re
-
     return re.findall(r"\w+|[^\w\s]+", text.lower())
 
 
@@ -51,7 +51,7 @@ def test_ngrams_are_counted_as_a_dictionary_counts_them(documents: list[str]) ->
     for document in documents:
         tokens = _tokens(document)
         wanted.update((token,) for token in tokens)
-        wanted.update(zip(tokens, tokens[1:], strict=False))
+        wanted.update(itertools.pairwise(tokens))
     assert sorted(counts[counts > 0].tolist()) == sorted(wanted.values())
 
 
