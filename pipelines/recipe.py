@@ -65,7 +65,8 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _selected_sources_exist(self) -> "Recipe":
         if self.select is not None:
-            named = {*self.select.pool, self.select.task.source} - {None}
+            task = self.select.task.source
+            named = {*self.select.pool, *([] if task is None else [task])}
             if unknown := sorted(named - {source.name for source in self.corpus.sources}):
                 raise ValueError(f"select names {', '.join(unknown)}, which the corpus does not have")
         return self
