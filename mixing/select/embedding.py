@@ -58,7 +58,9 @@ def _weighted(counts: sparse.csr_matrix, idf: np.ndarray) -> sparse.csr_matrix:
     values = (1 + np.log(counts.data)) * idf[counts.indices]
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     norm = np.sqrt(np.bincount(rows, values * values, minlength=counts.shape[0]))
-    return sparse.csr_matrix((values / norm[rows], counts.indices, counts.indptr), shape=counts.shape)
+    return sparse.csr_matrix(
+        ((values / norm[rows]).astype(np.float32), counts.indices, counts.indptr), shape=counts.shape
+    )
 
 
 def right_vectors(matrix: sparse.csr_matrix, rank: int, seed: int) -> np.ndarray:

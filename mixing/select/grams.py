@@ -150,6 +150,7 @@ def _type_entropy(data, offsets, classes, out):
 
 def _buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """uint8 bytes and int32[rows + 1] offsets into them."""
+    text = text.cast(pa.string())  # other writers' shards have 64-bit offsets
     _, offsets, data = text.buffers()
     if not len(text) or data is None:
         return np.empty(0, np.uint8), np.zeros(len(text) + 1, np.int32)

@@ -105,7 +105,11 @@ def _measure(
         for source, shards in pool.shards.items():
             scored = (
                 pa.RecordBatch.from_arrays(
-                    [batch.column("id"), pa.array(scorer.score(batch.column("text")), from_pandas=True)], schema=VALUES
+                    [
+                        batch.column("id").cast(pa.string()),
+                        pa.array(scorer.score(batch.column("text")), from_pandas=True),
+                    ],
+                    schema=VALUES,
                 )
                 for batch in _batches(shards)
             )

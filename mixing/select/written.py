@@ -92,6 +92,7 @@ def _write(data, begin, stop, kinds, written, out):
 
 def lines_of(text: pa.StringArray, how: Normalisation = DEFAULT) -> Iterator[list[str]]:
     """The lines of each text as `normalised_documents` gives them."""
+    text = text.cast(pa.string())
     _, offsets, buffer = text.buffers()
     if how != DEFAULT or not len(text) or buffer is None:
         yield from normalised_documents(text, how)
