@@ -84,10 +84,10 @@ def write_inputs(folder: Path, megabytes: float) -> None:
     (folder / "lm").mkdir()
     some = texts[:: max(2, int(megabytes * 1e6) // LEARNED)]
     train_kenlm(normalised(pa.array(some)), folder / "lm" / "lm.binary", LmSettings(order=3), *find_kenlm_tools())
-    _write_tokenizer(folder / "tokenizer", some)
+    write_tokenizer(folder / "tokenizer", some)
 
 
-def _write_tokenizer(folder: Path, texts: list[str]) -> None:
+def write_tokenizer(folder: Path, texts: list[str]) -> None:
     """SmolLM2's where the demo has put it, else one trained on the texts."""
     from pipelines.demo.model import train_tokenizer
 

@@ -1,13 +1,13 @@
 """A recipe: one YAML file that says what a person wants, from raw files to a model."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from corpus.artifact import canonical_json
-from corpus.engine import LocalSettings
 from corpus.errors import ConfigError
+from corpus.executors import Chosen, LocalSettings, with_kind
 from corpus.recipe import CorpusSettings, Name
 from corpus.settings import Settings
 from corpus.tokenize import TokenizerSettings
@@ -36,7 +36,7 @@ class Recipe(Settings):
     workspace: str = Field(description="the folder everything is written to; one run at a time")
     seed: int = 17
     phi: bool = Field(False, description="the text may hold health information: dropped texts are not published")
-    executor: LocalSettings = LocalSettings()
+    executor: Annotated[Chosen, BeforeValidator(with_kind)] = LocalSettings()
     tokenizer: TokenizerSettings
     corpus: CorpusSettings
     mix: MixSettings | None = None
