@@ -30,8 +30,9 @@ def hash_of(document_id: str) -> int:
 
 def write_index(path: Path, ids: Iterable[pa.Array]) -> None:
     """The index of ids that come in the order of their rows. Memory: the ids, and 16 bytes for each."""
-    column = pa.chunked_array(list(ids), pa.string()).cast(pa.large_string()).combine_chunks()
-    hashes = np.fromiter((hash_of(entry.as_py()) for entry in column), np.uint64, len(column))
+    parts = list(ids)
+    column = pa.chunked_array(parts, pa.string()).cast(pa.large_string()).combine_chunks()
+    hashes = np.fromiter((hash_of(entry) for part in parts for entry in part.to_pylist()), np.uint64, len(column))
     order = np.argsort(hashes, kind="stable")
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
         for start in range(0, len(order), ROWS):

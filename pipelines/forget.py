@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corpus.artifact import MANIFEST
 from corpus.errors import ArtifactError
 from corpus.forget import ForgottenDocument, find_subject, forget
 from corpus.tokens import TokenStore
+from pipelines.audit.workspace import training_store
 from pipelines.recipe import Recipe
 from pipelines.stages import followed_plan_folder, prepare_corpus, workspace
 
@@ -56,7 +56,7 @@ def _exposure(folder: Path, plan_folder: Path, documents: list[ForgottenDocument
     checkpoints = sorted(path for path in run.glob("step-[0-9]*") if path.is_dir())
     try:
         plan = MixturePlan.load(followed_plan_folder(folder, plan_folder.name))
-        stores = _stores(folder, plan.names)
+        stores = {name: training_store(folder, name) for name in plan.names}
         plan.check_stores(stores)
         steps = tuple(sorted(_steps(plan, stores, documents)))
     except ArtifactError as error:
@@ -65,17 +65,11 @@ def _exposure(folder: Path, plan_folder: Path, documents: list[ForgottenDocument
     return Exposure(plan_folder.name, steps, tuple(map(str, seen)))
 
 
-def _stores(folder: Path, sources: list[str]) -> dict[str, TokenStore]:
-    stores = {name: folder / "tokens" / name / "train" for name in sources}
-    return {name: TokenStore.open(store) for name, store in stores.items() if (store / MANIFEST).exists()}
-
-
 def _steps(plan: "MixturePlan", stores: Mapping[str, TokenStore], documents: list[ForgottenDocument]) -> set[int]:
     """Steps that train one of the documents. Those a rule dropped or that are held out are in no training store."""
     steps: set[int] = set()
     for source, store in stores.items():
-        rows = {id: row for row, id in enumerate(store.documents["id"].to_pylist())}
         for document in documents:
-            if document.id in rows:
-                steps.update(visit.step for visit in plan.steps_of(source, rows[document.id], store))
+            if (row := store.row_of(document.id)) is not None:
+                steps.update(visit.step for visit in plan.steps_of(source, row, store))
     return steps

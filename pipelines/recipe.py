@@ -12,6 +12,7 @@ from corpus.recipe import CorpusSettings, Name
 from corpus.settings import Settings
 from corpus.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
+from mixing.select.settings import SelectSettings
 from pipelines.expect import AnyExpectation
 from pipelines.recipe_file import RecipeFile
 from pipelines.sweep import SweepSettings
@@ -39,6 +40,7 @@ class Recipe(Settings):
     tokenizer: TokenizerSettings
     corpus: CorpusSettings
     mix: MixSettings | None = None
+    select: SelectSettings | None = Field(None, description="choose documents by their likeness to a task")
     run: Name = Field("main", description="name of the plan and of the training run in the workspace")
     train: TrainSettings | None = None
     audit: AuditSettings = AuditSettings()
@@ -58,6 +60,15 @@ class Recipe(Settings):
                 )
             if both := sorted(known & brought):
                 raise ValueError(f"mix.sources.{both[0]} has a store, and the corpus prepares a source of that name")
+        return self
+
+    @model_validator(mode="after")
+    def _selected_sources_exist(self) -> "Recipe":
+        if self.select is not None:
+            task = self.select.task.source
+            named = {*self.select.pool, *([] if task is None else [task])}
+            if unknown := sorted(named - {source.name for source in self.corpus.sources}):
+                raise ValueError(f"select names {', '.join(unknown)}, which the corpus does not have")
         return self
 
     @property

@@ -23,7 +23,7 @@ import polars as pl
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.artifact import Manifest, scan_parquet
+from corpus.artifact import MANIFEST, Manifest, scan_parquet
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
 from pipelines.audit import training_questions
@@ -34,13 +34,13 @@ from pipelines.audit.workspace import (
     Run,
     annotated_files,
     artefacts,
-    brought_store,
     dataset_files,
     ledger_files,
     plan_of,
     plans,
     runs,
     token_stores,
+    training_store,
 )
 
 # What no row of a ledger may be, by the figure that counts it.
@@ -251,18 +251,13 @@ def _quotas_add_up(plan: Plan) -> str:
 
 
 def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
-    stores = token_stores(workspace)
+    here = token_stores(workspace)
     for source, entry in plan.sources.items():
-        if (source, "train") in stores:
-            store = Manifest.read(stores[source, "train"])
-        else:
-            brought = brought_store(workspace, source)
-            _require(brought is not None, "a token store of the plan is not here", source, "no such folder")
-            assert brought is not None
-            store = brought.manifest
-            if brought.locate is None:  # fetched and adopted files are hashed when they are opened
-                store.verify(Path(brought.folder))
-        there = _planned_manifest(workspace, plan, source, store)
+        store = training_store(workspace, source)
+        # Those of the workspace are hashed with its other artefacts, fetched and adopted ones when they are opened.
+        if (source, "train") not in here and store.locate is None and (Path(store.folder) / MANIFEST).exists():
+            store.manifest.verify(Path(store.folder))
+        there = _planned_manifest(workspace, plan, source, store.manifest)
         _require(
             there.fingerprint == entry["store"],
             "the plan was made for another token store",

@@ -107,18 +107,18 @@ def token_stores(workspace: Path) -> dict[tuple[str, str], Path]:
     return {(path.parent.parent.name, path.parent.name): path.parent for path in manifests}
 
 
-def brought_store(workspace: Path, source: str) -> TokenStore | None:
-    """The store made elsewhere that the workspace's recipe names for a source, or None. Raises ArtifactError when it
-    cannot be used."""
-    path = workspace / "recipe.json"
-    if not path.exists():
-        return None
-    from pipelines.recipe import Recipe
-    from pipelines.stages import source_store
+def training_store(workspace: Path, source: str) -> TokenStore:
+    """The training tokens of a source of a plan: of the corpus, or made elsewhere and named by the workspace's recipe.
+    Raises ArtifactError when there are none that can be used."""
+    recorded = workspace / "recipe.json"
+    if recorded.exists():
+        from pipelines.recipe import Recipe
+        from pipelines.stages import source_store
 
-    recipe = Recipe.model_validate_json(path.read_bytes())
-    named = recipe.mix is not None and source in recipe.mix.sources and recipe.mix.sources[source].store is not None
-    return source_store(recipe, source) if named else None
+        recipe = Recipe.model_validate_json(recorded.read_bytes())
+        if recipe.mix is not None and source in recipe.mix.sources and recipe.mix.sources[source].store is not None:
+            return source_store(recipe, source)
+    return TokenStore.open(workspace / "tokens" / source / "train")
 
 
 @dataclass(frozen=True)

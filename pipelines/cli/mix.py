@@ -20,6 +20,14 @@ def mix_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False)
     show(plan_table(compile_mixture(loaded)))
 
 
+@commands.command("select")
+def mix_select(recipe: RecipeName, set_: Overrides = None) -> None:
+    """Choose documents of the prepared corpus by their likeness to a task (`select:` in the recipe)."""
+    from pipelines.selection import select_documents
+
+    show(select_documents(load(recipe, set_)))
+
+
 @commands.command("show")
 def mix_show(
     recipe: RecipeName,

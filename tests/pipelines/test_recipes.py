@@ -10,8 +10,8 @@ from pipelines.recipe import RECIPES, load_recipe, recipe_schema
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-def test_the_three_recipes_are_shipped():
-    assert SHIPPED == ["code", "demo", "medical"]
+def test_the_recipes_that_are_shipped():
+    assert SHIPPED == ["code", "demo", "medical", "tapt"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

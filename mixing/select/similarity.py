@@ -1,0 +1,104 @@
+"""Likeness to the task's texts by embeddings: to their mean (ETS-DACP, Xie et al. 2024), or to each of them (kNN-TAPT,
+Gururangan et al. 2020).
+
+The nearest documents are found exactly, by products of blocks of vectors: task · pool · dimension multiplications, on
+two cores some 2·10^10 a second, so a thousand task texts and a million documents of 128 dimensions are seconds. An
+approximate index would pay from about 10^5 task texts on.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from corpus.errors import DataError
+from corpus.settings import Settings
+from mixing.select.embedding import (
+    DIGITS,
+    Embedding,
+    EncoderSettings,
+    HashedSettings,
+    all_vectors,
+    unit,
+)
+from mixing.select.texts import Texts
+
+EmbeddingSettings = Annotated[HashedSettings | EncoderSettings, Field(discriminator="kind")]
+BLOCK = 1024  # task texts compared at a time
+
+
+class SimilaritySettings(Settings):
+    """Cosine of a document and the mean vector of the task's texts."""
+
+    kind: Literal["similarity"] = "similarity"
+    embedding: EmbeddingSettings = HashedSettings()
+
+    def fit(self, task: Texts, pool: Texts, folder: Path, seed: int) -> "MeanSimilarity":
+        embedding = self.embedding.fit(task, pool, seed)
+        total = sum(vectors.sum(axis=0, dtype=np.float64) for vectors in all_vectors(embedding, task))
+        return MeanSimilarity(embedding, unit(np.atleast_2d(total).astype(np.float32))[0])
+
+
+class MeanSimilarity:
+    logarithmic = False
+
+    def __init__(self, embedding: Embedding, mean: np.ndarray) -> None:
+        self.embedding, self.mean = embedding, mean
+
+    def score(self, text: pa.StringArray) -> np.ndarray:
+        """float64[rows] in [−1, 1]."""
+        return np.round((self.embedding.vectors(text) @ self.mean).astype(np.float64), DIGITS)
+
+
+class NearestSettings(Settings):
+    """The `k` nearest documents of each task text: their largest cosine, and nothing for the others."""
+
+    kind: Literal["nearest"] = "nearest"
+    k: int = Field(50, ge=1, description="documents for each task text; the paper has 50, 150 and 500")
+    embedding: EmbeddingSettings = HashedSettings()
+
+    def fit(self, task: Texts, pool: Texts, folder: Path, seed: int) -> "Nearest":
+        """One pass over the pool: the cosine that the k-th nearest document of each task text has."""
+        embedding = self.embedding.fit(task, pool, seed)
+        held = list(all_vectors(embedding, task))
+        if not held:
+            raise DataError("the task has no texts", todo="name files with the task's texts")
+        vectors = np.concatenate(held)
+        nearest = np.full((len(vectors), 0), -2, np.float32)
+        for documents in all_vectors(embedding, pool):
+            for block in range(0, len(vectors), BLOCK):
+                rows = slice(block, block + BLOCK)
+                cosines = np.round(vectors[rows] @ documents.T, DIGITS)
+                both = np.concatenate([nearest[rows], cosines], axis=1) if nearest.shape[1] else cosines
+                kept = -np.partition(-both, self.k - 1, axis=1)[:, : self.k] if both.shape[1] > self.k else both
+                if kept.shape[1] > nearest.shape[1]:
+                    nearest = np.concatenate(
+                        [nearest, np.full((len(vectors), kept.shape[1] - nearest.shape[1]), -2, np.float32)], axis=1
+                    )
+                nearest[rows, : kept.shape[1]] = kept
+        return Nearest(embedding, vectors, nearest.min(axis=1, initial=2))
+
+
+class Nearest:
+    """`task` float32[texts, dimension] and the least cosine float32[texts] of each one's k nearest documents."""
+
+    logarithmic = False
+
+    def __init__(self, embedding: Embedding, task: np.ndarray, least: np.ndarray) -> None:
+        self.embedding, self.task, self.least = embedding, task, least
+
+    def score(self, text: pa.StringArray) -> np.ndarray:
+        """float64[rows]: the largest cosine to a task text that has the document among its k nearest, else NaN."""
+        documents = self.embedding.vectors(text)
+        best = np.full(len(text), -2, np.float32)
+        for block in self._blocks():
+            cosines = np.round(self.task[block] @ documents.T, DIGITS)
+            cosines[cosines < self.least[block, None]] = -2
+            np.maximum(best, cosines.max(axis=0, initial=-2), out=best)
+        return np.where(best > -2, best.astype(np.float64), np.nan)
+
+    def _blocks(self) -> Iterator[slice]:
+        return (slice(start, start + BLOCK) for start in range(0, len(self.task), BLOCK))
