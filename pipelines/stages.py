@@ -181,7 +181,7 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
             general,
             recipe.folder / "runs" / recipe.run,
             resume=resume,
-            on_progress=_Reporter(meter),
+            on_progress=Reporter(meter),
             lock=lock,
             replanner=MixtureReplanner(plan, stores, rank, world_size),
         )
@@ -205,7 +205,7 @@ def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     return folder / "report.html", audit.passed
 
 
-class _Reporter:
+class Reporter:
     """The trainer's progress on the meter."""
 
     def __init__(self, meter: progress.Meter) -> None:

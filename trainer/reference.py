@@ -21,7 +21,7 @@ import torch
 import xxhash
 from torch import Tensor
 
-from corpus.artifact import Manifest, RunLock, current, publish
+from corpus.artifact import Manifest, RunLock, publish
 from corpus.errors import TrainingError
 from mixing.batch import TokenBatch
 from trainer.divergence import Reference, TopReference, top_and_rest
@@ -52,10 +52,8 @@ def build_reference(
     report: Report,
     lock: RunLock | None = None,
 ) -> Manifest:
-    """Publish the reference of the rows of the sources `held` [sources] in `batches`, `steps` of them; at once when
-    `folder` has it already. Costs one forward pass over each different row."""
-    if (ready := current(folder, function)) is not None:
-        return ready
+    """Publish the reference of the rows of the sources `held` [sources] in `batches`, `steps` of them. Costs one
+    forward pass over each different row. Raises TrainingError when there is none."""
     k = min(k, model.embedding_rows)
     wide = "u4" if model.embedding_rows > 1 << 16 else "u2"
     with publish(folder, kind=KIND, function=function, lock=lock) as draft:
@@ -71,6 +69,8 @@ def build_reference(
                 ids.write(top.astype(f"<{wide}").tobytes())
                 log_q.write(mass.astype("<f2").tobytes())
                 rows, length = rows + len(input_ids), input_ids.shape[1]
+        if not rows:
+            raise TrainingError("the plan has no row to keep a reference of", todo="check mix.sources and train.kl.on")
         draft.totals |= {"rows": rows, "sequence_length": length, "k": k, "ids": wide}
     return Manifest.read(folder)
 

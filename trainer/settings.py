@@ -184,6 +184,8 @@ class TrainSettings(Settings):
             raise ValueError(f"LoRA leaves the base weights as they are, so {on_weights[0]} has nothing to hold")
         if self.kl is not None and self.kl.reference == "lora_off" and self.lora is None:
             raise ValueError("kl.reference lora_off needs lora: the reference is the model without its adapters")
+        if self.ema is not None and self.lora is not None:
+            raise ValueError("ema averages whole weights, which lora does not train: leave one of them out")
         return self
 
     def identity(self) -> dict[str, Any]:

@@ -45,3 +45,27 @@ def train_matrix(recipe: RecipeName, set_: Overrides = None) -> None:
     from pipelines.export import matrix_table
 
     show(matrix_table(load(recipe, set_)))
+
+
+@commands.command("cache-reference")
+def train_cache_reference(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
+    """Write down the base model's likeliest tokens on the plan's rows, so that KL runs without the base (train.kl)."""
+    loaded = load_to_run(recipe, set_, "train", dry_run)
+    from pipelines.models import cache_reference
+
+    cache_reference(loaded)
+
+
+@commands.command("merge")
+def train_merge(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
+    """Go back towards the base as far as evaluation says it pays (train.merge), into runs/<run>/merged."""
+    loaded = load_to_run(recipe, set_, "train", dry_run)
+    from pipelines.models import merge_model
+
+    folder, manifest = merge_model(loaded)
+    for entry in manifest.totals["tried"]:
+        target = f"{entry['target']:.4f}" if entry["target"] is not None else "none"
+        rise = f"{entry['rise']:+.4f}" if entry["rise"] is not None else "none"
+        mark = " ← chosen" if entry["alpha"] == manifest.totals["alpha"] else ""
+        show(f"α {entry['alpha']:<5} target {target} bits per byte, largest rise of general text {rise}{mark}")
+    show(f"model: {folder}")

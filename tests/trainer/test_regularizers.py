@@ -4,7 +4,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from trainer.head import sample_labels
+from trainer.head import sample_labels  # noqa: E402
 from trainer.regularizers.anchor import Anchor  # noqa: E402
 from trainer.regularizers.ewc import diagonal_fisher  # noqa: E402
 

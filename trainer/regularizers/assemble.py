@@ -1,7 +1,7 @@
 """The regularizers a recipe asks for, as one step applies them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,24 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from corpus.artifact import RunLock
+from corpus.artifact import Manifest, RunLock, current
 from corpus.errors import TrainingError
 from corpus.tokens import TokenStore
-from trainer.model import PackedModel, build_model, head_is_linear, load_causal
+from trainer.model import (
+    PackedModel,
+    build_model,
+    deterministic,
+    head_is_linear,
+    load_causal,
+    model_hash,
+    quiet,
+    resolve_model,
+    resolve_precision,
+    tokenizer_hash,
+)
+from trainer.planned import Loader, Plan
 from trainer.progress import Progress, Report
-from trainer.reference import CachedBase
+from trainer.reference import CachedBase, build_reference
 from trainer.regularizers import das, ewc
 from trainer.regularizers.anchor import Anchor
 from trainer.regularizers.contrast import Contrast
@@ -113,16 +125,16 @@ def held_sources(settings: TrainSettings, roles: Sequence[str]) -> list[bool]:
     return held
 
 
-def reference_function(settings: TrainSettings, ground: Ground) -> dict[str, Any]:
+def reference_function(settings: TrainSettings, base: BaseModel, tokenizer: str | None, plan: str) -> dict[str, Any]:
     """What a cached reference is a function of."""
     assert settings.kl is not None
     return {
-        "model": ground.base.hash,
-        "tokenizer": ground.tokenizer,
-        "plan": ground.plan,
+        "model": base.hash,
+        "tokenizer": tokenizer,
+        "plan": plan,
         "on": settings.kl.on,
         "top_k": settings.kl.top_k,
-        "precision": ground.base.precision,
+        "precision": base.precision,
     }
 
 
@@ -136,7 +148,8 @@ def _base(
 ) -> Base:
     assert settings.kl is not None
     if settings.kl.reference == "cached":
-        return CachedBase.open(reference_folder(settings, ground.run), reference_function(settings, ground))
+        expected = reference_function(settings, ground.base, ground.tokenizer, ground.plan)
+        return CachedBase.open(reference_folder(settings, ground.run), expected)
     if settings.kl.reference == "lora_off":
         return AdaptersOff(model, packed.linear_head)
     assert frozen is not None
@@ -211,3 +224,32 @@ def _reported(
         yield loss, tokens
         done += tokens
         report(Progress("fisher", done, max(total, done)))
+
+
+def cache_reference(
+    settings: TrainSettings, plan: Plan, loader: Loader, run: Path, *, report: Report, lock: RunLock | None = None
+) -> Manifest:
+    """Write down the base's likeliest tokens on the plan's rows that KL is taken on, for a run in the folder `run`; at
+    once when that is done already. `loader` gives the rows of all ranks. Raises TrainingError without such rows."""
+    held = held_sources(settings, [source.role for source in plan.sources])
+    assert settings.kl is not None
+    folder = resolve_model(settings.model)
+    device = Accelerator().device
+    base = BaseModel(folder, model_hash(folder), resolve_precision(settings.precision, device), device)
+    function = reference_function(settings, base, tokenizer_hash(folder), plan.fingerprint)
+    place = reference_folder(settings, run)
+    if (ready := current(place, function)) is not None:
+        return ready
+    with quiet(), deterministic(), closing(loader.iterate(0)) as batches:
+        return build_reference(
+            place,
+            function,
+            load_frozen(settings, base),
+            batches,
+            held,
+            k=settings.kl.top_k,
+            rows_at_once=settings.micro_batch,
+            steps=plan.steps,
+            report=report,
+            lock=lock,
+        )
