@@ -99,7 +99,7 @@ def test_the_kl_weight_goes_up_to_its_bound_and_then_the_gate_does_what_is_said_
     stop = raises[0]["step"] + 1
     run_plan(tmp_path / "halved", asked, evaluation, plan=plan, on_progress=stop_at(stop))
     assert run_plan(tmp_path / "halved", asked, evaluation, plan=plan).step == straight.step
-    without = [[line for line in events(tmp_path / name, without="checkpoint")] for name in ("straight", "halved")]
+    without = [list(events(tmp_path / name, without="checkpoint")) for name in ("straight", "halved")]
     assert without[0] == without[1]
 
 
