@@ -33,6 +33,7 @@ DECISIONS = pa.schema(
         pa.field("duplicate_of", pa.string()),
         pa.field("duplicate_kind", pa.string()),
         pa.field("similarity", pa.float32()),
+        pa.field("perplexity_bucket", pa.string()),
     ]
 )
 

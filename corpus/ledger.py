@@ -45,6 +45,8 @@ LEDGER = pa.schema(
         pa.field("duplicate_of", pa.string()),  # the keeper
         pa.field("duplicate_kind", pa.string()),  # "exact" or "near"
         pa.field("similarity", pa.float32()),  # measured Jaccard with the keeper
+        pa.field("language", pa.string()),  # label as the model has it; null where none was identified
+        pa.field("perplexity_bucket", pa.string()),  # "head", "middle" or "tail"; null where nothing was measured
     ]
 )
 

@@ -38,6 +38,7 @@ from corpus.engine import ExecutorSettings, Unit
 from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
 from corpus.perplexity import (
+    BUCKET,
     FOLDS,
     find_kenlm_tools,
     fold_file,
@@ -242,6 +243,8 @@ class Preparation:
                         annotations.setdefault(column.name, column)
         if any(part.overlay for parts in files.values() for part in parts):
             annotations[LEFT] = OVERLAY_SCHEMA.field(LEFT)
+        if any(source.perplexity is not None for source in self.settings.sources):
+            annotations[BUCKET] = DECISIONS.field(BUCKET)
         hashes = {entry.path: entry.sha256 for entry in Manifest.read(decisions).files}
         selected = {
             name: [

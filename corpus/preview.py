@@ -26,6 +26,7 @@ import xxhash
 from corpus.annotate import SourceLine, conform
 from corpus.decide import apply_rules
 from corpus.document import Document, batches
+from corpus.perplexity import MEASURED, with_buckets
 from corpus.readers import InputFile, Tally
 from corpus.readers.files import DamagedError, decompressed
 from corpus.recipe import CorpusSettings, SourceSettings, source_line
@@ -111,8 +112,9 @@ def preview_source(
     sample = _draw(line, documents, seed)
     rules = settings.decisions_of(source)
     frame = _measured(line, sample.documents)
-    missing = set().union(*(rule.columns() for rule in rules)) - set(frame.columns)
+    missing = set(MEASURED).union(*(rule.columns() for rule in rules)) - set(frame.columns)
     frame = frame.with_columns(pl.lit(None).alias(name) for name in sorted(missing))
+    frame = with_buckets(frame, frame, settings.buckets_of(source))
     decided = apply_rules(frame, rules)
     kept = decided["fate"] == "kept"
     return SourcePreview(
@@ -128,6 +130,7 @@ def preview_source(
 def _draw(line: SourceLine, count: int, seed: int) -> _Sample:
     """`count` documents drawn evenly (reservoir sampling) from what the budget allows to read, in order of file."""
     files = line.reader.files()
+    line.reader.check(files)
     files.sort(key=lambda file: xxhash.xxh3_64_intdigest(f"{seed}\0{line.name}\0{file.path}".encode()))
     sample = _Sample(all_bytes=sum(file.bytes for file in files))
     random, tally = Random(f"{seed} {line.name}"), Tally()

@@ -18,7 +18,7 @@ from corpus.deidentify import DeidentifySettings
 from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings
 from corpus.own_steps import FilterSettings, FormatterSettings
-from corpus.perplexity import LmSettings, PerplexityOf, PerplexityRule
+from corpus.perplexity import BucketSettings, LmSettings, PerplexityOf, PerplexityRule
 from corpus.quality import (
     BadWordsRule,
     BadWordsSettings,
@@ -87,6 +87,7 @@ class SourceSettings(Settings):
     perplexity: PerplexityOf | None = Field(
         None, description="name of the language model under `lm`, or a path to one; one per language; or a causal_lm"
     )
+    perplexity_buckets: BucketSettings | None = Field(None, description="in place of those of the corpus")
     license: str = "unknown"
     priority: int = Field(0, description="of two copies, the one in the source of lower priority number stays")
     validation: float | None = Field(None, ge=0, lt=1, description="share of this source held out")
@@ -107,6 +108,7 @@ class CorpusSettings(Settings):
     steps: tuple[StepSettings, ...] = ()
     decide: tuple[RuleSettings, ...] = ()
     lm: dict[Name, TrainedLm] = Field(default_factory=dict)
+    perplexity_buckets: BucketSettings = Field(BucketSettings(), description="where head and middle end")
     duplicates: DedupSettings | None = DedupSettings()
     keep: KeepSettings = KeepSettings()
     semantic: SemanticSettings | None = Field(None, description="duplicates by embeddings of your own")
@@ -147,6 +149,9 @@ class CorpusSettings(Settings):
     def rules_identity(self, sources: Sequence[SourceSettings], without: str | None = None) -> dict[str, list[str]]:
         """What `decisions_of` gives for each source, as a fingerprint names it."""
         return {source.name: [rule.identity() for rule in self.decisions_of(source, without)] for source in sources}
+
+    def buckets_of(self, source: SourceSettings) -> BucketSettings:
+        return self.perplexity_buckets if source.perplexity_buckets is None else source.perplexity_buckets
 
     def validation_of(self, source: SourceSettings) -> float:
         return self.validation if source.validation is None else source.validation

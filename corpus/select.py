@@ -23,6 +23,7 @@ from corpus.decide import UnitFiles
 from corpus.document import EDIT
 from corpus.engine import Heartbeat, Unit
 from corpus.ledger import LEDGER, Ledger
+from corpus.perplexity import BUCKET
 
 # Columns that serve a stage and not a reader of the corpus.
 INTERNAL = ("cuts.spans", "dedup.", "deidentify.spans", "token_count")
@@ -141,6 +142,7 @@ class SelectUnit(PipelineStep):
 
     def _shard(self, rows: pa.RecordBatch, verdicts: pa.Table, written: dict[str, pa.Schema]) -> dict[str, pa.Table]:
         schema = written["train"]
+        rows = rows.append_column(BUCKET, verdicts[BUCKET].combine_chunks())  # measured late, when all are known
         values = [
             rows.column(field.name).cast(field.type)
             if field.name in rows.schema.names
@@ -180,6 +182,7 @@ def ledger_rows(rows: pa.RecordBatch, verdicts: pa.Table) -> pa.RecordBatch:
     columns |= {
         "id": rows["id"],
         "bytes_out": np.where(kept, lengths, 0),
+        "language": _column(rows, "language.label", pa.string()),
         "tokens_in": pc.if_else(pa.array(readable), tokens, None),
         "tokens_out": pc.if_else(pa.array(kept), pc.fill_null(tokens, 0), 0),
         "edits": pa.array(edits, LEDGER.field("edits").type),

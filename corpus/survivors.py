@@ -27,7 +27,8 @@ from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
 from corpus.dedup.keep import UnitMeasure, choose_keepers
 from corpus.dedup.semantic import SemanticSettings, find_semantic, semantic_removals
 from corpus.document import DOCUMENTS
-from corpus.engine import Unit
+from corpus.engine import Progress, Unit
+from corpus.perplexity import BUCKET, MEASURED, pooled, with_buckets
 from corpus.recipe import CorpusSettings
 from corpus.stages import Stages, all_units, fingerprints
 
@@ -52,6 +53,7 @@ class Survivors:
             "units": columns,
             "clusters": Manifest.read(clusters).fingerprint if clusters else None,
             "rules": settings.rules_identity(settings.sources),
+            "buckets": {source.name: settings.buckets_of(source).identity() for source in settings.sources},
             "keep": settings.keep.identity(),
             "priority": {source.name: source.priority for source in settings.sources},
             "validation": {source.name: settings.validation_of(source) for source in settings.sources},
@@ -90,12 +92,16 @@ class Survivors:
     def _decided(
         self, files: Mapping[str, Sequence[UnitFiles]], clusters: Path | None, semantic: Path | None
     ) -> dict[str, pl.DataFrame]:
-        common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail"]
+        common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail", BUCKET]
         keep = self.settings.keep
+        measured = {name: read_columns(parts, [], MEASURED).select(MEASURED) for name, parts in files.items()}
+        models = {source.name: source.perplexity for source in self.settings.sources}
         frames = []
         for source in self.settings.sources:
-            rules = self.settings.decisions_of(source)
-            frame = apply_rules(read_columns(files[source.name], rules, keep.columns), rules)
+            rules, buckets = self.settings.decisions_of(source), self.settings.buckets_of(source)
+            frame = read_columns(files[source.name], rules, (*keep.columns, *MEASURED))
+            frame = with_buckets(frame, pooled(measured, models, buckets, source.name), buckets)
+            frame = apply_rules(frame, rules)
             labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
             frames.append(frame.with_columns(*labels, keep.quality_of(frame)).select(common))
         frame = pl.concat(frames)
@@ -130,8 +136,8 @@ class Survivors:
             "code": code_version("corpus"),
         }
 
-        def write(draft: Draft) -> None:
-            place = Workplace(self.stages.workspace / "dedup", self.stages.executor, self.stages.lock)
+        def write(draft: Draft, progress: Progress) -> None:
+            place = Workplace(self.stages.workspace / "dedup", self.stages.executor, self.stages.lock, progress)
             sources = {name: [unit.folder for unit in parts] for name, parts in self.annotated.items()}
             found = find_clusters(sources, copies, place)
             for name, table in (("clusters", found.clusters), ("pairs", found.pairs)):
@@ -139,4 +145,4 @@ class Survivors:
             draft.totals |= {"clusters": pl.DataFrame(pl.from_arrow(found.clusters))["cluster"].n_unique()}
             draft.totals |= {"documents": found.clusters.num_rows, "pairs": found.pairs.num_rows}
 
-        return self.stages.artefact("duplicates", self.stages.workspace / "duplicates", function, write)
+        return self.stages.watched("duplicates", self.stages.workspace / "duplicates", function, write)

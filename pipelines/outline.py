@@ -25,7 +25,7 @@ def outline(recipe: Recipe, part: str) -> RenderableType:
     """The recipe as a tree: what the stage would do, and which of its inputs are not there yet. Reads no data."""
     tree = Tree(f"{recipe.name} → {recipe.workspace}" + (" (PHI)" if recipe.phi else ""))
     tree.add(f"tokenizer {_place(recipe.tokenizer.path)}")
-    corpus = tree.add(f"corpus, {recipe.executor.workers} workers")
+    corpus = tree.add(f"corpus, {recipe.executor.said()}")
     for source in recipe.corpus.sources:
         reader = source.reader
         branch = corpus.add(f"{source.name}: {reader.kind} {_place(reader.path)}")

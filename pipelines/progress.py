@@ -1,20 +1,53 @@
 """Progress on the terminal: bars with rate and time left, plain lines where there is no terminal."""
 
+import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from time import monotonic
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic, time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 # The real stderr: datatrove's runs redirect sys.stderr while the bar is drawn.
+PROGRESS = ".progress.json"
 console = Console(file=sys.__stderr__, highlight=False)
 
 
 def table_console() -> Console:
     """The console that tables are printed to; in a file or a pipe they are not cut to a screen."""
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)
+
+
+class Record:
+    """The stages of the run that is on, in a small file that `provender watch` reads. It is no artefact: it may be
+    lost, and half of it may be read."""
+
+    INTERVAL = 0.5  # seconds between two writings
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.stages: list[dict[str, object]] = []
+        self._last = 0.0
+
+    def start(self, workspace: Path) -> None:
+        self.path, self.stages = workspace / PROGRESS, []
+
+    def say(self, title: str, *, at_once: bool = False, **facts: object) -> None:
+        """Facts about a stage, which is the last one when it is new."""
+        known = next((own for own in self.stages if own["title"] == title and "result" not in own), None)
+        if known is None:
+            known = {"title": title, "started": time()}
+            self.stages.append(known)
+        known.update(facts)
+        if self.path is not None and (at_once or monotonic() - self._last >= self.INTERVAL):
+            self._last = monotonic()
+            with suppress(OSError):  # watching is worth no failure
+                self.path.write_text(json.dumps({"updated": time(), "stages": self.stages}))
+
+
+RECORD = Record()
 
 
 class Meter:
@@ -24,6 +57,7 @@ class Meter:
         self.title, self.unit, self.scale = title, unit, scale
         self.started = monotonic()
         self._last = self.started
+        RECORD.say(title, at_once=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         if console.is_terminal:
@@ -41,6 +75,7 @@ class Meter:
 
     def note(self, done: float, total: float, amount: str) -> None:
         """Progress in words that the stage itself chose."""
+        RECORD.say(self.title, done=done, total=total, note=amount)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total, amount=amount)
         elif monotonic() - self._last >= 15 and done < total:
@@ -50,6 +85,7 @@ class Meter:
     def close(self, result: str) -> None:
         if self._bar is not None:
             self._bar.stop()
+        RECORD.say(self.title, at_once=True, result=result, ended=time())
         console.print(f"{self.title:<14} {result}", soft_wrap=True)
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
+from corpus.tokenize import Tokenizer
 from corpus.tokens import TokenStore
 from pipelines import progress
+from pipelines.expect import hold
 from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -25,12 +27,14 @@ def workspace(recipe: Recipe) -> Iterator[RunLock]:
         os.umask(0o077)  # what is written may hold health information: for its owner only
     with RunLock(recipe.folder) as lock:
         write_atomic(recipe.folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
+        progress.RECORD.start(recipe.folder)
         yield lock
 
 
 def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
     """Raw files → kept shards, ledger and token stores; `stored`: from the columns of an earlier run instead."""
     from corpus.prepare import Preparation
+    from pipelines.audit.identities import publish_index
 
     description = {
         "name": recipe.name,
@@ -50,7 +54,10 @@ def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
             watch=progress.stage,
             stored=stored,
         )
-        return preparation.run(_card, description)
+        manifest = preparation.run(_card, description)
+        publish_index(recipe.folder, lock)
+    hold(recipe.expect, "corpus", recipe.folder, recipe.run)
+    return manifest
 
 
 def _card(totals: dict[str, Any]) -> str:
@@ -74,17 +81,22 @@ def training_stores(recipe: Recipe) -> "dict[str, TokenStore | Sequences]":
     stores: dict[str, TokenStore | Sequences] = dict(token_stores(recipe))
     for name, source in recipe.need("mix").sources.items():
         if not source.packing.plain:
-            stores[name] = Sequences.open(_open_store(_train_folder(recipe, name), name), packing_folder(recipe, name))
+            stores[name] = Sequences.open(source_store(recipe, name), packing_folder(recipe, name))
     return stores
 
 
 def token_stores(recipe: Recipe) -> dict[str, TokenStore]:
     """The token stores of the mixed sources, whatever packing the run has."""
-    return {name: _open_store(_train_folder(recipe, name), name) for name in recipe.need("mix").sources}
+    return {name: source_store(recipe, name) for name in recipe.need("mix").sources}
 
 
-def _train_folder(recipe: Recipe, source: str) -> Path:
-    return recipe.folder / "tokens" / source / "train"
+def source_store(recipe: Recipe, source: str) -> TokenStore:
+    """The training tokens of a source of the mixture: those of the corpus, or a store made elsewhere (`store:`). What
+    has no manifest, as datatrove leaves it, is taken to be of the recipe's tokenizer."""
+    named = recipe.need("mix").sources[source].store
+    if named is None:
+        return _open_store(recipe.folder / "tokens" / source / "train", source)
+    return TokenStore.open(named, Tokenizer(recipe.tokenizer).identity())
 
 
 def packing_folder(recipe: Recipe, source: str) -> Path:
@@ -111,23 +123,17 @@ def _open_store(folder: Path, source: str) -> TokenStore:
 
 def compile_mixture(recipe: Recipe) -> "MixturePlan":
     """Token stores → the plan of the recipe's run."""
-    from mixing.compile import compile_plan, plan_function
-    from mixing.packing import pack
+    from mixing.compile import compile_plan, plan_function, supplies_of
+    from mixing.phase import follow_learning_rate
     from mixing.plan import MixturePlan
 
     settings, folder = recipe.need("mix"), plan_folder(recipe)
     with workspace(recipe) as lock, progress.stage(f"plan {recipe.run}") as meter:
-        for name, store in token_stores(recipe).items():
-            pack(
-                store,
-                settings.sources[name].packing,
-                settings.sequence_length,
-                packing_folder(recipe, name),
-                source=name,
-                seed=settings.seed,
-                lock=lock,
-            )
+        pack_sources(recipe, lock)
         stores = training_stores(recipe)
+        if recipe.train is not None:
+            supplies = supplies_of(stores, settings.sequence_length)
+            settings = follow_learning_rate(settings, supplies, recipe.train.rate)
         function = plan_function(stores, settings)
         if current(folder, function) is not None:
             plan = MixturePlan.load(folder)
@@ -136,7 +142,25 @@ def compile_mixture(recipe: Recipe) -> "MixturePlan":
             plan = compile_plan(stores, settings)
             plan.save(folder, lock=lock, function=function)
             meter.close(f"{plan.steps:,} steps, {settings.global_batch} × {settings.sequence_length} tokens a step")
+    hold(recipe.expect, "mix", recipe.folder, recipe.run)
     return plan
+
+
+def pack_sources(recipe: Recipe, lock: RunLock) -> None:
+    """The mixed sources' documents cut into sequences, as the recipe packs them."""
+    from mixing.packing import pack
+
+    settings = recipe.need("mix")
+    for name, store in token_stores(recipe).items():
+        pack(
+            store,
+            settings.sources[name].packing,
+            settings.sequence_length,
+            packing_folder(recipe, name),
+            source=name,
+            seed=settings.seed,
+            lock=lock,
+        )
 
 
 def plan_folder(recipe: Recipe) -> Path:
@@ -186,12 +210,14 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
             replanner=MixtureReplanner(plan, stores, rank, world_size),
         )
         meter.close(f"{result.reason} at step {result.step:,}, {sum(result.tokens_by_source.values()):,} tokens")
+    if result.reason != "signal":
+        hold(recipe.expect, "train", recipe.folder, recipe.run)
     return result
 
 
 def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     """Check everything, print the tables, write the report; its path, and whether every check passed."""
-    from pipelines.audit import ask
+    from pipelines.audit.everything import ask
     from pipelines.report import render_text, write_report
 
     with workspace(recipe) as lock:

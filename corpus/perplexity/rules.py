@@ -1,4 +1,4 @@
-"""Decisions on perplexity: bounds, percentiles, and cc_net's head, middle and tail (Wenzek et al. 2020).
+"""Decisions on perplexity: bounds, percentiles, and buckets (head, middle, tail; see corpus/perplexity/buckets.py).
 
 Percentiles are over the measured documents of a source, or of a language within it, whether other rules drop them or
 not: so no rule moves another's bound.
@@ -10,55 +10,16 @@ from typing import Literal
 import polars as pl
 from pydantic import Field, model_validator
 
+from corpus.perplexity.buckets import BUCKET, HEAD_END, LANGUAGE, MIDDLE_END, VALUE, Bucket
 from corpus.rules import Rule, at_least, at_most, shown
 from corpus.settings import Settings
-
-Bucket = Literal["head", "middle", "tail"]
-_VALUE = "perplexity.value"
-_LANGUAGE = "language.label"
 
 
 def percentile(share: float, per_language: bool) -> pl.Expr:
     """The perplexity that `share` of a source's (or of its languages') measured documents have at most; linear between
     neighbours."""
-    found = pl.col(_VALUE).quantile(share, interpolation="linear")
-    return found.over(pl.col(_LANGUAGE).cast(pl.String)) if per_language else found
-
-
-class BucketSettings(Settings):
-    """Where head ends and tail starts: shares of the documents, or perplexities."""
-
-    by: Literal["percentile", "value"] = "percentile"
-    head: float = Field(0.3, gt=0, description="head: up to this percentile or perplexity")
-    middle: float = Field(0.6, gt=0, description="middle: above head and up to this; tail: above")
-    per_language: bool = Field(True, description="percentiles of each language of a source on its own")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "BucketSettings":
-        if self.head > self.middle:
-            raise ValueError("head ends above middle")
-        if self.by == "percentile" and self.middle > 1:
-            raise ValueError("a percentile is between 0 and 1")
-        return self
-
-    def bounds(self) -> tuple[pl.Expr, pl.Expr]:
-        """The perplexities where head and middle end, row by row."""
-        if self.by == "value":
-            return pl.lit(self.head), pl.lit(self.middle)
-        return percentile(self.head, self.per_language), percentile(self.middle, self.per_language)
-
-    def bucket(self) -> pl.Expr:
-        """head, middle or tail; null where nothing was measured."""
-        value, (head, middle) = pl.col(_VALUE), self.bounds()
-        return (
-            pl.when(value <= head)
-            .then(pl.lit("head"))
-            .when(value <= middle)
-            .then(pl.lit("middle"))
-            .when(value > middle)
-            .then(pl.lit("tail"))
-            .otherwise(None)
-        )
+    found = pl.col(VALUE).quantile(share, interpolation="linear")
+    return found.over(pl.col(LANGUAGE).cast(pl.String)) if per_language else found
 
 
 class PerplexityRule(Settings):
@@ -75,7 +36,6 @@ class PerplexityRule(Settings):
         default_factory=dict, description="max by label as the model has it, in place of `max`"
     )
     keep: tuple[Bucket, ...] | None = Field(None, min_length=1, description="of head, middle and tail, which stay")
-    buckets: BucketSettings = BucketSettings()
 
     @model_validator(mode="after")
     def _some_bound(self) -> "PerplexityRule":
@@ -89,10 +49,10 @@ class PerplexityRule(Settings):
         if self.max_by_language:
             stated.append(self._high_in_language())
         elif self.max is not None:
-            stated.append(at_most("perplexity", "high perplexity", _VALUE, self.max))
+            stated.append(at_most("perplexity", "high perplexity", VALUE, self.max))
         if self.min is not None:
-            stated.append(at_least("perplexity", "low perplexity", _VALUE, self.min))
-        value = pl.col(_VALUE)
+            stated.append(at_least("perplexity", "low perplexity", VALUE, self.min))
+        value = pl.col(VALUE)
         if self.max_percentile is not None:
             bound = percentile(self.max_percentile, self.per_language)
             detail = pl.format("{} > {} (percentile {})", shown(value), shown(bound), pl.lit(self.max_percentile))
@@ -106,15 +66,15 @@ class PerplexityRule(Settings):
         return stated
 
     def _high_in_language(self) -> Rule:
-        label, value = pl.col(_LANGUAGE).cast(pl.String), pl.col(_VALUE)
+        label, value = pl.col(LANGUAGE).cast(pl.String), pl.col(VALUE)
         bound = label.replace_strict(dict(self.max_by_language), default=self.max, return_dtype=pl.Float64)
         detail = pl.format("{} > {} ({})", shown(value), shown(bound), label)
         return Rule("perplexity", "high perplexity", value > bound, detail)
 
     def _outside(self, bucket: str) -> Rule:
-        head, middle = self.buckets.bounds()
-        bound = {"head": pl.format("≤ {}", shown(head)), "tail": pl.format("> {}", shown(middle))}.get(
-            bucket, pl.format("in ({}, {}]", shown(head), shown(middle))
+        head, middle = shown(pl.col(HEAD_END)), shown(pl.col(MIDDLE_END))
+        bound = {"head": pl.format("≤ {}", head), "tail": pl.format("> {}", middle)}.get(
+            bucket, pl.format("in ({}, {}]", head, middle)
         )
-        detail = pl.format("{} {}", shown(pl.col(_VALUE)), bound)
-        return Rule("perplexity", f"perplexity {bucket}", self.buckets.bucket() == bucket, detail)
+        detail = pl.format("{} {}", shown(pl.col(VALUE)), bound)
+        return Rule("perplexity", f"perplexity {bucket}", pl.col(BUCKET) == bucket, detail)

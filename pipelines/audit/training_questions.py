@@ -36,6 +36,8 @@ STEP: Schema = {
     "predicted": pl.Int64,
     "seconds": pl.Float64,
     "tokens_per_second": pl.Float64,
+    "mfu": pl.Float64,
+    "memory": pl.Int64,
 }
 GATE: Schema = {
     "set": pl.String,
@@ -61,6 +63,25 @@ def planned(workspace: Path) -> pl.DataFrame:
     }  # fmt: skip
     frame = pl.DataFrame(rows, schema, orient="row")
     return frame.with_columns((pl.col("tokens") / pl.col("tokens").sum().over("plan")).alias("share"))
+
+
+def plan_steps(workspace: Path) -> pl.DataFrame:
+    """plan (its folder), step, source, role → sequences of the step, and cumulative after it."""
+    schema = {"plan": pl.String, "step": pl.Int64, "source": pl.String, "role": pl.String}
+    frames = [pl.DataFrame(schema=schema | {"sequences": pl.Int64, "cumulative": pl.Int64})]
+    for plan in plans(workspace):
+        roles = {name: entry.get("role") for name, entry in plan.sources.items()}
+        frames.append(
+            plan.quotas.select(
+                pl.lit(plan.folder.relative_to(workspace).as_posix()).alias("plan"),
+                pl.col("step") + 1,
+                "source",
+                pl.col("source").replace_strict(roles, return_dtype=pl.String).alias("role"),
+                "sequences",
+                "cumulative",
+            )
+        )
+    return pl.concat(frames)
 
 
 def mixture_steps(workspace: Path) -> pl.DataFrame:
@@ -110,7 +131,8 @@ def _dense_tokens(workspace: Path, plan: Plan, source: str, steps: int) -> pl.Da
 
 def mixture(workspace: Path) -> pl.DataFrame:
     """run, source, role → sequences and tokens planned and realised over the finished steps, their difference in
-    tokens (0 when training is what the plan says) and the share of the realised tokens."""
+    tokens (0 when training is what the plan says), the share of the realised tokens, passes over the source's store
+    (`epochs`), and the tokens of sequences that had been trained before."""
     roles = _roles(workspace)
     return (
         mixture_steps(workspace)
@@ -123,12 +145,19 @@ def mixture(workspace: Path) -> pl.DataFrame:
             ],
             pl.col("realised_sequences", "realised_tokens").sum(),
         )
+        .join(_passes(workspace), on=["run", "source"], how="left")
+        .with_columns((pl.col("realised_sequences") / pl.col("per_epoch")).alias("epochs"))
         .with_columns(
+            # Tokens of the sequences that had been given before.
+            (pl.col("realised_tokens") * (1 - 1 / pl.col("epochs").clip(lower_bound=1)))
+            .round()
+            .cast(pl.Int64)
+            .alias("repeated_tokens"),
             (pl.col("realised_tokens") - pl.col("planned_tokens")).alias("difference"),
             (pl.col("realised_tokens") / pl.col("realised_tokens").sum().over("run")).alias("share"),
         )
         .join(roles, on=["run", "source"], how="left")
-        .select("run", "source", "role", pl.exclude("run", "source", "role"))
+        .select("run", "source", "role", pl.exclude("run", "source", "role", "per_epoch"))
         .sort("run", "source")
     )
 
@@ -146,7 +175,8 @@ def losses(workspace: Path) -> pl.DataFrame:
 
 
 def steps(workspace: Path) -> pl.DataFrame:
-    """run, step → learning rate, loss, KL, penalty, gradient norm, tokens, seconds, tokens per second."""
+    """run, step → learning rate, loss, KL, penalty, gradient norm, tokens, seconds, tokens per second, share of the
+    processors' arithmetic that the model used, bytes of memory at the most; null where a run did not log it."""
     rows = [(run.name, event["step"], *_numbers(event, STEP)) for run in runs(workspace) for event in run.of("step")]
     return pl.DataFrame(rows, {"run": pl.String, "step": pl.Int64} | STEP, orient="row")
 
@@ -206,6 +236,18 @@ def _realised(run: Run) -> pl.DataFrame:
         "realised_sequences": pl.Int64, "realised_tokens": pl.Int64,
     }  # fmt: skip
     return pl.DataFrame(rows, schema, orient="row")
+
+
+def _passes(workspace: Path) -> pl.DataFrame:
+    """run, source → per_epoch: sequences of one pass over the source's store."""
+    known = plans(workspace)
+    rows = [
+        (run.name, name, entry["sequences"])
+        for run in runs(workspace)
+        if (plan := plan_of(run, known)) is not None
+        for name, entry in plan.sources.items()
+    ]
+    return pl.DataFrame(rows, {"run": pl.String, "source": pl.String, "per_epoch": pl.Int64}, orient="row")
 
 
 def _roles(workspace: Path) -> pl.DataFrame:

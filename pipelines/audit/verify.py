@@ -14,6 +14,7 @@ Cost: one pass over all bytes of the workspace for the hashes and one over the t
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,24 +23,35 @@ import polars as pl
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.artifact import Manifest, read_parquet, scan_parquet
+from corpus.artifact import Manifest, scan_parquet
 from corpus.errors import ArtifactError
-from corpus.ledger import Ledger
 from corpus.tokens import TokenStore
 from pipelines.audit import training_questions
+from pipelines.audit.identities import repeated_ids
+from pipelines.audit.views import Views
 from pipelines.audit.workspace import (
     Plan,
     Run,
     annotated_files,
     artefacts,
+    brought_store,
     dataset_files,
-    ledger,
     ledger_files,
     plan_of,
     plans,
     runs,
     token_stores,
 )
+
+# What no row of a ledger may be, by the figure that counts it.
+_FAULTS = {
+    "kept documents whose change of bytes no edit explains": "fate = 'kept' AND bytes_out != bytes_in "
+    "+ coalesce(list_sum(list_transform(edits, lambda edit: edit.value)), 0)",
+    "documents that were not kept and have output": "fate != 'kept' AND (bytes_out != 0 OR tokens_out != 0)",
+    "documents that were dropped without a reason": "fate != 'kept' AND reason IS NULL",
+    "kept documents whose tokens in and out differ": "fate = 'kept' AND tokens_out != coalesce(tokens_in, 0)",
+    "documents of no known fate": "fate NOT IN ('kept', 'dropped', 'quarantined')",
+}
 
 
 @dataclass(frozen=True)
@@ -54,13 +66,28 @@ class Check:
 def verify(workspace: Path) -> list[Check]:
     """Check every claim that can be checked with what the workspace holds. Never raises on damage: that is a failed
     check, and the others go on."""
+    workspace = Path(workspace).resolve()
     checks: list[Check] = []
-    for part in (_files, _ledgers, _datasets, _stores, _plans, _runs, _evaluations):
+    parts: list[tuple[str, Callable[[], Iterator[Check]]]] = [
+        ("files", partial(_files, workspace)),
+        ("ledger", partial(_with_views, _ledgers, workspace)),
+        ("dataset", partial(_with_views, _datasets, workspace)),
+        ("tokens", partial(_with_views, _stores, workspace)),
+        ("plan", partial(_plans, workspace)),
+        ("runs", partial(_runs, workspace)),
+        ("evaluations", partial(_evaluations, workspace)),
+    ]
+    for name, part in parts:
         try:
-            checks += part(workspace)
+            checks += part()
         except ArtifactError as error:
-            checks.append(Check(part.__name__.strip("_"), False, str(error)))
+            checks.append(Check(name, False, str(error)))
     return checks
+
+
+def _with_views(part: Callable[[Views], Iterator[Check]], workspace: Path) -> Iterator[Check]:
+    with Views(workspace) as views:
+        yield from part(views)
 
 
 def _checked(name: str, claim: Callable[[], str]) -> Check:
@@ -85,93 +112,111 @@ def _files(workspace: Path) -> Iterator[Check]:
     for group, folders in groups.items():
 
         def claim(folders: list[Path] = folders) -> str:
-            files = size = 0
-            for folder in folders:
-                manifest = Manifest.read(workspace / folder)
-                manifest.verify(workspace / folder)
-                files += len(manifest.files)
-                size += sum(entry.bytes for entry in manifest.files)
+            manifests = [Manifest.read(workspace / folder) for folder in folders]
+            with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+                list(pool.map(lambda own: own[0].verify(workspace / own[1]), zip(manifests, folders, strict=True)))
+            files = sum(len(manifest.files) for manifest in manifests)
+            size = sum(entry.bytes for manifest in manifests for entry in manifest.files)
             return f"{files:,} files of {len(folders):,} artefacts hashed again, {size:,} bytes"
 
         yield _checked(f"files of {group}/", claim)
 
 
-def _ledgers(workspace: Path) -> Iterator[Check]:
-    for source, paths in ledger_files(workspace).items():
+def _ledgers(views: Views) -> Iterator[Check]:
+    for source, paths in ledger_files(views.workspace).items():
 
         def claim(source: str = source, paths: list[Path] = paths) -> str:
-            book = Ledger.read(*paths)
-            units = annotated_files(workspace, source)
-            records = sum(pq.read_metadata(path).num_rows for path in units) if units else book.frame.height
-            nbytes, ntokens = _text_sums(workspace, source)
-            book.check(where=source, records=records, text_bytes=nbytes, text_tokens=ntokens)
-            totals = book.totals()
+            units = annotated_files(views.workspace, source)
+            rows = sum(pq.read_metadata(path).num_rows for path in paths)
+            records = sum(pq.read_metadata(path).num_rows for path in units) if units else rows
+            figures = _figures(views, paths)
+            text = _text_sums(views, source)
+            failures = [f"{figures[fault]:,} {fault}" for fault in _FAULTS if figures[fault]]
+            if rows != records:
+                failures.insert(0, f"{rows:,} rows for {records:,} input records")
+            if repeats := repeated_ids(paths):
+                failures.append(f"{repeats:,} repeated ids")
+            for name, in_ledger, in_text in zip(
+                ("bytes", "tokens"), (figures["bytes"], figures["tokens"]), text, strict=True
+            ):
+                if in_ledger != in_text:
+                    failures.append(f"{in_ledger:,} {name} in the ledger, {in_text:,} in the text")
+            _require(not failures, "the ledger does not add up", source, "; ".join(failures))
             against = "the reader's records" if units else "its own rows (annotate/ is gone)"
             return (
-                f"{totals['documents_in']:,} in = {totals['kept']['documents']:,} kept + "
-                f"{totals['dropped']['documents']:,} dropped + {totals['quarantined']['documents']:,} quarantined, "
-                f"against {against}; {nbytes:,} bytes and {ntokens:,} tokens in the text"
+                f"{rows:,} in = {figures['kept']:,} kept + {figures['dropped']:,} dropped + "
+                f"{figures['quarantined']:,} quarantined, against {against}; {text[0]:,} bytes and {text[1]:,} tokens "
+                "in the text"
             )
 
         yield _checked(f"ledger of {source}", claim)
 
 
-def _text_sums(workspace: Path, source: str) -> tuple[int, int]:
+def _figures(views: Views, paths: list[Path]) -> dict[str, int]:
+    """Documents by fate, bytes and tokens kept, and rows by fault, of a source's ledger in one scan."""
+    counted = {fate: f"count(*) FILTER (fate = '{fate}')" for fate in ("kept", "dropped", "quarantined")}
+    counted |= {"bytes": "coalesce(sum(bytes_out), 0)::BIGINT", "tokens": "coalesce(sum(tokens_out), 0)::BIGINT"}
+    counted |= {fault: f"count(*) FILTER ({rows})" for fault, rows in _FAULTS.items()}
+    asked = ", ".join(f'{expression} AS "{name}"' for name, expression in counted.items())
+    return views.query(f"SELECT {asked} FROM {views.scan(paths)}").row(0, named=True)
+
+
+def _text_sums(views: Views, source: str) -> tuple[int, int]:
     """UTF-8 bytes and tokens of the kept text, measured on the text column of the dataset."""
-    nbytes = ntokens = 0
-    for paths in dataset_files(workspace, source).values():
-        for path in paths:
-            for batch in scan_parquet(path, ["text", "token_count"]):
-                nbytes += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
-                ntokens += pc.sum(batch.column("token_count")).as_py() or 0
-    return nbytes, ntokens
+    files = [path for paths in dataset_files(views.workspace, source).values() for path in paths]
+    if not files:
+        return 0, 0
+    sums = "coalesce(sum(strlen(text)), 0)::BIGINT, coalesce(sum(token_count), 0)::BIGINT"
+    return views.query(f"SELECT {sums} FROM {views.scan(files)}").row(0)  # type: ignore[return-value]
 
 
-def _datasets(workspace: Path) -> Iterator[Check]:
-    for source, paths in ledger_files(workspace).items():
+def _datasets(views: Views) -> Iterator[Check]:
+    for source, ledgers in ledger_files(views.workspace).items():
 
-        def claim(source: str = source, paths: list[Path] = paths) -> str:
-            columns = ["id", "fate", "split"]
-            rows = pl.concat([pl.DataFrame(pl.from_arrow(read_parquet(path, columns))) for path in paths])
+        def claim(source: str = source, ledgers: list[Path] = ledgers) -> str:
             counts = []
-            for split, shards in dataset_files(workspace, source).items():
-                kept = rows.filter((pl.col("fate") == "kept") & (pl.col("split") == split))["id"]
-                there = pl.concat(
-                    [pl.Series("id", [], pl.String)]
-                    + [pl.Series("id", read_parquet(shard, ["id"])["id"].to_pylist(), pl.String) for shard in shards]
-                )
+            for split, shards in dataset_files(views.workspace, source).items():
+                kept = f"SELECT id FROM {views.scan(ledgers)} WHERE fate = 'kept' AND split = '{split}'"
+                rows = sum(pq.read_metadata(path).num_rows for path in shards)
+                wanted = views.query(f"SELECT count(*) FROM ({kept})").item()
+                there = f"SELECT id FROM {views.scan(shards)}" if shards else "SELECT NULL AS id WHERE false"
                 _require(
-                    there.len() == kept.len() and there.sort().equals(kept.sort(), check_names=False),
+                    rows == wanted and _same_ids(views, kept, there),
                     f"the {split} rows are not the documents the ledger kept",
                     source,
-                    f"{there.len():,} rows, {kept.len():,} kept",
+                    f"{rows:,} rows, {wanted:,} kept",
                 )
-                counts.append(f"{there.len():,} {split}")
+                counts.append(f"{rows:,} {split}")
             return f"{' + '.join(counts)} rows, the same ids as the ledger's"
 
         yield _checked(f"dataset of {source}", claim)
 
 
-def _stores(workspace: Path) -> Iterator[Check]:
-    stores = token_stores(workspace)
-    kept = (
-        ledger(workspace, "source", "split", "fate", "tokens_out")
-        .filter(pl.col("fate") == "kept")
-        .group_by("source", "split")
-        .agg(pl.len().alias("documents"), pl.col("tokens_out").sum().alias("tokens"))
+def _same_ids(views: Views, kept: str, there: str) -> bool:
+    """Whether two queries of as many ids give the same: side by side, as they were selected, or in another order."""
+    beside = f"SELECT count(*) FROM ({kept}) AS a POSITIONAL JOIN (SELECT id AS other FROM ({there})) AS b"
+    if not views.query(f"{beside} WHERE id IS DISTINCT FROM other").item():
+        return True
+    return not views.query(f"SELECT count(*) FROM (({kept}) EXCEPT ALL ({there}))").item()
+
+
+def _stores(views: Views) -> Iterator[Check]:
+    kept = views.query(
+        "SELECT source, split, count(*), sum(tokens_out)::BIGINT FROM ledger WHERE fate = 'kept' GROUP BY source, split"
     )
     counted = {(source, split): (documents, tokens) for source, split, documents, tokens in kept.iter_rows()}
-    for (source, split), folder in stores.items():
+    for (source, split), folder in token_stores(views.workspace).items():
 
         def claim(source: str = source, split: str = split, folder: Path = folder) -> str:
             store = TokenStore.open(folder)
             documents, tokens = counted.get((source, split), (0, 0))
             flat = sum(len(shard) for shard in store.shards)
-            listed = pc.sum(store.documents["tokens"]).as_py() or 0
+            rows = scan_parquet(folder / "documents.parquet", ["tokens"], rows=65_536)
+            listed = sum(pc.sum(batch["tokens"]).as_py() or 0 for batch in rows)
             _require(
                 flat == listed == store.tokens == tokens + documents,
                 "the store's tokens are not the ledger's plus one EOS per document",
-                folder.relative_to(workspace),
+                folder.relative_to(views.workspace),
                 f"{flat:,} in shards, {listed:,} in documents.parquet, {store.tokens:,} in the manifest, "
                 f"{tokens:,} + {documents:,} in the ledger",
             )
@@ -208,8 +253,16 @@ def _quotas_add_up(plan: Plan) -> str:
 def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
     stores = token_stores(workspace)
     for source, entry in plan.sources.items():
-        _require((source, "train") in stores, "a token store of the plan is not here", source, "no such folder")
-        there = _planned_manifest(workspace, plan, source, stores[source, "train"])
+        if (source, "train") in stores:
+            store = Manifest.read(stores[source, "train"])
+        else:
+            brought = brought_store(workspace, source)
+            _require(brought is not None, "a token store of the plan is not here", source, "no such folder")
+            assert brought is not None
+            store = brought.manifest
+            if brought.locate is None:  # fetched and adopted files are hashed when they are opened
+                store.verify(Path(brought.folder))
+        there = _planned_manifest(workspace, plan, source, store)
         _require(
             there.fingerprint == entry["store"],
             "the plan was made for another token store",
@@ -222,15 +275,15 @@ def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
             source,
             f"{entry['tokens']:,} in the plan, {there.totals['tokens']:,} in the store",
         )
-    return f"{len(plan.sources)} fingerprints and token counts are those of the stores in tokens/"
+    return f"{len(plan.sources)} fingerprints and token counts are those of the stores"
 
 
-def _planned_manifest(workspace: Path, plan: Plan, source: str, store: Path) -> Manifest:
+def _planned_manifest(workspace: Path, plan: Plan, source: str, store: Manifest) -> Manifest:
     """Of the run's packing of the source, which must be one of this very store, or of the store itself."""
     packing = workspace / "packings" / plan.run / source
     if not (packing / "manifest.json").exists():
-        return Manifest.read(store)
-    there, fingerprint = Manifest.read(packing), Manifest.read(store).fingerprint
+        return store
+    there, fingerprint = Manifest.read(packing), store.fingerprint
     packed = there.function["store"]
     _require(packed == fingerprint, "another store was packed", source, f"{packed[:12]}, not {fingerprint[:12]}")
     return there

@@ -6,24 +6,36 @@ an audit of its half. Damage is another matter and raises ArtifactError.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.artifact import MANIFEST, Manifest, read_parquet
 from corpus.errors import ArtifactError
-from corpus.ledger import LEDGER
+from corpus.tokens import TokenStore
 
+TAIL = 1 << 18  # bytes at the end of a run's metrics: more than a step's events
+LINE = 4096  # bytes of an event, more than usual
 STAGES = (
     ("corpus/ledger", "corpus", "make corpus"),
     ("tokens", "token stores", "make corpus"),
     ("plan", "mixture plan", "make mix"),
     ("runs", "training runs", "make train"),
 )
+
+
+def existing(workspace: Path) -> Path:
+    """The resolved folder of a workspace. Raises ArtifactError when there is none."""
+    workspace = Path(workspace).resolve()
+    if not workspace.is_dir():
+        raise ArtifactError(
+            "no such workspace", where=workspace, todo="run `provender corpus` first, or name the workspace's folder"
+        )
+    return workspace
 
 
 @dataclass(frozen=True)
@@ -50,14 +62,6 @@ def ledger_files(workspace: Path) -> dict[str, list[Path]]:
     return {folder.name: sorted(folder.glob("*.parquet")) for folder in folders}
 
 
-def ledger(workspace: Path, *columns: str) -> pl.DataFrame:
-    """The named columns of the whole ledger: one row per input record."""
-    names = list(columns)
-    tables = [read_parquet(path, names) for paths in ledger_files(workspace).values() for path in paths]
-    empty = pa.schema([LEDGER.field(name) for name in names]).empty_table()
-    return pl.DataFrame(pl.from_arrow(pa.concat_tables([empty, *tables], promote_options="permissive")))
-
-
 def dataset_files(workspace: Path, source: str) -> dict[str, list[Path]]:
     """Shards of the kept text of one source by split."""
     folder = workspace / "corpus" / "data" / source
@@ -68,17 +72,24 @@ def annotated_files(workspace: Path, source: str) -> list[Path]:
     return sorted((workspace / "annotate" / source).glob("*/documents.parquet"))
 
 
-def languages(workspace: Path) -> pl.DataFrame:
-    """id, language: the label that language identification gave, where the annotations have one."""
-    tables = []
-    for path in sorted((workspace / "annotate").glob("*/*/documents.parquet")):
-        with pq.ParquetFile(path) as handle:
-            fields = [field for field in handle.schema_arrow if field.name.startswith("language.")]
-        labels = [field.name for field in fields if pa.types.is_string(field.type)]
-        if labels:
-            tables.append(read_parquet(path, ["id", labels[0]]).rename_columns(["id", "language"]))
-    empty = pa.schema([("id", pa.string()), ("language", pa.string())]).empty_table()
-    return pl.DataFrame(pl.from_arrow(pa.concat_tables([empty, *tables], promote_options="permissive")))
+def dataset_folders(workspace: Path, part: str) -> list[Path]:
+    """The folders of the sources under `corpus/data` or `corpus/dropped`."""
+    return sorted(path for path in (workspace / "corpus" / part).glob("*") if path.is_dir())
+
+
+def settings_of(workspace: Path) -> dict[str, Any]:
+    """recipe.json as it was last run; empty when there is none that can be read."""
+    try:
+        return dict(json.loads((workspace / "recipe.json").read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def shows_texts(workspace: Path) -> bool:
+    """Whether answers and reports may show samples of text: by default unless the recipe says that it may hold PHI."""
+    recipe = settings_of(workspace)
+    samples = (recipe.get("audit") or {}).get("samples", "auto")
+    return samples == "masked" or (samples == "auto" and not recipe.get("phi", False))
 
 
 def artefacts(workspace: Path) -> Iterator[Path]:
@@ -94,6 +105,20 @@ def token_stores(workspace: Path) -> dict[tuple[str, str], Path]:
     """Folders of the token stores by (source, split)."""
     manifests = sorted((workspace / "tokens").glob(f"*/*/{MANIFEST}"))
     return {(path.parent.parent.name, path.parent.name): path.parent for path in manifests}
+
+
+def brought_store(workspace: Path, source: str) -> TokenStore | None:
+    """The store made elsewhere that the workspace's recipe names for a source, or None. Raises ArtifactError when it
+    cannot be used."""
+    path = workspace / "recipe.json"
+    if not path.exists():
+        return None
+    from pipelines.recipe import Recipe
+    from pipelines.stages import source_store
+
+    recipe = Recipe.model_validate_json(path.read_bytes())
+    named = recipe.mix is not None and source in recipe.mix.sources and recipe.mix.sources[source].store is not None
+    return source_store(recipe, source) if named else None
 
 
 @dataclass(frozen=True)
@@ -122,15 +147,16 @@ class Plan:
         return {entry["name"]: entry for entry in entries}
 
 
+def plan_folders(workspace: Path) -> list[Path]:
+    """The folders of every plan of the workspace: that of the run and those of comparison runs, in order."""
+    found = [*workspace.glob("*/plan.json"), *workspace.glob("plans/*/plan.json")]
+    folders = sorted(path.parent for path in found)
+    return [path for path in folders if not any(part.startswith(".") for part in path.relative_to(workspace).parts)]
+
+
 def plans(workspace: Path) -> list[Plan]:
-    """Every plan of the workspace: plan/ and the plans of comparison runs, in order of their folders."""
-    found = []
-    for path in sorted(workspace.rglob("plan.json")):
-        folder = path.parent
-        if any(part.startswith(".") for part in folder.relative_to(workspace).parts):
-            continue
-        found.append(read_plan(folder))
-    return found
+    """Every plan of the workspace."""
+    return [read_plan(folder) for folder in plan_folders(workspace)]
 
 
 def read_plan(folder: Path) -> Plan:
@@ -197,8 +223,56 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return events
 
 
+def progress_of(workspace: Path, plan: str) -> tuple[str | None, int | None]:
+    """The name and the finished steps of the run that follows the plan of this fingerprint, from the ends of its
+    metrics alone; (None, None) without a run."""
+    for path in sorted((workspace / "runs").glob("*/metrics.jsonl")):
+        with open(path, "rb") as handle:
+            first = handle.readline()
+            if not first.endswith(b"\n") or json.loads(first).get("plan") != plan:
+                continue
+            handle.seek(max(0, path.stat().st_size - TAIL))
+            last = reversed(handle.read().split(b"\n")[1:-1])  # the first may be cut, the last is being written
+        steps = (event["step"] for event in map(json.loads, last) if event["event"] in ("step", "end"))
+        return path.parent.name, next(steps, 0)
+    return None, None
+
+
+def last_events(path: Path, count: int) -> list[dict[str, Any]]:
+    """The last events of a metrics.jsonl, at most so many, in order; lines that are being written are left out."""
+    with open(path, "rb") as handle:
+        handle.seek(max(0, path.stat().st_size - count * LINE))
+        lines = handle.read().split(b"\n")[:-1]
+    events: list[dict[str, Any]] = []
+    for line in lines[-count:]:
+        with suppress(ValueError):  # the first may be cut
+            events.append(json.loads(line))
+    return events
+
+
 def plan_of(run: Run, candidates: list[Plan]) -> Plan | None:
     """The plan that `run` says it follows, if the workspace has it: the last one, where the gate raised replay."""
     raised = [event["plan"] for event in run.of("raise") if event["plan"] is not None]
     followed = raised[-1] if raised else run.start.get("plan")
     return next((plan for plan in candidates if plan.fingerprint == followed), None)
+
+
+def ledger_row(path: Path, row: int, columns: list[str] | None = None) -> dict[str, Any]:
+    """One row of a parquet file that grows by rows, from the one row group that holds it."""
+    return rows_at(path, [row], columns)[0]
+
+
+def rows_at(path: Path, rows: list[int], columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of a parquet file by number, ascending; only the row groups that hold one are read."""
+    found: list[dict[str, Any]] = []
+    with pq.ParquetFile(path, page_checksum_verification=True) as handle:
+        start, wanted = 0, list(rows)
+        for group in range(handle.num_row_groups):
+            size = handle.metadata.row_group(group).num_rows
+            here = [row - start for row in wanted if start <= row < start + size]
+            if here:
+                found += handle.read_row_group(group, columns).take(here).to_pylist()
+            start += size
+    if len(found) != len(wanted):
+        raise ArtifactError("a file has fewer rows than is said of it", where=path, todo="run `provender corpus` again")
+    return found

@@ -1,5 +1,6 @@
 """What the commands share: the arguments of a recipe, a group with a default command, loading and printing."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -54,3 +55,10 @@ def show(renderable: Any) -> None:
     from pipelines.progress import table_console
 
     table_console().print(renderable, markup=False, soft_wrap=isinstance(renderable, str))
+
+
+def workspace_folder(workspace: str) -> Path:
+    """The folder of a workspace that is there, or of a recipe's. Raises ConfigError or ArtifactError."""
+    from pipelines.audit.workspace import existing
+
+    return existing(Path(workspace) if Path(workspace).is_dir() else load(workspace, None).folder)

@@ -23,30 +23,6 @@ def train_run(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = Fals
         show(f"model: {result.model_path}")
 
 
-@commands.command("export")
-def train_export(
-    recipe: RecipeName,
-    to: Annotated[Path | None, typer.Option(help="Where to write it; default: <workspace>/export/<run>.")] = None,
-    push_to_hub: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Also upload it, private.")] = None,
-    set_: Overrides = None,
-) -> None:
-    """Write the run's model with its tokenizer and a model card: data, tokens, evaluation, licences."""
-    from pipelines.export import export_run, push
-
-    folder = export_run(load(recipe, set_), to)
-    show(f"model: {folder}")
-    if push_to_hub is not None:
-        show(f"uploaded: {push(folder, push_to_hub)}")
-
-
-@commands.command("matrix")
-def train_matrix(recipe: RecipeName, set_: Overrides = None) -> None:
-    """Bits per byte of every evaluation set at every evaluated step, backward transfer and forgetting."""
-    from pipelines.export import matrix_table
-
-    show(matrix_table(load(recipe, set_)))
-
-
 @commands.command("cache-reference")
 def train_cache_reference(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
     """Write down the base model's likeliest tokens on the plan's rows, so that KL runs without the base (train.kl)."""
@@ -69,3 +45,27 @@ def train_merge(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = Fa
         mark = " ← chosen" if entry["alpha"] == manifest.totals["alpha"] else ""
         show(f"α {entry['alpha']:<5} target {target} bits per byte, largest rise of general text {rise}{mark}")
     show(f"model: {folder}")
+
+
+@commands.command("export")
+def train_export(
+    recipe: RecipeName,
+    to: Annotated[Path | None, typer.Option(help="Where to write it; default: <workspace>/export/<run>.")] = None,
+    push_to_hub: Annotated[str | None, typer.Option(metavar="OWNER/NAME", help="Also upload it, private.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """Write the run's model with its tokenizer and a model card: data, tokens, evaluation, licences."""
+    from pipelines.export import export_run, push
+
+    folder = export_run(load(recipe, set_), to)
+    show(f"model: {folder}")
+    if push_to_hub is not None:
+        show(f"uploaded: {push(folder, push_to_hub)}")
+
+
+@commands.command("matrix")
+def train_matrix(recipe: RecipeName, set_: Overrides = None) -> None:
+    """Bits per byte of every evaluation set at every evaluated step, backward transfer and forgetting."""
+    from pipelines.export import matrix_table
+
+    show(matrix_table(load(recipe, set_)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from corpus.artifact import Manifest, RunLock, code_version, content_hash, publish, write_parquet
 from corpus.errors import ArtifactError
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.audit.workspace import artefacts
 from pipelines.report.page import render_html
 from pipelines.report.terminal import render_text

@@ -28,6 +28,16 @@ class Line:
     dashed: bool = False
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A named point; `colour` is the index of its CSS class."""
+
+    name: str
+    x: float
+    y: float
+    colour: int
+
+
 def tag(name: str, *children: object, **attributes: object) -> Markup:
     """An element with escaped attributes and children; `_` in an attribute name stands for `-`, `class_` for class."""
     pairs = "".join(
@@ -64,7 +74,7 @@ def lines(series: Sequence[Line], *, title: str, x: str, y: str, zero: bool = Fa
     described = "; ".join(
         f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in series if line.points
     )
-    return _svg(title, f"{y} over {x}: {described}", *drawn)
+    return svg(title, f"{y} over {x}: {described}", *drawn)
 
 
 def areas(series: Sequence[Line], *, title: str, x: str, y: str, bounds: Sequence[Line] = ()) -> Markup:
@@ -97,7 +107,31 @@ def areas(series: Sequence[Line], *, title: str, x: str, y: str, bounds: Sequenc
                 class_=f"label s{line.colour % COLOURS}")
         )  # fmt: skip
     described = "; ".join(f"{line.name} from {line.points[0][1]:.0%} to {line.points[-1][1]:.0%}" for line in series)
-    return _svg(title, f"{y} over {x}: {described}", *drawn, axes)
+    return svg(title, f"{y} over {x}: {described}", *drawn, axes)
+
+
+def frontier(
+    curve: Line, marks: Sequence[Mark], dots: Sequence[tuple[float, float]], *, limit: float, title: str, x: str, y: str
+) -> Markup:
+    """A trade-off: the curve of what can be had, what was measured as dots, named marks, and a limit on x."""
+    xs = [*(px for px, _ in (*curve.points, *dots)), *(mark.x for mark in marks), limit]
+    ys = [*(py for _, py in (*curve.points, *dots)), *(mark.y for mark in marks)]
+    low_x, high_x = _range(xs, margin=0.04)
+    y_ticks = ticks(*_range(ys, margin=0.06))
+    frame = _Frame(low_x, high_x, y_ticks[0], y_ticks[-1])
+    path = "L".join(f"{_short(frame.x(px))} {_short(frame.y(py))}" for px, py in thinned(curve.points))
+    drawn = [_axes(frame, y_ticks, x, y)]
+    drawn.append(tag("path", d=f"M{_short(frame.x(limit))} {TOP}V{HEIGHT - BOTTOM}", class_="line bound dashed"))
+    drawn += [tag("circle", cx=frame.x(px), cy=frame.y(py), r=3, class_="run") for px, py in dots]
+    drawn.append(tag("path", d="M" + path, class_=f"line s{curve.colour % COLOURS}"))
+    ends = _apart([frame.y(mark.y) for mark in marks], 14)
+    for mark, end in zip(marks, ends, strict=True):
+        style = f"s{mark.colour % COLOURS}"
+        hover = tag("title", f"{mark.name}: {mark.x:.3g}, {mark.y:.4g}")
+        drawn.append(tag("circle", hover, cx=frame.x(mark.x), cy=frame.y(mark.y), r=5, class_=f"area {style}"))
+        drawn.append(tag("text", clipped(mark.name, 14), x=WIDTH - RIGHT + 7, y=end + 4, class_=f"label {style}"))
+    described = "; ".join(f"{mark.name} at {mark.x:.3g}, {mark.y:.4g}" for mark in marks)
+    return svg(title, f"{y} over {x}, limit {limit:.3g}: {described}", *drawn)
 
 
 def columns(bins: Sequence[tuple[str, int]], *, title: str, x: str, y: str) -> Markup:
@@ -119,7 +153,30 @@ def columns(bins: Sequence[tuple[str, int]], *, title: str, x: str, y: str) -> M
             drawn.append(tag("text", f"{count:,}", x=middle, y=top - 4, class_="tick middle"))
         if index % math.ceil(len(bins) / 8) == 0:
             drawn.append(tag("text", label, x=middle, y=HEIGHT - BOTTOM + 16, class_="tick middle"))
-    return _svg(title, "; ".join(f"{label}: {count}" for label, count in bins), *drawn)
+    return svg(title, "; ".join(f"{label}: {count}" for label, count in bins), *drawn)
+
+
+def before_after(bins: Sequence[tuple[str, int, int]], *, title: str, x: str, y: str) -> Markup:
+    """Two histograms over the same bins: (label, before, after). What was kept stands in front of what came in."""
+    bins = [entry for entry in bins if entry[1] or entry[2]] if len(bins) > 40 else list(bins)
+    if not any(before for _, before, _ in bins):
+        return Markup("")
+    y_ticks = ticks(0, max(before for _, before, _ in bins))
+    frame = _Frame(0, len(bins), 0, y_ticks[-1], right=16)
+    step = (WIDTH - LEFT - 16) / len(bins)
+    drawn = [_axes(frame, y_ticks, x, y, x_labels=False, right=16)]
+    for index, (label, before, after) in enumerate(bins):
+        left = LEFT + step * index
+        hover = f"{label}: {before:,} before, {after:,} after"
+        for value, inset, kind in ((before, 0.06, "area before"), (after, 0.18, "area s0")):
+            drawn.append(
+                tag("rect", tag("title", hover), x=left + step * inset, y=frame.y(value), width=step * (1 - 2 * inset),
+                    height=HEIGHT - BOTTOM - frame.y(value), class_=kind)
+            )  # fmt: skip
+        if index % math.ceil(len(bins) / 8) == 0:
+            drawn.append(tag("text", label, x=left + step / 2, y=HEIGHT - BOTTOM + 16, class_="tick middle"))
+    described = "; ".join(f"{label}: {before} before, {after} after" for label, before, after in bins)
+    return svg(title, described, *drawn)
 
 
 def intervals(rows: Sequence[tuple[str, str, float, float, int]], *, title: str, x: str) -> Markup:
@@ -155,7 +212,7 @@ def intervals(rows: Sequence[tuple[str, str, float, float, int]], *, title: str,
         drawn.append(tag("path", d=f"M{_short(low)} {middle + 4}H{_short(high)}", class_=f"line {mark}"))
         drawn.append(tag("circle", hover, cx=place(value), cy=middle + 4, r=5, class_=f"area {mark}"))
     described = "; ".join(f"{group}, {name}: {value:+.4f} ± {error:.4f}" for group, name, value, error, _ in rows)
-    return _svg(title, described, *drawn, height=height)
+    return svg(title, described, *drawn, height=height)
 
 
 def bar(parts: Sequence[tuple[str, float, str]], *, whole: float | None = None) -> Markup:
@@ -196,6 +253,16 @@ def clipped(name: str, length: int) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
+def svg(
+    title: str, description: str, *children: Markup, width: int = WIDTH, height: int = HEIGHT, kind: str = "chart"
+) -> Markup:
+    """A picture with its title and description for those who do not see it."""
+    return tag(
+        "svg", tag("title", title), tag("desc", description), *children,
+        viewBox=f"0 0 {width} {height}", role="img", aria_label=title, class_=kind,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Frame:
     """The mapping from data to the plot's rectangle."""
@@ -224,19 +291,15 @@ def _axes(
         drawn.append(tag("path", d=f"M{LEFT} {_short(at)}H{_short(WIDTH - right)}", class_="grid"))
         drawn.append(tag("text", shown, x=LEFT - 7, y=at + 4, class_="tick end"))
     if x_labels:
-        for tick in ticks(frame.low_x, frame.high_x, 4):
+        x_ticks = ticks(frame.low_x, frame.high_x, 4)
+        for tick in x_ticks:
             if frame.low_x <= tick <= frame.high_x:
-                drawn.append(tag("text", f"{tick:,.0f}", x=frame.x(tick), y=HEIGHT - BOTTOM + 16, class_="tick middle"))
+                drawn.append(
+                    tag("text", _tick(tick, x_ticks), x=frame.x(tick), y=HEIGHT - BOTTOM + 16, class_="tick middle")
+                )
     middle = LEFT + (WIDTH - LEFT - right) / 2
     drawn.append(tag("text", f"{y}, over {x}" if x_labels else x, x=middle, y=HEIGHT - 5, class_="axis middle"))
     return Markup("").join(drawn)
-
-
-def _svg(title: str, description: str, *children: Markup, height: int = HEIGHT) -> Markup:
-    return tag(
-        "svg", tag("title", title), tag("desc", description), *children,
-        viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=title, class_="chart",
-    )  # fmt: skip
 
 
 def _range(values: Sequence[float], margin: float = 0.0) -> tuple[float, float]:

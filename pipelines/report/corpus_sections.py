@@ -1,8 +1,10 @@
 """The sections about the corpus: funnel, edits, identifiers, duplicates, tokens."""
 
 import polars as pl
+from markupsafe import Markup
 
-from pipelines.audit import Audit
+from corpus.deidentify.evaluate import Share
+from pipelines.audit.everything import Audit
 from pipelines.report import charts
 from pipelines.report.numbers import count, decimal, share, signed
 from pipelines.report.parts import (
@@ -16,9 +18,11 @@ from pipelines.report.parts import (
     size_cell,
     source_colours,
 )
+from pipelines.report.sankey import Flow, sankey
 
 QUARANTINED, KEPT = "quarantined", "kept"
 OTHER_STEPS = "other steps"
+REASONS_DRAWN = 24
 
 
 def funnel(audit: Audit) -> Section | None:
@@ -67,7 +71,38 @@ def funnel(audit: Audit) -> Section | None:
         tables.append(Table("Why documents were not kept", why, reasons))
     legend = [("kept", KEPT), *[(step, kind) for step, kind in classes.items()]]
     lead = "Every record that was read is kept, dropped by a named rule, or quarantined because it could not be read."
-    return Section("funnel", "The funnel", lead, tables=tables, legend=legend)
+    figures = [
+        Figure(f"From sources to what became of them, and why, in {unit}", chart, wide=True)
+        for unit in ("documents", "tokens")
+        if (chart := _flows(funnel, classes, unit))
+    ]
+    return Section("funnel", "The funnel", lead, figures, tables, legend)
+
+
+def _flows(funnel: pl.DataFrame, classes: dict[str, str], unit: str) -> Markup:
+    """Sources → kept or the step that dropped → the rule of that step, the rarest rules of a long list together."""
+    kept, gone = pl.col("fate") == KEPT, pl.col("fate") == "dropped"
+    outcome = pl.when(gone).then("step").otherwise("fate").alias("outcome")
+    rows = funnel.filter(pl.col(unit) > 0).with_columns(outcome)
+    rank = {name: number for number, name in enumerate([KEPT, *classes])}
+    place = pl.col("outcome").replace_strict(rank, default=len(rank), return_dtype=pl.Int64)
+    order = [place, pl.col("outcome")]
+    first = rows.group_by("source", "outcome").agg(pl.col(unit).sum()).sort(pl.col("source"), *order)
+    why = rows.filter(~kept).group_by("outcome", "reason").agg(pl.col(unit).sum())
+    shown = set(why.sort(unit, descending=True).head(REASONS_DRAWN)["reason"])
+    named = pl.when(pl.col("reason").is_in(shown)).then("reason").otherwise(pl.lit("other reasons")).alias("reason")
+    second = why.with_columns(named).group_by("outcome", "reason").agg(pl.col(unit).sum())
+    second = second.sort(*order, pl.col(unit), pl.col("reason"), descending=[False, False, True, False])
+
+    def kind(outcome: str) -> str:
+        return KEPT if outcome == KEPT else classes.get(outcome, classes.get(OTHER_STEPS, QUARANTINED))
+
+    return sankey(
+        [Flow(source, outcome, amount, kind(outcome)) for source, outcome, amount in first.iter_rows()],
+        [Flow(outcome, reason or "–", amount, kind(outcome)) for outcome, reason, amount in second.iter_rows()],
+        title=f"The funnel in {unit}",
+        unit=unit,
+    )
 
 
 def _step_classes(funnel: pl.DataFrame) -> dict[str, str]:
@@ -131,18 +166,59 @@ def pii(audit: Audit) -> Section | None:
     columns = [("type", False), ("values", False), ("removed", True), ("documents", True), ("by source", False)]
     sources = frame["source"].unique().sort().to_list()
     lead = (
-        "Values found and replaced by keyed surrogates. These are counts of what the recognisers found: they say "
-        "nothing of what no recogniser looks for, and the values themselves are kept nowhere."
+        "Values found and replaced. These are counts of what the recognisers found; the values themselves are kept "
+        "nowhere. " + _recall(audit)
     )
+    tables = [Table("Removed values by type", columns, rows)]
+    if audit.frames["recognisers"].height:
+        rows = [
+            [name_cell(kind), Cell(name or "found in the text after the first removals"), count_cell(values),
+             Cell(decimal(score, 2), score)]
+            for kind, name, values, score in audit.frames["recognisers"].iter_rows()
+        ]  # fmt: skip
+        columns = [("type", False), ("recogniser", False), ("values", True), ("mean score", True)]
+        tables.append(Table("What found them", columns, rows))
+    known = identities_planted(audit)
+    if known.height:
+        rows = [
+            [name_cell(kind), count_cell(planted), count_cell(found), Cell(str(Share(found, planted)))]
+            for kind, planted, found in known.iter_rows()
+        ]
+        columns = [("type", False), ("planted", True), ("removed", True), ("recall [95% interval]", False)]
+        tables.append(Table("Recall on identities that were planted", columns, rows))
     return Section(
-        "pii", "Personal identifiers", lead, tables=[Table("Removed values by type", columns, rows)],
+        "pii", "Personal identifiers", lead, tables=tables,
         legend=[(source, f"s{colours[source]}") for source in sources],
     )  # fmt: skip
 
 
+def identities_planted(audit: Audit) -> pl.DataFrame:
+    """type → planted, found, of the identities hidden in the input on purpose."""
+    prefix = "identity: "
+    known = audit.frames["planted"].filter(pl.col("kind").str.starts_with(prefix) & (pl.col("planted") > 0))
+    return known.select(pl.col("kind").str.strip_prefix(prefix), "planted", "found")
+
+
+def _recall(audit: Audit) -> str:
+    known = identities_planted(audit)
+    if not known.height:
+        return (
+            "How many were missed is not known from the corpus itself: `provender corpus deid-eval` measures recall on "
+            "labelled text of the same kind, and what no recogniser looks for is never found."
+        )
+    recall = Share(int(known["found"].sum()), int(known["planted"].sum()))
+    low, high = recall.interval or (0.0, 1.0)
+    return (
+        f"Of {count(recall.total)} identities planted in the input {count(recall.hits)} were removed: an estimated "
+        f"recall of {share(recall.value)} (95% interval {share(low)} to {share(high)}), for identities of the planted "
+        "kinds. It says nothing of what no recogniser looks for."
+    )
+
+
 def duplicates(audit: Audit) -> Section | None:
     frame = audit.frames["duplicates"]
-    if not frame.height:
+    repeated, contamination = audit.frames["most_repeated"], audit.frames["contamination"]
+    if not (frame.height or repeated.height or contamination.height):
         return None
     rows = [
         [
@@ -169,33 +245,36 @@ def duplicates(audit: Audit) -> Section | None:
             bins, title="Near duplicates by similarity", x="similarity with the keeper", y="documents"
         )
         figures.append(Figure("Near duplicates by measured similarity with the document that was kept", chart))
-    sizes = [(str(length), number) for length, number in audit.frames["cluster_sizes"].head(12).iter_rows()]
+    sizes = _sizes(audit.frames["cluster_sizes"])
     if sizes:
         chart = charts.columns(sizes, title="Clusters by size", x="documents in the cluster", y="clusters")
         figures.append(Figure("Duplicate clusters by number of documents", chart))
     shape = [("cluster", False), ("documents", True), ("kept", True), ("sources", False), ("bytes", True)]
-    lead = "Documents that repeat another one. A cluster is named by its smallest document id."
+    lead = "Documents that repeat another one, and text that stands in many. A cluster has the name of its smallest id."
     tables = [Table("Duplicates by source and keeper", columns, rows), Table("The largest clusters", shape, largest)]
+    tables = [table for table in tables if table.rows]
+    if repeated.height:
+        rows = [
+            [Cell(text or "–", text, "text"), Cell(kind.replace("_", " ")), Cell(scope), count_cell(documents),
+             count_cell(keep)]
+            for scope, kind, documents, keep, text in repeated.iter_rows()
+        ]  # fmt: skip
+        columns = [("beginning, masked", False), ("kind", False), ("counted in", False), ("documents", True)]
+        tables.append(Table("The most repeated lines and paragraphs", [*columns, ("kept in", True)], rows))
+    if contamination.height:
+        rows = [
+            [name_cell(name), *[count_cell(value) for value in counts], Cell(share(coverage), coverage)]
+            for name, *counts, coverage in contamination.iter_rows()
+        ]
+        columns = [("evaluation set", False), ("items", True), ("too short to look for", True)]
+        columns += [("sharing an n-gram", True), ("contaminated", True), ("largest share of an item", True)]
+        tables.append(Table("Items of evaluation sets found in the corpus", columns, rows))
     return Section("duplicates", "Duplicates", lead, figures, tables)
 
 
-def tokens(audit: Audit) -> Section | None:
-    frame = audit.frames["tokens"]
-    if not frame.height:
-        return None
-    rows = [
-        [name_cell(source), Cell(split), Cell(language), count_cell(documents), count_cell(tokens), size_cell(nbytes),
-         Cell(decimal(nbytes / tokens, 2) if tokens else "–", nbytes / tokens if tokens else 0),
-         count_cell(median), count_cell(p95), count_cell(longest)]
-        for source, split, language, documents, tokens, nbytes, median, p95, longest in frame.iter_rows()
-    ]  # fmt: skip
-    columns = [("source", False), ("split", False), ("language", False), ("documents", True), ("tokens", True)]
-    columns += [
-        ("bytes", True),
-        ("bytes per token", True),
-        ("median", True),
-        ("95th percentile", True),
-        ("longest", True),
-    ]
-    lead = "Tokens of the kept text, without the end-of-text token that a token store puts after each document."
-    return Section("tokens", "Tokens", lead, tables=[Table("Tokens by source, split and language", columns, rows)])
+def _sizes(frame: pl.DataFrame, shown: int = 12) -> list[tuple[str, int]]:
+    """Clusters by size; the sizes beyond the first are one bin."""
+    bins = [(str(size), clusters) for size, clusters in frame.head(shown).iter_rows()]
+    if frame.height > shown:
+        bins.append((f"≥ {frame['size'][shown]}", int(frame["clusters"][shown:].sum())))
+    return bins

@@ -69,3 +69,8 @@ def paired(value: float | None, error: float | None) -> str:
 def _figures(value: float) -> str:
     digits = 0 if abs(value) >= 99.95 or value == int(value) else 1 if abs(value) >= 9.995 else 2
     return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """So many significant figures, without an exponent where that is readable."""
+    return f"{value:.{digits}g}".replace("-", MINUS)

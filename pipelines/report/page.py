@@ -11,14 +11,14 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report.parts import Cell, Table
 from pipelines.report.sections import headlines, sections
 
 
 def render_html(audit: Audit) -> str:
     """The whole page. Pure: the same audit gives the same bytes."""
-    style, script = _inline("report.css"), _inline("report.js")
+    style, script = inline("pipelines.report", "report.css"), inline("pipelines.report", "report.js")
     environment = Environment(
         loader=PackageLoader("pipelines.report"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
@@ -48,9 +48,9 @@ def _check_table(audit: Audit) -> Table:
     return Table("Checks", [("claim", False), ("verdict", False), ("figures", False)], rows)
 
 
-def _inline(name: str) -> Markup:
-    # Our own files, from the package: nothing of the data gets in here.
-    return Markup(files("pipelines.report").joinpath("templates", name).read_text(encoding="utf-8"))
+def inline(package: str, name: str) -> Markup:
+    """One of our own files, from a package's templates: nothing of the data gets in here."""
+    return Markup(files(package).joinpath("templates", name).read_text(encoding="utf-8"))
 
 
 def _digest(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 from markupsafe import Markup
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report.charts import COLOURS
 from pipelines.report.numbers import count, decimal, size
 
@@ -20,12 +20,15 @@ class Cell:
     kind: str = ""
 
 
+Column = tuple[str, bool]  # heading, and whether it is a number
+
+
 @dataclass(frozen=True)
 class Table:
     """`columns` are (heading, is a number); the first column heads its row."""
 
     caption: str
-    columns: list[tuple[str, bool]]
+    columns: list[Column]
     rows: list[list[Cell]]
     total: list[Cell] | None = None
 
@@ -34,6 +37,7 @@ class Table:
 class Figure:
     caption: str
     chart: Markup
+    wide: bool = False
 
 
 @dataclass(frozen=True)

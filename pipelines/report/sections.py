@@ -6,8 +6,8 @@ published beside the page as parquet.
 
 import polars as pl
 
-from pipelines.audit import Audit
-from pipelines.report import corpus_sections, training_sections
+from pipelines.audit.everything import Audit
+from pipelines.report import corpus_sections, run_sections, token_sections, training_sections
 from pipelines.report.numbers import change, compact, count, decimal, share, size
 from pipelines.report.parts import Headline, Section, by
 from pipelines.report.training_sections import ROLE_ORDER
@@ -41,8 +41,9 @@ def headlines(audit: Audit) -> list[Headline]:
 def sections(audit: Audit) -> list[Section]:
     """The sections that have something to show, in the order in which data flows."""
     made = (
-        corpus_sections.funnel, corpus_sections.edits, corpus_sections.pii, corpus_sections.duplicates,
-        corpus_sections.tokens, training_sections.mixture, training_sections.losses, training_sections.forgetting,
+        corpus_sections.funnel, token_sections.tokens, token_sections.distributions, corpus_sections.edits,
+        corpus_sections.pii, corpus_sections.duplicates, token_sections.samples, training_sections.mixture,
+        training_sections.losses, training_sections.forgetting, run_sections.matrix, run_sections.system,
         training_sections.planted, training_sections.provenance,
     )  # fmt: skip
     return [section for make in made if (section := make(audit)) is not None]

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report.parts import Table
 from pipelines.report.sections import sections
 

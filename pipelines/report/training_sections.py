@@ -4,7 +4,7 @@ import math
 
 import polars as pl
 
-from pipelines.audit import Audit
+from pipelines.audit.everything import Audit
 from pipelines.report import charts
 from pipelines.report.charts import Line
 from pipelines.report.numbers import change, count, decimal, paired, share, signed
@@ -73,11 +73,12 @@ def mixture(audit: Audit) -> Section | None:
         rows = [
             [name_cell(row["source"]), Cell(row["run"]), Cell(row["role"] or "–"), count_cell(row["planned_tokens"]),
              count_cell(row["realised_tokens"]), Cell(signed(row["difference"]), row["difference"],
-             "" if row["difference"] == 0 else "bad"), Cell(share(row["share"]), row["share"])]
+             "" if row["difference"] == 0 else "bad"), Cell(share(row["share"]), row["share"]),
+             Cell(decimal(row["epochs"], 2), row["epochs"]), count_cell(row["repeated_tokens"])]
             for row in frame.iter_rows(named=True)
         ]  # fmt: skip
         columns = [("source", False), ("run", False), ("role", False), ("planned", True), ("realised", True)]
-        columns += [("difference", True), ("share", True)]
+        columns += [("difference", True), ("share", True), ("epochs", True), ("tokens seen before", True)]
         tables.append(Table("Planned and realised tokens, over the steps that were finished", columns, rows))
     lead = "The mixture is compiled, not sampled: what was trained is what was planned, to the token."
     return Section("mixture", "Mixture", lead, figures, tables)

@@ -127,7 +127,7 @@ def _source_rows(
             row["similarity"] = 1.0 if exact else draw.choice([0.8, 0.85, 0.9, 0.95, 0.97])
         rows.append(row)
         texts[identity] = text
-        languages[identity] = draw.choice(["en", "en", "en", "de"])
+        languages[identity] = row["language"] = draw.choice(["en", "en", "en", "de"])
     return rows, texts
 
 

@@ -2,13 +2,19 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy
 import pytest
 from synthetic_workspace import BATCH, SEQUENCE, Written, write_all, write_corpus, write_plan, write_run
 
 from corpus.errors import ArtifactError
-from pipelines.audit import ask, corpus_questions, training_questions, verify
+from pipelines.audit import corpus_questions, token_questions, training_questions
+from pipelines.audit.everything import ask
+from pipelines.audit.token_questions import AT
+from pipelines.audit.verify import verify
+from pipelines.audit.views import Views
 from pipelines.audit.workspace import missing, read_events
 
 
@@ -17,19 +23,25 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Written:
     return write_all(tmp_path_factory.mktemp("audit") / "medical")
 
 
-def test_the_funnel_counts_every_row_once(whole: Written) -> None:
+@pytest.fixture(scope="module")
+def views(whole: Written) -> Iterator[Views]:
+    with Views(whole.folder) as opened:
+        yield opened
+
+
+def test_the_funnel_counts_every_row_once(whole: Written, views: Views) -> None:
     expected: dict[tuple, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
     for row in whole.rows:
         sums = expected[row["source"], row["fate"], row["step"], row["reason"]]
         values = (1, row["bytes_in"], row["tokens_in"] or 0, row["bytes_out"], row["tokens_out"])
         for index, value in enumerate(values):
             sums[index] += value
-    found = {tuple(row[:4]): list(row[4:]) for row in corpus_questions.funnel(whole.folder).iter_rows()}
+    found = {tuple(row[:4]): list(row[4:]) for row in corpus_questions.funnel(views).iter_rows()}
     assert found == dict(expected)
 
 
-def test_in_is_kept_and_dropped_and_quarantined_for_every_source(whole: Written) -> None:
-    totals = corpus_questions.totals(whole.folder)
+def test_in_is_kept_and_dropped_and_quarantined_for_every_source(whole: Written, views: Views) -> None:
+    totals = corpus_questions.totals(views)
     assert set(totals["source"]) == {row["source"] for row in whole.rows}
     for row in totals.iter_rows(named=True):
         own = [entry for entry in whole.rows if entry["source"] == row["source"]]
@@ -40,61 +52,61 @@ def test_in_is_kept_and_dropped_and_quarantined_for_every_source(whole: Written)
         assert row["tokens_out"] == sum(entry["tokens_out"] for entry in own)
 
 
-def test_edits_explain_the_change_of_bytes_of_the_kept(whole: Written) -> None:
+def test_edits_explain_the_change_of_bytes_of_the_kept(whole: Written, views: Views) -> None:
     expected: Counter = Counter()
     for row in whole.rows:
         if row["fate"] == "kept":
             for entry in row["edits"]:
                 expected[row["source"], entry["key"]] += entry["value"]
-    frame = corpus_questions.edits(whole.folder)
+    frame = corpus_questions.edits(views)
     assert {(source, kind): net for source, kind, _, _, _, net in frame.iter_rows()} == dict(expected)
     assert (frame["net"] == frame["bytes_added"] - frame["bytes_removed"]).all()
     kept = [row for row in whole.rows if row["fate"] == "kept"]
     assert frame["net"].sum() == sum(row["bytes_out"] - row["bytes_in"] for row in kept)
 
 
-def test_pii_is_counted_by_source_and_type_whatever_became_of_the_document(whole: Written) -> None:
+def test_pii_is_counted_by_source_and_type_whatever_became_of_the_document(whole: Written, views: Views) -> None:
     values: Counter = Counter()
     documents: Counter = Counter()
     for row in whole.rows:
         for entry in row["pii"]:
             values[row["source"], entry["key"]] += entry["value"]
             documents[row["source"], entry["key"]] += 1
-    found = corpus_questions.pii(whole.folder)
+    found = corpus_questions.pii(views)
     assert {(row[0], row[1]): row[3] for row in found.iter_rows()} == dict(values)
     assert {(row[0], row[1]): row[2] for row in found.iter_rows()} == dict(documents)
 
 
-def test_duplicates_their_clusters_and_similarities(whole: Written) -> None:
+def test_duplicates_their_clusters_and_similarities(whole: Written, views: Views) -> None:
     source_of = {row["id"]: row["source"] for row in whole.rows}
     repeats = [row for row in whole.rows if row["duplicate_of"]]
     kinds = Counter((row["source"], source_of[row["duplicate_of"]], row["duplicate_kind"]) for row in repeats)
-    assert {tuple(row[:3]): row[3] for row in corpus_questions.duplicates(whole.folder).iter_rows()} == kinds
+    assert {tuple(row[:3]): row[3] for row in corpus_questions.duplicates(views).iter_rows()} == kinds
     clusters = Counter(row["cluster"] for row in whole.rows if row["cluster"])
-    found = corpus_questions.clusters(whole.folder)
+    found = corpus_questions.clusters(views)
     assert dict(zip(found["cluster"], found["documents"], strict=True)) == dict(clusters.most_common(20))
-    sizes = corpus_questions.cluster_sizes(whole.folder)
+    sizes = corpus_questions.cluster_sizes(views)
     assert dict(sizes.iter_rows()) == Counter(clusters.values())
-    bins = {round(low, 2): count for low, _, count in corpus_questions.similarities(whole.folder).iter_rows()}
+    bins = {round(low, 2): count for low, _, count in corpus_questions.similarities(views).iter_rows()}
     near = [row["similarity"] for row in repeats if row["duplicate_kind"] == "near"]
     assert bins[0.85] == near.count(0.85)  # as float32 it lies just below its own bin
     assert bins[0.95] == near.count(0.95) + near.count(0.97)
     assert sum(bins.values()) == len(near)
 
 
-def test_tokens_by_source_split_and_language(whole: Written) -> None:
+def test_tokens_by_source_split_and_language(whole: Written, views: Views) -> None:
     lengths: dict[tuple, list[int]] = defaultdict(list)
     for row in whole.rows:
         if row["fate"] == "kept":
             lengths[row["source"], row["split"], whole.languages[row["id"]]].append(row["tokens_out"])
-    frame = corpus_questions.tokens(whole.folder)
+    frame = token_questions.tokens(views)
     found = {tuple(row[:3]): row[3:] for row in frame.iter_rows()}
     assert set(found) == set(lengths)
     for key, values in lengths.items():
-        documents, tokens, _, median, _, longest = found[key]
-        assert (documents, tokens, longest) == (len(values), sum(values), max(values))
-        assert sum(value <= median for value in values) >= len(values) / 2
-        assert sum(value >= median for value in values) >= len(values) / 2
+        documents, tokens, _, mean, shortest, *percentiles, longest = found[key]
+        assert (documents, tokens, shortest, longest) == (len(values), sum(values), min(values), max(values))
+        assert mean == pytest.approx(sum(values) / len(values))
+        assert percentiles == [numpy.percentile(values, 100 * share, method="inverted_cdf") for share in AT]
 
 
 def test_realised_tokens_are_the_plans_for_every_run_step_and_source(whole: Written) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from synthetic_workspace import write_all, write_corpus, write_plan, write_run
 
 from corpus.artifact import Manifest, current, read_parquet
-from pipelines.audit import Audit, ask
+from pipelines.audit.everything import Audit, ask
 from pipelines.report import render_html, render_text, report_function, write_report
 from pipelines.report.charts import Line, lines, thinned, ticks
 from pipelines.report.numbers import change, compact, count, share, size

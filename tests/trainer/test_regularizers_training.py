@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fake_training import FakeLoader, FakePlan, FakeSource  # noqa: E402
+from fake_training import FakeLoader, FakePlan  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from test_training import events, run_plan, settings, stop_at, weights  # noqa: E402
 

@@ -35,8 +35,8 @@ class Contrast:
         with gated(layers_of(model), dict(self.importance)):
             general = model.decode(input_ids, position_ids)
         first = torch.rand(input_ids.shape, device=input_ids.device) < 0.5
-        views = [_mean(hidden, first), _mean(hidden, ~first), _mean(general, torch.ones_like(first))]
-        return self.weight * contrast(*views, self.temperature)
+        view, other = _mean(hidden, first), _mean(hidden, ~first)
+        return self.weight * contrast(view, other, _mean(general, torch.ones_like(first)), self.temperature)
 
 
 def contrast(view: Tensor, other: Tensor, general: Tensor, temperature: float) -> Tensor:

@@ -1,5 +1,7 @@
 "use strict";
-// Sorting is an addition: without script the tables stand as the report wrote them.
+// Sorting, searching and the theme are additions: without script the page stands as the report wrote it.
+const said = document.getElementById("said");
+
 for (const table of document.querySelectorAll("table")) {
   table.querySelectorAll("thead th").forEach((head, column) => {
     const button = document.createElement("button");
@@ -18,6 +20,52 @@ for (const table of document.querySelectorAll("table")) {
       for (const other of table.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       table.tBodies[0].append(...(down ? rows.reverse() : rows));
+      said.textContent = `${table.caption.textContent}: sorted by ${button.textContent}, ${down ? "descending" : "ascending"}`;
     });
   });
 }
+
+for (const table of document.querySelectorAll("table[data-search]")) {
+  const field = document.createElement("input");
+  field.type = "search";
+  field.placeholder = "search these rows";
+  field.setAttribute("aria-label", `Search in: ${table.dataset.search}`);
+  const count = document.createElement("span");
+  const tools = document.createElement("div");
+  tools.className = "tools";
+  tools.append(field, count);
+  table.parentElement.before(tools);
+  const rows = [...table.tBodies[0].rows];
+  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const show = () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of rows) {
+      row.hidden = !words.every((word) => texts.get(row).includes(word));
+      shown += row.hidden ? 0 : 1;
+    }
+    count.textContent = words.length ? `${shown} of ${rows.length} rows` : "";
+    if (words.length) said.textContent = `${table.dataset.search}: ${shown} of ${rows.length} rows`;
+  };
+  field.addEventListener("input", show);
+}
+
+const themes = { auto: "as the system", light: "light", dark: "dark" };
+const button = document.getElementById("theme");
+// Storage may be refused for a file; the choice then lasts as long as the page.
+const remembered = () => { try { return localStorage.getItem("provender-theme"); } catch { return null; } };
+const remember = (name) => { try { localStorage.setItem("provender-theme", name); } catch { /* not remembered */ } };
+const apply = (name) => {
+  if (name === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+  button.dataset.choice = name;
+  button.textContent = `Theme: ${themes[name]}`;
+};
+button.addEventListener("click", () => {
+  const names = Object.keys(themes);
+  const next = names[(names.indexOf(button.dataset.choice) + 1) % names.length];
+  apply(next);
+  remember(next);
+});
+apply(remembered() in themes ? remembered() : "auto");
+button.hidden = false;
