@@ -40,6 +40,7 @@ from loguru import logger
 
 from benchmarks.measure import Rate, Row, interleaved
 from benchmarks.planted import planted
+from benchmarks.shared import DATA
 from corpus.artifact import publish, scan_parquet, write_parquet
 from corpus.dedup.cluster import Clusters, DedupSettings, Workplace, find_clusters
 from corpus.dedup.join import join_band
@@ -49,7 +50,7 @@ from corpus.document import BASE, Batch, document_id
 
 DOCUMENTS = 10_000  # of the comparison, about 10 MB
 UNIT = 20_000  # documents of a raw file
-LABELLED = Path("/work/shared/data/dup")  # real pairs with their Jaccard similarity, if this machine has them
+LABELLED = DATA / "dup"  # real pairs with their Jaccard similarity, if this machine has them
 SETTINGS = DedupSettings(signature=SignatureSettings(ngram=5, bands=14, rows=8), threshold=0.8)
 
 

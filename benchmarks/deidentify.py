@@ -1,6 +1,6 @@
 """De-identification beside datatrove's PIIFormatter and, where installed, presidio; and what hostile texts cost.
 
-The prose is wikitext of /work/shared/data/eval where it is there, else the standard library's sources. `hostile`
+The prose is wikitext of the shared data where it is there, else the standard library's sources. `hostile`
 repeats a unit that leads one recogniser on until it is 1 MB long, and gives its time as a multiple of as much prose's.
 """
 
@@ -15,12 +15,13 @@ from datatrove.data import Document as StockDocument
 from datatrove.pipeline.formatters import PIIFormatter
 
 from benchmarks.measure import Row, interleaved
+from benchmarks.shared import DATA
 from corpus.deidentify import DeidentifySettings
 from corpus.deidentify.profiles import DEFAULT_TYPES, Profile, Search, scanner
 from corpus.document import Batch, Document, batches
 
 MEGABYTES = 1.0
-PROSE = Path("/work/shared/data/eval/wikitext2_valid_test.parquet")
+PROSE = DATA / "eval/wikitext2_valid_test.parquet"
 DOCUMENT = 5000  # bytes, about
 HOSTILE = 1_000_000  # bytes
 

@@ -21,6 +21,7 @@ from datatrove.pipeline.filters import (
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from benchmarks.measure import Row, interleaved
+from benchmarks.shared import DATA
 from corpus.decide import apply_rules
 from corpus.document import Batch, Document, batches
 from corpus.kernels.lines import split_lines
@@ -38,7 +39,6 @@ from corpus.quality import (
 )
 from corpus.step import Step
 
-SHARED = Path("/work/shared/data")
 PROSE = ("medical", "general", "eval")
 MEGABYTES = 1.0
 REPEATS = 3
@@ -56,9 +56,9 @@ RULES = [
 
 def texts() -> Iterator[str]:
     """Prose, sources taking turns."""
-    if SHARED.is_dir():
+    if DATA.is_dir():
         columns = []
-        for path in sorted(file for folder in PROSE for file in (SHARED / folder).glob("*.parquet")):
+        for path in sorted(file for folder in PROSE for file in (DATA / folder).glob("*.parquet")):
             if "text" in pl.read_parquet_schema(path):
                 columns.append(pl.read_parquet(path, columns=["text"])["text"].drop_nulls())
         for turn in range(max(map(len, columns), default=0)):

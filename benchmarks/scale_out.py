@@ -28,6 +28,14 @@ REPEATS = 3
 WORKERS = 2
 STEPS = [{"kind": "repair"}, {"kind": "language"}, {"kind": "quality"}, {"kind": "c4"}]
 RULES = [{"rule": "language", "allow": ["en"], "min_score": 0.5}, {"rule": "gopher_quality"}]
+PORT = "51737"
+STORE = {
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}",
+    "NO_PROXY": "127.0.0.1",
+}
 MOTO = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
 
 
@@ -80,6 +88,7 @@ def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
     from corpus.executors import LocalSettings, RaySettings
     from corpus.ray_executor import connect
 
+    os.environ.update(STORE)  # before the first worker: they are forked from a server that keeps its environment
     with tempfile.TemporaryDirectory() as scratch:
         inputs, fresh = Path(scratch) / "inputs", Fresh(Path(scratch))
         write_inputs(inputs, megabytes)
@@ -111,13 +120,7 @@ def object_store() -> Iterator[str]:
     """A bucket of moto's server, in a process of its own."""
     import fsspec
 
-    port = "51737"
-    server = subprocess.Popen([sys.executable, "-c", MOTO, port], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    names = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
-    os.environ.update(names | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "NO_PROXY": "127.0.0.1"})
-    from corpus.local_executor import close_pools
-
-    close_pools()  # their workers were forked without this environment
+    server = subprocess.Popen([sys.executable, "-c", MOTO, PORT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         sleep(5)
         fsspec.filesystem("s3").mkdir("s3://provender-bench")

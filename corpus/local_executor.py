@@ -7,11 +7,10 @@ The log of a rank goes to its file in the logging folder, never to the terminal.
 """
 
 import atexit
-import ctypes
 import multiprocessing
 import os
-import signal
 import sys
+import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
@@ -22,18 +21,20 @@ from loguru import logger
 
 from corpus.errors import ArtifactError
 
-PR_SET_PDEATHSIG = 1
-
 _POOLS: dict[int, ProcessPoolExecutor] = {}  # by number of workers
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _end_with_parent() -> None:
+    """Of a worker: end when the process whose pool it is ends, killed or not. Nobody else would tell it, and the server
+    it was forked from lives as long as one of its forks."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
 
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
 
-# A worker is a fork of a fork of this process, which nobody tells when this process is killed.
-os.register_at_fork(after_in_child=_die_with_parent)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -42,7 +43,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("forkserver")
         ours = [name for name in sys.modules if name.partition(".")[0] == "corpus"]
         context.set_forkserver_preload(["__main__", *ours])
-        pool = _POOLS[workers] = ProcessPoolExecutor(workers, mp_context=context)
+        pool = _POOLS[workers] = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
     return pool
 
 

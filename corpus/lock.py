@@ -147,6 +147,19 @@ class RunLock:
         )
 
 
+class JoinedLock(RunLock):
+    """For the other processes of a run whose first one holds the lock: it is asked once, by the first, for all."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was taken."""
+
+    def check(self) -> None:
+        """The first process looks before it publishes; the others publish nothing that it does not."""
+
+
 class _Beat:
     """A thread that counts in a file, for other machines to see."""
 

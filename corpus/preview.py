@@ -64,12 +64,17 @@ class RulePreview:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Kept documents and tokens of a whole source, with the half-width of the 95% interval of the tokens."""
+    """Kept documents and tokens of a whole source, with the standard error of the tokens."""
 
     documents: float
     tokens: float
-    margin: float
+    standard_error: float
     read_share: float  # of the bytes of all input files
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the 95% interval of the tokens."""
+        return 1.96 * self.standard_error
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,6 @@ def _forecast(sample: _Sample, tokens: np.ndarray, kept: np.ndarray) -> Forecast
     return Forecast(
         documents=records * float(kept.mean()),
         tokens=records * float(tokens.mean()),
-        margin=1.96 * records * spread / sqrt(n) * unseen,
+        standard_error=records * spread / sqrt(n) * unseen,
         read_share=share,
     )

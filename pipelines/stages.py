@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
+from corpus.lock import JoinedLock
 from corpus.tokenize import Tokenizer
 from corpus.tokens import TokenStore
 from pipelines import progress
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def workspace(recipe: Recipe) -> Iterator[RunLock]:
-    """The recipe's folder, locked for one run."""
+def workspace(recipe: Recipe, rank: int = 0) -> Iterator[RunLock]:
+    """The recipe's folder, locked for one run; of a run of several processes the first takes the lock for all."""
     if recipe.phi:
         os.umask(0o077)  # what is written may hold health information: for its owner only
+    if rank:
+        yield JoinedLock(recipe.folder)
+        return
     with RunLock(recipe.folder) as lock:
         write_atomic(recipe.folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
         progress.RECORD.start(recipe.folder)
@@ -187,9 +191,9 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
 
     settings = recipe.need("train")
     domain = {name for name, source in recipe.need("mix").sources.items() if source.role == "domain"}
-    with workspace(recipe) as lock, progress.stage(f"train {recipe.run}", "tokens", 1) as meter:
+    rank, world_size = rank_and_world_size()
+    with workspace(recipe, rank) as lock, progress.stage(f"train {recipe.run}", "tokens", 1) as meter:
         plan = MixturePlan.load(plan_folder(recipe))
-        rank, world_size = rank_and_world_size()
         stores = training_stores(recipe)
         loader = Loader(plan, stores, rank, world_size)
         batch_tokens = plan.global_batch * plan.sequence_length

@@ -175,13 +175,16 @@ def frontier(suggestion: "Suggestion") -> str:
         for index, proposal in enumerate(suggestion.proposals)
         if not proposal.problem
     ]
+    measured = _measured(suggestion)
+    # Without replay the rise can be many times epsilon: the curve goes as far as the marks and the runs do.
+    far = max([1.0, *(mark.x for mark in marks), *(x for x, _ in measured)])
     drawn = charts.frontier(
-        charts.Line("predicted", curve, 0),
+        charts.Line("predicted", [point for point in curve if point[0] <= far] or curve, 0),
         marks,
-        _measured(suggestion),
+        measured,
         limit=1.0,
         title="Frontier of the domain's share",
-        x="largest rise of a general loss, over its epsilon",
+        x="largest rise of a general loss (in epsilons)",
         y="mean loss of the domain",
     )
     return standing_alone(drawn)

@@ -143,7 +143,7 @@ def small_runs(recipe: "Recipe", stores: "Mapping[str, TokenStore | Sequences]")
                     changes: dict[str, Any] = {
                         "model": str(folder),
                         "seed": seed,
-                        "warmup_steps": min(train.warmup_steps, max(steps // 10, 1)),
+                        "warmup_steps": train.warmup_steps and min(train.warmup_steps, max(steps // 10, 1)),
                         "evaluate_every": steps,
                         "keep_last": 1,
                         "gate": train.gate.model_copy(update={"action": "warn"}),
@@ -229,6 +229,7 @@ def _train(
         "asked": dict(run.asked),
         "model": model_hash(run.folder),
         "name": run.model,
+        "base": None if run.train.base is None else run.train.base.model_dump(mode="json"),
         "train": run.train.identity(),
         "evaluation": {name: store.manifest.fingerprint for name, store in sorted(evaluation.items())},
         "code": code_version("trainer"),

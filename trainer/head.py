@@ -68,7 +68,7 @@ def head_loss(
     """
     tokens = _Tokens.of(labels, ce_weights, kl)
     loss, ce, divergence = _FusedHead.apply(
-        hidden[tokens.order], weight, tokens, chunk, z_loss, torch.is_grad_enabled()
+        hidden.index_select(0, tokens.order), weight, tokens, chunk, z_loss, torch.is_grad_enabled()
     )
     return tokens.spread(loss, ce, divergence)
 
@@ -78,7 +78,9 @@ def logits_loss(
 ) -> HeadLoss:
     """`head_loss` of logits [tokens, V] that some other head made; it holds them and as many gradients."""
     tokens = _Tokens.of(labels, ce_weights, kl)
-    loss, ce, divergence = _LogitsLoss.apply(logits[tokens.order], tokens, z_loss, torch.is_grad_enabled())
+    loss, ce, divergence = _LogitsLoss.apply(
+        logits.index_select(0, tokens.order), tokens, z_loss, torch.is_grad_enabled()
+    )
     return tokens.spread(loss, ce, divergence)
 
 

@@ -18,6 +18,7 @@ from corpus.deidentify.joined import SEPARATOR
 from corpus.deidentify.lexicon import BREAK, PARAGRAPH, lexicon
 from corpus.deidentify.reserved import NAME_MARK
 from corpus.kernels.characters import decode
+from corpus.kernels.folding import lower_table
 from corpus.kernels.hashing import BASIS, PRIME, avalanche, slot_of
 
 _OTHER, _SMALL, _CAPITAL, _DIGIT, _BLANK, _LINE = 0, 1, 2, 3, 4, 5
@@ -68,19 +69,16 @@ class Classified:
 
 @cache
 def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """(kind uint8[65,536], lower uint16[65,536]) of the code points of the basic plane."""
-    kinds, lower = np.zeros(0x10000, np.uint8), np.arange(0x10000, dtype=np.uint16)
+    """(kind uint8[65,536], lower int32[65,536]) of the code points of the basic plane."""
+    kinds = np.zeros(0x10000, np.uint8)
     for code in range(0x10000):
         character = chr(code)
         if character.isalpha() or unicodedata.category(character) == "Mn":
             kinds[code] = _CAPITAL if character.isupper() or character.istitle() else _SMALL
-            small = character.lower()
-            if len(small) == 1:
-                lower[code] = ord(small)
         elif character.isspace():
             kinds[code] = _LINE if character in "\n\r\v\f\x85\u2028\u2029" else _BLANK
     kinds[ord("0") : ord("9") + 1] = _DIGIT
-    return kinds, lower
+    return kinds, lower_table()
 
 
 @lru_cache(maxsize=1)

@@ -181,9 +181,9 @@ def _inputs(path: str, settings: LmTraining) -> Iterator[tuple[Reader, InputFile
             files = reader.files()
         except DataError:
             continue  # a folder without files of this kind
-        for file in files:
-            if reader.takes(file.path):
-                yield reader, file
+        taken = [file for file in files if reader.takes(file.path)]
+        reader.check(taken)
+        yield from ((reader, file) for file in taken)
 
 
 def _texts(inputs: list[tuple[Reader, InputFile]], settings: LmTraining, fates: Counter[str]) -> Iterator[str]:

@@ -138,6 +138,7 @@ def _texts(folder: Path, settings: ClassifierTraining) -> Any:
             found = reader.files() if Path(folder).is_dir() or reader.matches(str(folder)) else []
         except DataError:
             continue  # a folder without files of this kind
+        reader.check(found)
         for file in found:
             files += 1
             for document in reader.read(file, Tally()):

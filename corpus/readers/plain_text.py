@@ -14,15 +14,26 @@ class TextSettings(FileSettings):
     kind: Literal["text"] = "text"
 
 
-class WholeFileReader(Reader):
-    """One record a file."""
+class LoadedFileReader(Reader):
+    """Loads each file whole, up to `max_bytes`."""
 
     def readings(self, member: Member, tally: Tally) -> Iterator[Reading]:
         content = read_at_most(member.stream, self.settings.max_bytes)
         if isinstance(content, int):
             tally.count(content)
             yield too_large(self.settings.max_bytes, content)
-            return
+        else:
+            yield from self.loaded_readings(member, content, tally)
+
+    @abstractmethod
+    def loaded_readings(self, member: Member, content: bytes, tally: Tally) -> Iterator[Reading]:
+        """The records in `content`, counted; raises DamagedError where the rest of it cannot be read."""
+
+
+class WholeFileReader(LoadedFileReader):
+    """One record a file."""
+
+    def loaded_readings(self, member: Member, content: bytes, tally: Tally) -> Iterator[Reading]:
         tally.count(len(content))
         yield self.reading(member.path, content)
 

@@ -16,11 +16,12 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import orjson
 
 from corpus.extract.guard import Failure, Guard
-from corpus.readers.base import Member, Reader, Reading, Tally, found, plain, quarantined, too_large
+from corpus.readers.base import Member, Reading, Tally, found, plain, quarantined
 from corpus.readers.epub import read_epub
-from corpus.readers.files import DamagedError, read_at_most
+from corpus.readers.files import DamagedError
 from corpus.readers.pdf import NO_TEXT, GuardedSettings, pdf_guard, read_pdf
 from corpus.readers.pdf_layout import paragraphs, survey
+from corpus.readers.plain_text import LoadedFileReader
 from corpus.readers.web_pages import decode_page
 
 HTML = (".html", ".htm", ".xhtml")
@@ -66,7 +67,7 @@ class Book:
     chapters: list[Chapter]
 
 
-class TextbookReader(Reader):
+class TextbookReader(LoadedFileReader):
     """Parsing is done by child processes; a chapter that stalls or breaks one is quarantined, the others stay."""
 
     suffixes = (*HTML, ".epub", ".pdf")
@@ -84,12 +85,7 @@ class TextbookReader(Reader):
         self.pdf.close()
         self.pages.close()
 
-    def readings(self, member: Member, tally: Tally) -> Iterator[Reading]:
-        content = read_at_most(member.stream, self.settings.max_bytes)
-        if isinstance(content, int):
-            tally.count(content)
-            yield too_large(self.settings.max_bytes, content)
-            return
+    def loaded_readings(self, member: Member, content: bytes, tally: Tally) -> Iterator[Reading]:
         try:
             book = self._book(member, content)
         except DamagedError as damage:

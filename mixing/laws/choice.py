@@ -20,7 +20,7 @@ AnyLaw = Annotated[
     ExponentialLaw | DcptLaw | PowerLaw | LinearLaw | LogLinearLaw | TreesLaw | RepetitionLaw,
     Field(discriminator="kind"),
 ]
-KINDS = ("linear", "log_linear", "power", "exponential", "dcpt", "trees")
+KINDS = ("linear", "log_linear", "power", "exponential", "trees")  # tried at one scale; dcpt is for several
 
 
 def laws_of(names: Sequence[str], kinds: Sequence[str] = KINDS) -> list[Law]:

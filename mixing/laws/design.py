@@ -104,11 +104,12 @@ def capped(share: np.ndarray, caps: np.ndarray) -> np.ndarray:
     sum 1). The caps must sum to at least 1."""
     weights = np.maximum(share, ROUNDING)
     order = np.argsort(caps / weights, kind="stable")
-    filled, left, mass = np.zeros(len(share)), 1.0, weights.sum()
-    for i in order:
-        filled[i] = min(caps[i], left * weights[i] / mass)
-        left, mass = left - filled[i], mass - weights[i]
-    return filled / filled.sum()
+    mass = np.cumsum(weights[order][::-1])[::-1]  # of a source and those after it
+    filled, left = np.zeros(len(share)), 1.0
+    for i, rest in zip(order, mass, strict=True):
+        filled[i] = min(caps[i], left * weights[i] / rest)
+        left -= filled[i]
+    return filled
 
 
 def caps_of(tokens: Mapping[str, float], max_epochs: Mapping[str, float], run_tokens: float) -> np.ndarray:

@@ -9,20 +9,22 @@ stopped early: a fit ends when the loss no longer falls.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Protocol, Self
 
 import numpy as np
 from scipy.optimize import least_squares
 from scipy.stats import t as student
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from corpus.errors import DataError
 from mixing.laws.mixtures import Mixtures
 
 SOFT = 0.01  # nats; where Huber's loss turns linear while the scale of the noise is not known
 TUNING = 1.345  # in σ; 95% efficient under normal noise
-REFINED = 6  # starts that are followed to the end
-TOLERANCE = 1e-12
+REFINED = 8  # starts that are followed to the end, at most
+AGREEING = 3  # of them on one minimum are enough
+TOLERANCE = 1e-10
 
 
 class Form(Protocol):
@@ -99,7 +101,8 @@ class ParametricFit:
         residuals -= residuals.mean()
         for _ in range(draws):
             drawn = middle + random.choice(residuals, len(residuals))
-            theta = _descend(self.form, self.theta, self.at, drawn, max(TUNING * self.sigma, _floor(drawn)))[0]
+            delta = max(TUNING * self.sigma, _floor(drawn))
+            theta = _descend(self.form, self.theta, self.at, drawn, delta, tolerance=1e-7, most=50)[0]
             yield replace(self, theta=theta, losses=drawn)
 
     def constants(self) -> dict[str, float]:
@@ -118,8 +121,7 @@ def fit_form(form: Form, at: Mixtures, losses: np.ndarray) -> ParametricFit:
     starts = [start for start in form.starts(at, losses) if np.isfinite(form.losses(start, at)).all()]
     ranked = sorted(starts, key=lambda start: huber(form.losses(start, at) - losses, SOFT))
     soft = max(SOFT, TUNING * scale(form.losses(ranked[0], at) - losses, 0))
-    found = [_descend(form, start, at, losses, soft, tolerance=1e-7, most=100) for start in ranked[:REFINED]]
-    theta = min(found, key=lambda pair: pair[1])[0]
+    theta = _lowest(form, ranked, at, losses, soft)
     sigma = np.nan
     for _ in range(2):
         sigma = scale(form.losses(theta, at) - losses, len(theta))
@@ -127,6 +129,17 @@ def fit_form(form: Form, at: Mixtures, losses: np.ndarray) -> ParametricFit:
     residuals = form.losses(theta, at) - losses
     sigma = scale(residuals, len(theta))
     return ParametricFit(form, theta, _covariance(form.jacobian(theta, at), residuals, sigma), sigma, at, losses)
+
+
+def _lowest(form: Form, ranked: list[np.ndarray], at: Mixtures, losses: np.ndarray, delta: float) -> np.ndarray:
+    """θ at the lowest bottom that the starts lead to; the search ends early when several of them agree on it."""
+    found: list[tuple[np.ndarray, float]] = []
+    for start in ranked[:REFINED]:
+        found.append(_descend(form, start, at, losses, delta, tolerance=1e-7, most=100))
+        least = min(cost for _, cost in found)
+        if sum(cost <= least * (1 + 1e-6) + 1e-15 for _, cost in found) == AGREEING:
+            break
+    return min(found, key=lambda pair: pair[1])[0]
 
 
 def checked_losses(losses: np.ndarray, at: Mixtures) -> np.ndarray:
@@ -173,13 +186,19 @@ def _descend(
     losses: np.ndarray,
     delta: float,
     tolerance: float = TOLERANCE,
-    most: int = 1000,
+    most: int = 300,
 ) -> tuple[np.ndarray, float]:
     """θ and Huber's loss at the bottom of the start's valley. A δ that is no number is least squares."""
     delta = delta if np.isfinite(delta) else 1e9
-    with threadpool_limits(1, "blas"):  # the matrices are small: threads cost 20 times more than they bring
+    with _threads().limit(limits=1, user_api="blas"):
         found = _least_squares(form, start, at, losses, delta, tolerance, most)
     return found.x, float(found.cost)
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Of BLAS, to have one only: the matrices are small, and threads cost 20 times more than they bring."""
+    return ThreadpoolController()
 
 
 def _least_squares(

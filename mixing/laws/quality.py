@@ -15,7 +15,7 @@ from mixing.laws.fit import SOFT, Fitted, huber
 from mixing.laws.mixtures import Mixtures
 from mixing.laws.trees import folds_of
 
-MOST_FOLDS = 40
+MOST_FOLDS = 20
 
 
 class Law(Protocol):

@@ -35,7 +35,7 @@ class Question(Settings):
     epsilon: float = Field(0.05, gt=0, description="largest rise of a general loss over the untrained model's")
     relative: bool = Field(False, description="epsilon is a part of that loss; 0.05 is 5%")
     base: dict[str, float] = Field(default_factory=dict, description="losses before training, where not in the runs")
-    law: str = Field("auto", description="auto: the least error on left-out mixtures")
+    law: str = Field("auto", description="auto: the least error on left-out mixtures; dcpt for runs of several scales")
     level: float = Field(0.9, gt=0, lt=1, description="of the intervals")
     folds: int = Field(MOST_FOLDS, ge=2, description="of left-out mixtures; fewer mixtures than this: one each")
     draws: int = Field(100, ge=10, description="resampled laws behind the interval of the share")
@@ -73,7 +73,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Given:
-    """What a source gives to the coming run under the suggestion, in tokens; `worth` after the discount of repeats."""
+    """What a source gives to the coming run, in tokens; `worth` after the discount of repetition."""
 
     source: str
     role: str
@@ -121,7 +121,8 @@ class _Asker:
         self.sources = runs.at.sources
         self.in_domain = np.array([name in question.domain for name in self.sources])
         self.general = question.general or tuple(name for name in runs.losses if name not in question.domain)
-        self.targets = tuple(name for name in runs.losses if name not in self.general)
+        learned = tuple(name for name in question.domain if name in runs.losses)
+        self.targets = learned or tuple(name for name in runs.losses if name not in self.general)
         if not self.general:
             raise ConfigError("no loss is general", found=", ".join(runs.losses), todo="name one with --general")
         self.parameters, self.length = _largest(runs.at.parameters), _largest(runs.at.tokens)
@@ -133,6 +134,7 @@ class _Asker:
         else:
             self.used = runs.of_scale(self.length, self.parameters)
             self._mention_scale()
+        self.batch = runs.global_batch or 1
         self.supply = dict(runs.supply) | question.supply
         self.run_tokens = self._run_tokens()
         self.base = {name: self._base(name) for name in self.general}
@@ -275,7 +277,7 @@ class _Asker:
 
     def _baselines(self, line: Line) -> list[Proposal]:
         found = self._proposals([f"{part:.0%} replay" for part in REPLAYS], line.at(1 - np.array(REPLAYS)))
-        for name, sharing in (("UniMax", UniMax()), ("temperature 3.33", Temperature())):
+        for name, sharing in (("UniMax", UniMax()), ("temperature", Temperature())):
             try:
                 shares = self._shared(sharing)
             except ProvenderError as error:
@@ -298,9 +300,16 @@ class _Asker:
         mix, length = self.question.mix, self.every.sequence_length or 2048
         if mix is not None and self.question.tokens is None:
             return mix.model_copy(update={"schedule": Constant(share=share)})
+        length, batch = (mix.sequence_length, mix.global_batch) if mix is not None else (length, self.batch)
+        if self.run_tokens is None or self.run_tokens < length * batch:
+            raise ConfigError(
+                "the tokens of the coming run are not known, or fewer than one step's",
+                found=self.run_tokens,
+                todo=f"give --run-tokens, at least {length * batch:,}, or --recipe",
+            )
         return MixSettings(
-            sequence_length=mix.sequence_length if mix is not None else length,
-            global_batch=mix.global_batch if mix is not None else self.every.global_batch or 1,
+            sequence_length=length,
+            global_batch=batch,
             total_tokens=self.run_tokens,
             schedule=Constant(share=share),
             replay_floor=0.0,

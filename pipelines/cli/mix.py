@@ -118,8 +118,8 @@ def mix_suggest(
     from pipelines.suggest_inputs import Asked, answer
 
     asked = Asked(
-        tables or [], load(recipe, set_) if recipe else None, domain or [], general or [], epsilon, relative, unit, law,
-        level, share or [], loss or [], rest, base or [], where or [], key, tokens_column, parameters_column,
+        tables or [], load(recipe, set_) if recipe else None, domain or [], general or [], epsilon, relative, unit,
+        law, level, share or [], loss or [], rest, base or [], where or [], key, tokens_column, parameters_column,
         have or [], run_tokens, parameters,
     )  # fmt: skip
     suggestion = answer(asked)

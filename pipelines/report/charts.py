@@ -129,7 +129,7 @@ def frontier(
         style = f"s{mark.colour % COLOURS}"
         hover = tag("title", f"{mark.name}: {mark.x:.3g}, {mark.y:.4g}")
         drawn.append(tag("circle", hover, cx=frame.x(mark.x), cy=frame.y(mark.y), r=5, class_=f"area {style}"))
-        drawn.append(tag("text", clipped(mark.name, 14), x=WIDTH - RIGHT + 7, y=end + 4, class_=f"label {style}"))
+        drawn.append(tag("text", clipped(mark.name, 13), x=WIDTH - RIGHT + 7, y=end + 4, class_=f"label {style}"))
     described = "; ".join(f"{mark.name} at {mark.x:.3g}, {mark.y:.4g}" for mark in marks)
     return svg(title, f"{y} over {x}, limit {limit:.3g}: {described}", *drawn)
 

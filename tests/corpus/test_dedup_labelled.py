@@ -1,15 +1,14 @@
 """Duplicates on real pairs with labels, where this machine has them."""
 
-from pathlib import Path
-
 import pytest
 
+from benchmarks.shared import DATA
 from corpus.dedup.cluster import DedupSettings
 
-PAIRS = Path("/work/shared/data/dup")
+PAIRS = DATA / "dup"
 
 
-@pytest.mark.skipif(not PAIRS.is_dir(), reason="the labelled pairs of /work/shared are not on this machine")
+@pytest.mark.skipif(not PAIRS.is_dir(), reason="the labelled pairs of the shared data are not on this machine")
 def test_labelled_pairs_are_found_and_nothing_else() -> None:
     from benchmarks.dedup_quality import labelled
 

@@ -1,16 +1,16 @@
 import gzip
-from pathlib import Path
 
 import orjson
 import pytest
 
+from benchmarks.shared import DATA
 from corpus.deidentify import DeidentifySettings
 from corpus.deidentify.evaluate import Share, score
 from corpus.deidentify.profiles import TYPES
 from corpus.errors import DataError
 
-CASES = Path("/work/shared/data/pii/cases.jsonl")
-SECRETS = Path("/work/shared/data/secrets/cases.jsonl.gz")
+CASES = DATA / "pii/cases.jsonl"
+SECRETS = DATA / "secrets/cases.jsonl.gz"
 
 
 def test_precision_recall_and_leaks_by_hand():
@@ -55,7 +55,7 @@ def test_a_broken_line_is_named_without_its_text(tmp_path):
     assert "secret-value" not in str(error.value)
 
 
-@pytest.mark.skipif(not CASES.exists(), reason="the labelled cases of /work/shared are not on this machine")
+@pytest.mark.skipif(not CASES.exists(), reason="the labelled cases of the shared data are not on this machine")
 def test_the_bars_hold_on_the_labelled_cases():
     """Issue 4: recall and precision of 0.97 over the structured types, no type's recall under 0.93."""
     structured = tuple(type for type in TYPES if type not in {"PERSON", "ORGANIZATION", "LOCATION", "AGE", "ZIP"})
@@ -65,7 +65,7 @@ def test_the_bars_hold_on_the_labelled_cases():
     assert {type: s.recall.value for type, s in scores.items() if s.recall.total and s.recall.value < 0.93} == {}
 
 
-@pytest.mark.skipif(not SECRETS.exists(), reason="the labelled secrets of /work/shared are not on this machine")
+@pytest.mark.skipif(not SECRETS.exists(), reason="the labelled secrets of the shared data are not on this machine")
 def test_the_bars_hold_on_the_labelled_secrets():
     """Issue 4: recall of 0.90 at precision 0.90. The labels name makers; here they are all secrets."""
     lines = gzip.decompress(SECRETS.read_bytes()).splitlines()

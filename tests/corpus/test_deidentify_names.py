@@ -1,7 +1,6 @@
 """Names, organisations, places, ages and rarer dates: what is found, what is let stand, and that it ends."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from invented_notes import notes
 
+from benchmarks.shared import DATA
 from corpus.deidentify import Deidentify, DeidentifySettings
 from corpus.deidentify.evaluate import score
 from corpus.deidentify.generalise import GENERALISERS
@@ -20,7 +20,7 @@ from corpus.deidentify.wordclass import classified
 from corpus.document import Batch, Document
 
 TYPES = frozenset({"PERSON", "ORGANIZATION", "LOCATION", "ZIP", "AGE", "DATE"})
-CASES = Path("/work/shared/data/pii/cases.jsonl")
+CASES = DATA / "pii/cases.jsonl"
 
 
 def found(text: str) -> list[tuple[str, str]]:
@@ -205,7 +205,7 @@ def test_names_that_no_list_has_are_found_by_what_stands_beside_them():
     assert scored.precision.value >= 0.97
 
 
-@pytest.mark.skipif(not CASES.exists(), reason="the labelled cases of /work/shared are not on this machine")
+@pytest.mark.skipif(not CASES.exists(), reason="the labelled cases of the shared data are not on this machine")
 def test_clinical_notes_leak_few_names():
     """Issue 4: leak-free recall of 0.90 for names and 0.97 for dates, on the clinical notes among the cases."""
     import orjson

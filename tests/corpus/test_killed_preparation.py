@@ -26,7 +26,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("seed", "least", "most"),
-    [pytest.param(1, 60, 300, id="fast"), pytest.param(2, 8, 45, id="often")],
+    [pytest.param(1, 30, 130, id="fast"), pytest.param(2, 5, 110, id="often")],
 )
 def test_a_preparation_killed_again_and_again_ends_with_the_bytes_of_a_clean_one(
     seed: int, least: int, most: int, clean: Path, tmp_path: Path

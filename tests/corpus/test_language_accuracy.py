@@ -1,18 +1,18 @@
 """Labels on the shared multilingual texts against those of the bare model."""
 
 from functools import cache
-from pathlib import Path
 
 import fasttext
 import polars as pl
 import pytest
 
+from benchmarks.shared import DATA
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError
 from corpus.language import LanguageSettings, packaged_model
 from corpus.language_codes import language_of
 
-TEXTS = Path("/work/shared/data/multilingual")
+TEXTS = DATA / "multilingual"
 
 
 def language_model_is_installed() -> bool:
@@ -24,7 +24,7 @@ def language_model_is_installed() -> bool:
 
 
 pytestmark = [
-    pytest.mark.skipif(not TEXTS.is_dir(), reason="the multilingual texts of /work/shared are not on this machine"),
+    pytest.mark.skipif(not TEXTS.is_dir(), reason="the multilingual texts of the shared data are not on this machine"),
     pytest.mark.skipif(not language_model_is_installed(), reason="lid.176.ftz is not installed: make setup"),
 ]
 

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,3 +70,53 @@ def test_what_a_rank_raises_is_raised_and_logged_without_its_values(tmp_path: Pa
         run(tmp_path / "a", 3, workers, fails=1)
     log = (tmp_path / "a/logs/logs/task_00001.log").read_text()
     assert "this rank fails" in log and "DataError" in log
+
+
+class Sleep(PipelineStep):
+    """A rank that takes a minute."""
+
+    name = "sleep"
+    type = "test"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+        (self.folder / f"{rank}.part").write_text(f"{os.getpid()} {os.getppid()}")
+        (self.folder / f"{rank}.part").rename(self.folder / str(rank))
+        time.sleep(60)
+
+
+def within(seconds: float, condition: Any) -> bool:
+    """Whether the condition comes true in so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_workers_of_a_killed_process_end_with_it(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from corpus.local_executor import SharedPoolExecutor;"
+        "from tests.corpus.test_local_executor import Sleep;"
+        f"folder = Path({str(tmp_path)!r});"
+        "SharedPoolExecutor([Sleep(folder)], tasks=2, workers=2, logging_dir=str(folder / 'logs')).run()"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+    ready = [tmp_path / "0", tmp_path / "1"]
+    assert within(60, lambda: all(path.exists() for path in ready))
+    others = {int(number) for path in ready for number in path.read_text().split()}
+    assert len(others) == 3 and all(Path(f"/proc/{number}").exists() for number in others)  # two workers, one server
+    parent.kill()
+    parent.wait()
+
+    def alive(number: int) -> bool:
+        status = Path(f"/proc/{number}/stat")
+        try:
+            return status.read_text().rpartition(")")[2].split()[0] != "Z"  # nobody here waits for orphans
+        except OSError:
+            return False
+
+    assert within(20, lambda: not any(alive(number) for number in others))

@@ -1,7 +1,6 @@
 """Statistics of prose against values counted by hand, decisions against datatrove's filters."""
 
 import importlib.util
-from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -16,6 +15,7 @@ from datatrove.pipeline.filters import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.shared import DATA
 from corpus.decide import apply_rules
 from corpus.document import Batch, Document
 from corpus.kernels.words import split_words
@@ -31,7 +31,7 @@ from corpus.quality import (
 )
 from corpus.rules import Rule
 
-REAL = Path("/work/shared/data")
+REAL = DATA
 
 
 def batch_of(texts: list[str]) -> Batch:

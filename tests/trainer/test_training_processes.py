@@ -26,6 +26,14 @@ ENVIRONMENT = os.environ | {
     "ACCELERATE_USE_CPU": "true",
 }
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+REGULARIZED = {
+    "kl": {"weight": 0.5, "on": "all", "sample": 0.5},
+    "ewc": {"weight": 5.0, "fisher_tokens": 60},
+    "das": {"importance_tokens": 60},
+    "freeze": {"layers": 1},
+    "ema": {"decay": 0.7},
+    "z_loss": 1e-3,
+}
 
 
 def workspace(folder: Path, model_folder: Path, evaluation: dict[str, TokenStore]) -> Path:
@@ -70,8 +78,11 @@ def same_curves(one: Path, other: Path, tolerance: float = 1e-5) -> None:
         {},
         {"parallel": {"kind": "fsdp2"}},
         {"parallel": {"kind": "fsdp2"}, "l2sp": 0.1, "gradient_checkpointing": True, "micro_batch": 1},
+        {"parallel": {"kind": "fsdp2"}} | REGULARIZED,
+        {"parallel": {"kind": "ddp"}} | REGULARIZED,
+        {"parallel": {"kind": "fsdp2"}, "lora": {"rank": 4}, "kl": {"weight": 0.5, "reference": "lora_off"}},
     ],
-    ids=["ddp", "fsdp2", "fsdp2-l2sp-checkpointing"],
+    ids=["ddp", "fsdp2", "fsdp2-l2sp-checkpointing", "fsdp2-regularized", "ddp-regularized", "fsdp2-lora-off"],
 )
 def test_two_processes_give_the_loss_curve_of_one(
     tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], ways: dict[str, Any]
