@@ -71,7 +71,7 @@ def make_stores(folder: Path, model: Path) -> dict[str, Any]:
 class BareLoop:
     """A twin of the model that is trained without us."""
 
-    def __init__(self, model: Path, settings: Any) -> None:
+    def __init__(self, model: Path, settings: Any, batches: list[Any]) -> None:
         import torch
 
         from trainer.model import build_model
@@ -79,21 +79,23 @@ class BareLoop:
 
         self.model = build_model(model, settings, "fp32")
         self.optimizer = make_optimizer(self.model, settings)
-        self.rows = torch.randint(0, VOCABULARY, (ROWS, LENGTH + 1), generator=torch.Generator().manual_seed(1))
-        self.positions = torch.arange(LENGTH).repeat(ROWS, 1)
+        self.batches = [
+            [torch.from_numpy(array.copy()) for array in (batch.input_ids, batch.position_ids, batch.labels)]
+            for batch in batches
+        ]
 
-    def step(self) -> float:
+    def step(self, index: int) -> float:
         import torch
 
-        inputs, labels = self.rows[:, :-1], self.rows[:, 1:]
+        inputs, positions, labels = self.batches[index]
         weights = torch.full(labels.shape, 1 / labels.numel())
         self.model.train()
-        loss = self.model(inputs, self.positions, labels, weights).loss
+        loss = self.model(inputs, positions, labels, weights).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return float(loss)
+        return float(loss.detach())
 
 
 def seconds() -> tuple[list[float], list[float]]:
@@ -134,7 +136,8 @@ def seconds() -> tuple[list[float], list[float]]:
                 "checkpoint_every": 10**6,
             }
         )
-        twin = BareLoop(folder / "model", settings)
+        loader = Loader(plan, stores)
+        twin = BareLoop(folder / "model", settings, [loader.batch(step) for step in range(plan.steps)])
         left: float | None = None
 
         def taking_turns(progress: Progress) -> None:
@@ -145,11 +148,11 @@ def seconds() -> tuple[list[float], list[float]]:
             if left is not None:
                 ours.append(now - left)
             began = clock()
-            twin.step()
+            twin.step(progress.step)
             bare.append(clock() - began)
             left = clock()
 
-        train(settings, plan, Loader(plan, stores), stores, {"general"}, folder / "run", on_progress=taking_turns)
+        train(settings, plan, loader, stores, {"general"}, folder / "run", on_progress=taking_turns)
     return ours[1:], bare[1:]
 
 
