@@ -3,7 +3,8 @@
     python -m benchmarks.audit [documents] [folder]      10,000,000 documents, generated into the folder once
 
 Each question is asked in a process of its own: seconds are those after its imports, memory the most it ever held, with
-them; seconds of all processors are given beside, which a busy machine changes less. `where` is the look-up of an id in an opened index.
+them; seconds of all processors are given beside, which a busy machine changes less. `where` is the look-up of an id in
+an opened index.
 """
 
 import json

@@ -114,7 +114,7 @@ def croissant(corpus: Path, *, location: str = ".", url: str | None = None) -> d
                     "@id": split,
                     "containedIn": {"@id": REPOSITORY},
                     "encodingFormat": PARQUET,
-                    "includes": f"*data/*/{split}-*.parquet",
+                    "includes": f"data/*/{split}-*.parquet",
                 }
                 for split in splits
             ],
@@ -124,12 +124,13 @@ def croissant(corpus: Path, *, location: str = ".", url: str | None = None) -> d
 
 
 def publish_croissant(workspace: Path, lock: RunLock | None = None) -> Path:
-    """Write `<workspace>/cards/croissant.json` for the corpus that is there; the file."""
+    """Write `<workspace>/cards/croissant.json` for the corpus that is there; the file. It belongs beside the corpus's
+    `data/`, where `provender push` puts it: its paths start there."""
     folder, corpus = workspace / "cards", workspace / "corpus"
     function = {"kind": "cards", "corpus": Manifest.read(corpus).fingerprint, "code": code_version("pipelines")}
     if current(folder, function) is None:
         with publish(folder, kind="cards", function=function, lock=lock) as draft:
-            text = json.dumps(croissant(corpus, location="../corpus"), ensure_ascii=False, indent=1)
+            text = json.dumps(croissant(corpus), ensure_ascii=False, indent=1)
             (draft.path / NAME).write_text(text + "\n", encoding="utf-8")
     return folder / NAME
 
