@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -23,6 +25,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.dedup.minhash import (
     MinhashConfig,
     MinhashDedupBuckets,
@@ -33,6 +36,7 @@ from datatrove.pipeline.dedup.minhash import (
 from datatrove.pipeline.readers import ParquetReader
 from datatrove.pipeline.writers import ParquetWriter
 from datatrove.utils.hashing import HashConfig
+from loguru import logger
 
 from benchmarks.measure import Rate, Row, interleaved
 from benchmarks.planted import planted
@@ -42,7 +46,6 @@ from corpus.dedup.join import join_band
 from corpus.dedup.keep import KeepSettings, UnitMeasure, choose_keepers
 from corpus.dedup.signature import Signature, SignatureSettings
 from corpus.document import BASE, Batch, document_id
-from corpus.local_executor import QuietLocalExecutor
 
 DOCUMENTS = 10_000  # of the comparison, about 10 MB
 UNIT = 20_000  # documents of a raw file
@@ -129,9 +132,11 @@ def theirs(raw: Path, work: Path) -> float:
 
     def run(tasks: int, *steps: Any) -> float:
         started = perf_counter()
-        QuietLocalExecutor(
-            pipeline=list(steps), tasks=tasks, workers=1, logging_dir=str(work / "logs" / str(steps[-1]))
-        ).run()
+        logger.remove()
+        with redirect_stderr(StringIO()):  # where it logs every task
+            LocalPipelineExecutor(
+                pipeline=list(steps), tasks=tasks, workers=1, logging_dir=str(work / "logs" / str(steps[-1]))
+            ).run()
         return perf_counter() - started
 
     run(1, ParquetReader(str(raw)), MinhashDedupSignature(output_folder=signatures, config=config))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-LENGTH, BATCH = 2048, 64
+LENGTH, BATCH, EOS = 2048, 64, 0
 SOURCES = ("one", "two", "three")
 
 
@@ -49,6 +49,22 @@ def datasets(folder: Path, form: str = "torch") -> Iterator[Any]:
     mixed = hf.interleave_datasets(parts, stopping_strategy="all_exhausted").with_format(form)
     while True:
         yield from mixed.iter(BATCH, drop_last_batch=True)
+
+
+def trainable(folder: Path) -> Iterator[Any]:
+    """The bare rows of `datasets` as ours are: int64 ids, labels, positions and documents of packed rows."""
+    place = np.arange(LENGTH)
+    for batch in datasets(folder, "numpy"):
+        ids = batch["input_ids"].astype(np.int64)
+        ends = ids == EOS
+        labels = np.empty_like(ids)
+        labels[:, :-1], labels[:, -1] = ids[:, 1:], -100
+        labels[ends] = -100
+        starts = np.zeros_like(ids)
+        starts[:, 1:] = np.where(ends[:, :-1], place[1:], 0)
+        positions = place - np.maximum.accumulate(starts, axis=1)
+        documents = np.cumsum(ends, axis=1) - ends
+        yield ids, labels, positions, documents
 
 
 def mosaicml(folder: Path) -> Iterator[Any]:
@@ -127,6 +143,7 @@ PEERS: dict[str, Callable[[Path], Iterator[Any]]] = {
     "grain": grain,
     "datasets": datasets,
     "datasets, numpy uint16": partial(datasets, form="numpy"),
+    "datasets, the same four arrays": trainable,
     "litdata": litdata,
     "mosaicml-streaming": mosaicml,
     "megatron-core": megatron,

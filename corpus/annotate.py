@@ -64,12 +64,15 @@ class UnitWork:
 def cut_units(line: SourceLine, root: Path, unit_bytes: int) -> list[Unit]:
     """The units of a source: its files in order of path, grouped until a group holds `unit_bytes`.
 
-    The function of a unit names the content hashes of its files, so every input is read once here.
+    The function of a unit names the content hashes of its files, so every input is read once here. Raises DataError
+    when there is no file, or none that can be read.
     """
     register = Register.read(root.parent)
     groups: list[list[InputFile]] = []
     weight = unit_bytes
-    for file in line.reader.files():
+    files = line.reader.files()
+    line.reader.check(files)
+    for file in files:
         if weight >= unit_bytes:
             groups.append([])
             weight = 0

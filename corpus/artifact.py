@@ -11,13 +11,11 @@ stage runs again when and only when the fingerprint differs. There is no clock, 
 function gives the same bytes on any machine.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -31,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.errors import ArtifactError
+from corpus.lock import RunLock as RunLock
 
 MANIFEST = "manifest.json"
 FORMAT = "provender/1"
@@ -112,7 +111,18 @@ class Manifest:
         """The manifest of a published artefact. Raises ArtifactError when it is absent, unreadable or altered."""
         path = Path(folder) / MANIFEST
         try:
-            body = json.loads(path.read_bytes())
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise ArtifactError(
+                "no manifest, so nothing was published here", where=folder, todo="run the stage that makes it"
+            ) from None
+        return cls.parse(data, path)
+
+    @classmethod
+    def parse(cls, data: bytes, path: Path | str) -> Self:
+        """A manifest from its bytes, which came from `path`. Raises ArtifactError when it is unreadable or altered."""
+        try:
+            body = json.loads(data)
             manifest = cls(
                 kind=body["kind"],
                 function=body["function"],
@@ -120,10 +130,6 @@ class Manifest:
                 totals=body["totals"],
                 format=body["format"],
             )
-        except FileNotFoundError:
-            raise ArtifactError(
-                "no manifest, so nothing was published here", where=folder, todo="run the stage that makes it"
-            ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(
                 "unreadable manifest", where=path, found=error, todo="delete the folder and run the stage again"
@@ -175,7 +181,7 @@ class Draft:
 
 
 @contextmanager
-def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: "RunLock | None" = None) -> Iterator[Draft]:
+def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: RunLock | None = None) -> Iterator[Draft]:
     """Write an artefact and make it visible in one rename, replacing an older one of the same folder.
 
     Nothing is published when the body raises, or when `lock` has passed to another run in the meantime (a worker that
@@ -205,17 +211,22 @@ def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: "RunLock
         fsync(draft.path)
         if lock is not None:
             lock.check()
-        if folder.exists():
-            old = folder.parent / f".{folder.name}.old-{secrets.token_hex(6)}"
-            os.rename(folder, old)
-            os.rename(draft.path, folder)
-            shutil.rmtree(old)
-        else:
-            os.rename(draft.path, folder)
-        fsync(folder.parent)
+        move_into_place(draft.path, folder)
     except BaseException:
         shutil.rmtree(draft.path, ignore_errors=True)
         raise
+
+
+def move_into_place(draft: Path, folder: Path) -> None:
+    """Make a finished draft, a neighbour of `folder`, visible under its name; what was there before is removed."""
+    if folder.exists():
+        old = folder.parent / f".{folder.name}.old-{secrets.token_hex(6)}"
+        os.rename(folder, old)
+        os.rename(draft, folder)
+        shutil.rmtree(old)
+    else:
+        os.rename(draft, folder)
+    fsync(folder.parent)
 
 
 def sweep(folder: Path) -> None:
@@ -276,85 +287,15 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None
 
 
-def scan_parquet(path: Path, columns: list[str] | None = None, rows: int = 1024) -> Iterator[pa.RecordBatch]:
-    """Stream parquet in record batches of at most `rows`, checksums verified; memory does not grow with the file."""
+def scan_parquet(path: Path, columns: list[str] | None = None, rows: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream parquet, checksums verified, in the record batches in which it was written, of at most 1,024 rows; with
+    `rows`, for narrow columns, in batches of so many. Memory does not grow with the file."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as handle:
-            yield from handle.iter_batches(batch_size=rows, columns=columns)
+            groups = range(handle.num_row_groups)
+            for part in [groups] if rows else [[group] for group in groups]:
+                yield from handle.iter_batches(batch_size=rows or 1024, row_groups=list(part), columns=columns)
     except FileNotFoundError:
         raise ArtifactError("missing file", where=path, todo="run the stage that writes it") from None
     except (OSError, pa.ArrowException) as error:
         raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None
-
-
-_HELD: set[int] = set()  # descriptors of the locks this process holds
-
-
-def _forget_locks() -> None:
-    for descriptor in _HELD:
-        os.close(descriptor)
-    _HELD.clear()
-
-
-# A forked helper (such as the manager of datatrove's pool) shares the parent's lock by its descriptor and would go on
-# holding it after the parent was killed.
-os.register_at_fork(after_in_child=_forget_locks)
-
-
-class RunLock:
-    """One run per workspace: an advisory lock the kernel frees when its holder dies, and a token naming the holder.
-
-    Workers receive the token by pickling and call `check()` before they publish.
-    """
-
-    def __init__(self, workspace: Path) -> None:
-        self.path = Path(workspace) / ".lock"
-        self.token = secrets.token_hex(16)
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise ArtifactError(
-                "another run is working in this folder",
-                where=self.path.parent,
-                found=self._holder(),
-                todo="wait for it, stop it, or choose another folder with --set workspace=…",
-            ) from None
-        self._descriptor = descriptor
-        _HELD.add(descriptor)
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, canonical_json({"token": self.token, "pid": os.getpid(), "host": socket.gethostname()}))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            _HELD.discard(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "token": self.token, "_descriptor": None}
-
-    def _holder(self) -> str:
-        try:
-            holder = json.loads(self.path.read_bytes())
-            return f"process {holder['pid']} on {holder['host']}"
-        except (OSError, ValueError, KeyError):
-            return "an unnamed process"
-
-    def check(self) -> None:
-        """Raise ArtifactError unless this run still holds the workspace."""
-        try:
-            token = json.loads(self.path.read_bytes())["token"]
-        except (OSError, ValueError, KeyError):
-            token = None
-        if token != self.token:
-            raise ArtifactError(
-                "this worker's run has ended; its output is discarded", where=self.path.parent, found=self._holder()
-            )

@@ -14,28 +14,18 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Protocol
-
-from pydantic import Field
+from typing import Any, Protocol
 
 from corpus.artifact import MANIFEST, current
-from corpus.settings import Settings
+from corpus.executors import ExecutorSettings, execute
+from corpus.executors import LocalSettings as LocalSettings
+from corpus.spent import Spent, timed
 
 # loguru prints the values of local variables in tracebacks, which would put document text into logs.
 os.environ.setdefault("LOGURU_DIAGNOSE", "NO")
-
-
-class LocalSettings(Settings):
-    """Run on this machine, `workers` processes at a time (default: one per core)."""
-
-    kind: Literal["local"] = "local"
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-
-
-ExecutorSettings = LocalSettings
 
 
 @dataclass(frozen=True)
@@ -64,10 +54,11 @@ def silent(done: int, total: int, units: int, all_units: int) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage did: units published now, and units found published by the same function."""
+    """What a stage did: units published now, units found published by the same function, and what it took."""
 
     ran: int
     skipped: int
+    spent: Spent | None = field(default=None, compare=False)
 
 
 def pending(units: Sequence[Unit]) -> list[Unit]:
@@ -95,25 +86,12 @@ def run_units(
     logging_dir = logs / stage
     shutil.rmtree(logging_dir, ignore_errors=True)
     heartbeat = Heartbeat(logging_dir / "progress")
-    steps = pipeline(todo, heartbeat)
+    steps = timed(pipeline(todo, heartbeat), heartbeat.folder)
     total = sum(unit.weight for unit in todo)
     with _watch(heartbeat, todo, total, progress):
-        _local(steps, len(todo), executor, logging_dir)
+        execute(stage, steps, todo, executor, logging_dir)
     progress(total, total, len(todo), len(todo))
-    return outcome
-
-
-def _local(steps: list[Any], tasks: int, executor: LocalSettings, logging_dir: Path) -> None:
-    # Imported here: datatrove's executors take a fifth of a second, which `--help` should not pay.
-    from corpus.local_executor import QuietLocalExecutor
-
-    QuietLocalExecutor(
-        pipeline=steps,
-        tasks=tasks,
-        workers=min(executor.workers, tasks),
-        logging_dir=str(logging_dir),
-        skip_completed=False,
-    ).run()
+    return replace(outcome, spent=Spent.read(heartbeat.folder))
 
 
 class Heartbeat:
@@ -135,7 +113,7 @@ class Heartbeat:
 
     def total(self) -> int:
         total = 0
-        for path in self.folder.glob("[0-9]*"):
+        for path in self.folder.glob("[0-9][0-9][0-9][0-9][0-9]"):
             with contextlib.suppress(OSError, ValueError):
                 total += int(path.read_text())
         return total

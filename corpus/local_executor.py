@@ -1,16 +1,30 @@
-"""datatrove's local executor, quiet: its log goes to the files of the logging folder, not to the user's terminal."""
+"""datatrove's local executor, on worker processes that outlive a stage.
 
-import contextlib
+datatrove starts a pool, a manager and three log sinks for every stage; a line of a dozen stages would pay a second for
+each of them, on every worker. Here one pool of a size serves all stages of the process: its workers are forked from a
+server that has our modules loaded, and keep what they read (tokenizers, models, compiled kernels) from stage to stage.
+The log of a rank goes to its file in the logging folder, never to the terminal.
+"""
+
+import atexit
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from copy import deepcopy
 
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
+from corpus.errors import ArtifactError
+
 PR_SET_PDEATHSIG = 1
+
+_POOLS: dict[int, ProcessPoolExecutor] = {}  # by number of workers
 
 
 def _die_with_parent() -> None:
@@ -18,25 +32,83 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-# The manager of datatrove's pool is a fork of this process that nobody tells when this process is killed.
+# A worker is a fork of a fork of this process, which nobody tells when this process is killed.
 os.register_at_fork(after_in_child=_die_with_parent)
 
 
-class QuietLocalExecutor(LocalPipelineExecutor):
-    def run(self) -> PipelineStats | None:
-        logger.remove()
-        with _quiet():
-            return super().run()
+def _pool(workers: int) -> ProcessPoolExecutor:
+    pool = _POOLS.get(workers)
+    if pool is None:
+        context = multiprocessing.get_context("forkserver")
+        ours = [name for name in sys.modules if name.partition(".")[0] == "corpus"]
+        context.set_forkserver_preload(["__main__", *ours])
+        pool = _POOLS[workers] = ProcessPoolExecutor(workers, mp_context=context)
+    return pool
+
+
+@atexit.register
+def close_pools() -> None:
+    """End the workers, such as before their number or the environment they were forked with changes."""
+    while _POOLS:
+        _POOLS.popitem()[1].shutdown(cancel_futures=True)
+
+
+class SharedPoolExecutor(LocalPipelineExecutor):
+    """Runs every rank, whether or not an earlier run says that it completed: the engine knows what is missing."""
+
+    def run(self) -> PipelineStats:
+        """Raises what a rank raised, after the ranks that were running ended; ArtifactError when a worker died."""
+        self._launched = True
+        ranks = range(self.local_rank_offset, self.local_rank_offset + self.local_tasks)
+        if self.workers == 1:
+            stats = [deepcopy(self)._run_for_rank(rank) for rank in ranks]
+        else:
+            stats = self._spread(ranks)
+        total = sum(stats, start=PipelineStats())
+        with self.logging_dir.open("stats.json", "wt") as file:
+            total.save_to_disk(file)
+        return total
+
+    def _spread(self, ranks: range) -> list[PipelineStats]:
+        pool = _pool(self.workers)
+        running: list[Future[PipelineStats]] = [pool.submit(self._run_for_rank, rank) for rank in ranks]
+        wait(running, return_when=FIRST_EXCEPTION)
+        for future in running:
+            future.cancel()
+        wait(running)
+        try:
+            # the first error in order of rank; a cancelled rank always stands behind one
+            errors = [error for future in running if not future.cancelled() and (error := future.exception())]
+            if errors:
+                raise errors[0]
+        except BrokenProcessPool:
+            _POOLS.pop(self.workers).shutdown()
+            raise ArtifactError(
+                "a worker process was killed before its unit was published",
+                where=self.logging_dir.path,
+                found="no exception, so a signal from outside: often the kernel, short of memory",
+                todo="run the same command again: it goes on with the missing units; use fewer executor.workers",
+            ) from None
+        return [future.result() for future in running]
 
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
-        with _quiet():
-            return super()._run_for_rank(rank, local_rank, node_rank)
-
-
-# Never closed: loguru keeps the stream of every sink it was given.
-_NOWHERE = open(os.devnull, "w")
-
-
-def _quiet() -> contextlib.AbstractContextManager[object]:
-    # datatrove adds a sink on sys.stderr for every task; what reaches it is in the task's log file as well.
-    return contextlib.redirect_stderr(_NOWHERE)
+        self._set_distributed_environment(node_rank)
+        logger.remove()
+        with self.logging_dir.open(f"logs/task_{rank:05d}.log", "w") as file:
+            sink = logger.add(file, colorize=False, diagnose=False)
+            try:
+                data = None
+                for step in self.pipeline:
+                    data = step(data, rank, self.world_size) if callable(step) else step
+                for _ in data or ():
+                    pass
+                logger.success(f"Processing done for {rank=}")
+            except Exception as error:
+                logger.exception(error)
+                raise
+            finally:
+                logger.remove(sink)
+        stats = PipelineStats(self.pipeline)
+        with self.logging_dir.open(f"stats/{rank:05d}.json", "w") as file:
+            stats.save_to_disk(file)
+        return stats

@@ -130,6 +130,7 @@ def preview_source(
 def _draw(line: SourceLine, count: int, seed: int) -> _Sample:
     """`count` documents drawn evenly (reservoir sampling) from what the budget allows to read, in order of file."""
     files = line.reader.files()
+    line.reader.check(files)
     files.sort(key=lambda file: xxhash.xxh3_64_intdigest(f"{seed}\0{line.name}\0{file.path}".encode()))
     sample = _Sample(all_bytes=sum(file.bytes for file in files))
     random, tally = Random(f"{seed} {line.name}"), Tally()

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from corpus.document import Batch, utf8_buffers
 from corpus.kernels import blemishes
+from corpus.kernels.layout import plain_layout
 from corpus.settings import Settings
 from corpus.step import Step
 
@@ -37,7 +38,9 @@ MOJIBAKE = (
     r"[^\x00-\x7f\x{2010}-\x{2027}][^\x00-\x7f]|[\x{2010}-\x{2027}][^\x00-\x7f\x{2010}-\x{2027}]"
     r"|[ÂÃÄÅÎÏÐÑØÙâã√¬][ ?\x1a]|[\x{80}-\x{9f}]"
 )
-MOJIBAKE_LINE = re.compile(re.sub(r"\\x\{(..)\}", r"\\x\1", re.sub(r"\\x\{(....)\}", r"\\u\1", MOJIBAKE)))
+# ASCII that no other character stands near. ftfy's signs of mojibake, and what it decodes, are characters beyond ASCII
+# with at most two of ASCII before and after.
+FAR_INSIDE_ASCII = re.compile(r"(?<=[\x00-\x7f]{3})([\x01-\x7f]+)(?=[\x00-\x7f]{3})")
 # C0 without tab and the line ends, DEL, C1 without NEL; soft hyphen, zero-width space, word joiner, byte order mark,
 # interlinear annotation, non-characters. The zero-width (non-)joiners stay: Persian, Indic scripts and emoji need them.
 CONTROLS = (
@@ -48,14 +51,6 @@ CODE_CONTROLS = r"[\x00-\x08\x0e-\x1f\x7f\x{feff}]"
 BLANK = r"\A[\s\p{Z}\x0b\x1c-\x1f\x{85}]*\z"
 LINE_ENDS = r"\r\n?|[\x0b\x0c\x{85}\x{2028}\x{2029}]"
 CODE_LINE_ENDS = r"\r\n?"
-# Where a row needs it (a search for a fixed string, ten times as fast as the expression), what, by what.
-LAYOUT: tuple[tuple[Callable[..., pa.Array], tuple[str, ...], str, str], ...] = (
-    (pc.match_substring, (" \n", "\t\n"), r"[ \t]+\n", "\n"),
-    (pc.ends_with, (" ", "\t"), r"[ \t]+\z", ""),
-    (pc.match_substring, ("\n\n\n\n",), r"\n{4,}", "\n\n"),
-    (pc.starts_with, ("\n",), r"\A\n+", ""),
-    (pc.ends_with, ("\n\n",), r"\n{2,}\z", "\n"),
-)
 PASSES = 16  # far above what any text was seen to need (3)
 
 
@@ -68,7 +63,8 @@ class RepairSettings(Settings):
     controls: bool = Field(True, description="Remove control characters, byte order marks and invisible characters.")
     whitespace: bool = Field(
         True,
-        description="Line ends to \\n; no spaces at line ends, no empty lines at either end, at most two in between.",
+        description="Line ends to \\n; no blanks at line ends but the tabs of a table's empty cells; no empty lines at "
+        "either end, at most two in between but in fenced code.",
     )
     code: bool = Field(False, description="The documents are source code: literals and form feeds are left alone.")
 
@@ -141,11 +137,7 @@ def replaced(text: pa.StringArray, pattern: str, replacement: str) -> pa.StringA
 
 def laid_out(text: pa.StringArray, line_ends: str) -> pa.StringArray:
     """Line ends and blank space in their plain form."""
-    text = replaced(text, line_ends, "\n")
-    for test, needles, pattern, replacement in LAYOUT:
-        rows = np.logical_or.reduce([np.asarray(test(text, needle)) for needle in needles])
-        text = on_rows(text, rows, partial(pc.replace_substring_regex, pattern=pattern, replacement=replacement))
-    return text
+    return plain_layout(replaced(text, line_ends, "\n"))
 
 
 def normalized(text: pa.StringArray) -> pa.StringArray:
@@ -156,27 +148,43 @@ def normalized(text: pa.StringArray) -> pa.StringArray:
 def mojibake(text: pa.StringArray) -> pa.StringArray:
     """Undo mojibake line by line (a page may hold sound and broken lines) with ftfy's detector and decoder."""
     rows = np.asarray(pc.match_substring_regex(text, MOJIBAKE))
-    fix = _encoding_fixer()
+    return on_rows(text, rows, lambda part: _each(part, _decoded_lines))
 
-    def fix_lines(value: str) -> str:
-        if not MOJIBAKE_LINE.search(value):
-            return value
-        lines = value.split("\n")
-        return "\n".join(fix(line) if MOJIBAKE_LINE.search(line) else line for line in lines)
 
-    return on_rows(text, rows, lambda part: _each(part, fix_lines))
+def _decoded_lines(value: str) -> str:
+    # isascii is one look at the string's header
+    return "\n".join([line if line.isascii() else decoded(line) for line in value.split("\n")])
+
+
+def decoded(line: str) -> str:
+    """The line as ftfy decodes it, or itself where ftfy sees nothing wrong.
+
+    ftfy's expressions are slow, and are only shown what stands near a character beyond ASCII.
+    """
+    if line.isascii():
+        return line
+    is_bad, fixed = _detector_and_decoder()
+    if "\0" in line:
+        return fixed(line)
+    pieces = FAR_INSIDE_ASCII.split(line)  # near and far by turns
+    near = "\0".join(pieces[::2])
+    if not is_bad(near):
+        return line
+    pieces[::2] = fixed(near).split("\0")
+    return "".join(pieces)
 
 
 @cache
-def _encoding_fixer() -> Callable[[str], str]:
-    """ftfy's repair of a line with everything off but the encoding; it leaves a line that does not look broken.
+def _detector_and_decoder() -> tuple[Callable[[str], bool], Callable[[str], str]]:
+    """ftfy's: whether a text looks broken, and its repair with everything off but the encoding.
 
     plsfix is faster, but its Python package has no way to switch off that it uncurls quotes and folds characters.
     """
     import ftfy
+    from ftfy.badness import is_bad
 
     config = ftfy.TextFixerConfig(unescape_html=False, explain=False)
-    return lambda line: ftfy.fix_encoding(line, config)
+    return is_bad, lambda text: ftfy.fix_encoding(text, config)
 
 
 def _each(text: pa.StringArray, edit: Callable[[str], str]) -> pa.StringArray:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Protocol
 
 from corpus.artifact import Draft, Manifest, RunLock, current, publish
-from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Unit, run_units
+from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Progress, Unit, run_units
+from corpus.spent import StageRecord, peak_bytes
 
 
 class Watch(Protocol):
@@ -31,6 +33,7 @@ class Stages:
 
     def units(self, stage: str, units: list[Unit], pipeline: Callable[[list[Unit], Heartbeat], list[Any]]) -> None:
         """Publish the missing units, by the executor; `pipeline` as for `run_units`."""
+        began = perf_counter()
         with self.watch(stage) as meter:
             outcome = run_units(
                 stage,
@@ -41,14 +44,31 @@ class Stages:
                 progress=lambda done, total, ended, of: meter.update(done, total, f"({ended} of {of} units)"),
             )
             meter.close(said(outcome))
+        if (spent := outcome.spent) is not None:
+            wall = perf_counter() - began
+            record = StageRecord(stage, outcome.ran, len(units), wall, spent.seconds, spent.rss)
+            record.append(self.workspace / "logs")
 
     def artefact(self, title: str, folder: Path, function: dict[str, Any], write: Callable[[Draft], None]) -> Path:
         """Publish a stage that is one artefact, unless its function stands; `function["kind"]` is the artefact's."""
+        return self.watched(title, folder, function, lambda draft, progress: write(draft))
+
+    def watched(
+        self, title: str, folder: Path, function: dict[str, Any], write: Callable[[Draft, Progress], None]
+    ) -> Path:
+        """As `artefact`, for a stage that tells how far it is."""
         with self.watch(title) as meter:
+
+            def progress(done: int, total: int, units: int, all_units: int) -> None:
+                meter.update(done, total, f"({units} of {all_units} units)")
+
             missing = current(folder, function) is None
             if missing:
+                began = perf_counter()
                 with publish(folder, kind=function["kind"], function=function, lock=self.lock) as draft:
-                    write(draft)
+                    write(draft, progress)
+                wall = perf_counter() - began
+                StageRecord(title, 1, None, wall, wall, peak_bytes()).append(self.workspace / "logs")
             meter.close(said(Outcome(ran=int(missing), skipped=int(not missing))))
         return folder
 

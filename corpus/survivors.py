@@ -27,7 +27,7 @@ from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
 from corpus.dedup.keep import UnitMeasure, choose_keepers
 from corpus.dedup.semantic import SemanticSettings, find_semantic, semantic_removals
 from corpus.document import DOCUMENTS
-from corpus.engine import Unit
+from corpus.engine import Progress, Unit
 from corpus.perplexity import BUCKET, MEASURED, pooled, with_buckets
 from corpus.recipe import CorpusSettings
 from corpus.stages import Stages, all_units, fingerprints
@@ -136,8 +136,8 @@ class Survivors:
             "code": code_version("corpus"),
         }
 
-        def write(draft: Draft) -> None:
-            place = Workplace(self.stages.workspace / "dedup", self.stages.executor, self.stages.lock)
+        def write(draft: Draft, progress: Progress) -> None:
+            place = Workplace(self.stages.workspace / "dedup", self.stages.executor, self.stages.lock, progress)
             sources = {name: [unit.folder for unit in parts] for name, parts in self.annotated.items()}
             found = find_clusters(sources, copies, place)
             for name, table in (("clusters", found.clusters), ("pairs", found.pairs)):
@@ -145,4 +145,4 @@ class Survivors:
             draft.totals |= {"clusters": pl.DataFrame(pl.from_arrow(found.clusters))["cluster"].n_unique()}
             draft.totals |= {"documents": found.clusters.num_rows, "pairs": found.pairs.num_rows}
 
-        return self.stages.artefact("duplicates", self.stages.workspace / "duplicates", function, write)
+        return self.stages.watched("duplicates", self.stages.workspace / "duplicates", function, write)

@@ -9,10 +9,11 @@ memory, a function of the files' hashes, so that a plan notices when a shard is 
 """
 
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 
 from corpus.artifact import MANIFEST, FileEntry, Manifest, content_hash
 from corpus.errors import ArtifactError, ConfigError
+from corpus.object_store import AT
 
 ADOPTED = "datatrove.tokens"
 INDEX_BYTES = 8  # of one document end
@@ -38,7 +40,7 @@ def open_files(folder: Path | str, tokenizer: dict[str, Any] | None) -> tuple[Ma
             return Manifest.read(Path(folder)), None
         return adopt(Path(folder), tokenizer), None
     mirror = Mirror(str(folder).rstrip("/"), cache_folder())
-    manifest = mirror.manifest()
+    manifest, mirror = mirror.manifest()
     hashes = {entry.path: entry.sha256 for entry in manifest.files}
     return manifest, partial(_fetched, mirror, hashes)
 
@@ -59,8 +61,9 @@ class Mirror:
     url: str
     cache: Path
 
-    def manifest(self) -> Manifest:
-        """The remote manifest, read anew each time: it says which copies are valid."""
+    def manifest(self) -> tuple[Manifest, "Mirror"]:
+        """The remote manifest, read anew each time, and where its files lie: of an artefact that was pushed
+        (corpus/object_store.py) in the folder of the version that stands."""
         folder = self.cache / "manifests" / hashlib.sha256(self.url.encode()).hexdigest()
         try:
             with fsspec.open(f"{self.url}/{MANIFEST}", "rb") as handle:
@@ -74,7 +77,9 @@ class Mirror:
             ) from None
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / MANIFEST, data)
-        return Manifest.read(folder)
+        manifest = Manifest.read(folder)
+        at = json.loads(data).get(AT)
+        return manifest, replace(self, url=f"{self.url}/{at}") if at else self
 
     def path(self, name: str, sha256: str) -> Path:
         """The local copy of a file, fetched when there is none. Raises ArtifactError when its hash differs."""

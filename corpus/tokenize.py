@@ -2,8 +2,8 @@
 
 Ids are those of Hugging Face `tokenizers` for plain text: no BOS or EOS is added, and a text that spells out a special
 token ("<|endoftext|>") is encoded as ordinary characters, so no document can end another. gigatoken does the same work
-many times faster where it accepts the tokenizer; it stands behind a parity check (the whole first batch, then the 1% of
-texts that their hash picks) and is given up for good at the first difference.
+many times faster where it accepts the tokenizer; it stands behind a parity check (the first texts of a process, then
+the 1% of texts that their hash picks) and is given up for good at the first difference.
 """
 
 import json
@@ -34,7 +34,8 @@ from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 log = logging.getLogger(__name__)
 
 PIECE = 1 << 20  # characters handed to an engine at a time: `tokenizers` takes some 50 bytes a character while it works
-CHECKED = 100  # one text in so many is encoded by both engines
+CHECKED_FIRST = 1 << 17  # characters that both engines encode before one of them is trusted
+CHECKED = 100  # from then on, one text in so many is encoded by both
 CUT = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 TODO = "give the folder of the model you train (it holds tokenizer.json), or its id on the Hugging Face hub"
@@ -53,19 +54,19 @@ class TokenizerSettings(Settings):
 
     def identity(self) -> dict[str, Any]:
         """The engine is no part of it: both give the same ids."""
-        return asdict(Tokenizer(self).identity())
+        return asdict(shared_tokenizer(self).identity())
 
 
 class Tokenizer:
-    """Encodes plain text. Pickled as its settings and loaded again, since engines hold native state."""
+    """Encodes plain text. Engines hold native state: it is pickled as its settings, and a process loads it once."""
 
     def __init__(self, settings: TokenizerSettings) -> None:
         self.settings = settings
-        self._fast_checked = False
+        self._compared = 0  # characters that both engines encoded alike
         self._fast_refused = settings.engine == "tokenizers"
 
     def __reduce__(self) -> tuple:
-        return type(self), (self.settings,)
+        return shared_tokenizer, (self.settings,)
 
     @cached_property
     def file(self) -> Path:
@@ -172,11 +173,11 @@ class Tokenizer:
         encoded = self._fast.encode_batch([value.encode() for value in texts], parallel=False)
         offsets, ids = encoded.layout.offsets.data, encoded.layout.content.data
         flat, lengths = np.asarray(ids[offsets[0] : offsets[-1]], np.uint32), np.diff(offsets).astype(np.int64)
-        checked = [
-            row
-            for row, value in enumerate(texts)
-            if not self._fast_checked or xxhash.xxh3_64_intdigest(value.encode()) % CHECKED == 0
-        ]
+        checked = []
+        for row, value in enumerate(texts):
+            if self._compared < CHECKED_FIRST or xxhash.xxh3_64_intdigest(value.encode()) % CHECKED == 0:
+                self._compared += len(value)
+                checked.append(row)
         expected, sizes = self._encode_reference([texts[row] for row in checked])
         starts = np.cumsum(lengths) - lengths
         found = [flat[starts[row] : starts[row] + lengths[row]] for row in checked]
@@ -186,7 +187,6 @@ class Tokenizer:
             log.warning("gigatoken and tokenizers differ on %s; using tokenizers from here on", self.file)
             self._fast_refused = True
             return self._encode_reference(texts)
-        self._fast_checked = True
         return flat, lengths
 
     def _encode_reference(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -206,6 +206,17 @@ class Tokenizer:
                 ids.append(np.array(encoding.ids, np.uint32))
         np.add.at(lengths, owner, [len(part) for part in ids[1:]])
         return np.concatenate(ids), lengths
+
+
+_SHARED: dict[tuple[str, str, int, int], Tokenizer] = {}
+
+
+def shared_tokenizer(settings: TokenizerSettings) -> Tokenizer:
+    """The tokenizer of these settings in this process, loaded once for as long as its file stays the same."""
+    tokenizer = Tokenizer(settings)
+    status = tokenizer.file.stat()
+    key = (settings.model_dump_json(), str(tokenizer.file), status.st_mtime_ns, status.st_size)
+    return _SHARED.setdefault(key, tokenizer)
 
 
 def _cut(text: str) -> list[str]:
@@ -253,7 +264,7 @@ class CountTokens(Step):
     def __init__(self, settings: TokensSettings, tokenizer: TokenizerSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.tokenizer = Tokenizer(tokenizer)
+        self.tokenizer = shared_tokenizer(tokenizer)
 
     def identity(self) -> dict[str, Any]:
         return super().identity() | {"tokenizer": asdict(self.tokenizer.identity())}
@@ -320,7 +331,8 @@ class StoreUnit(PipelineStep):
 
     def __init__(self, units: Sequence[Unit], tokenizer: TokenizerSettings, heartbeat: Heartbeat, lock: RunLock):
         super().__init__()
-        self.units, self.tokenizer, self.heartbeat, self.lock = units, Tokenizer(tokenizer), heartbeat, lock
+        self.units, self.heartbeat, self.lock = units, heartbeat, lock
+        self.tokenizer = shared_tokenizer(tokenizer)
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         unit = self.units[rank]

@@ -4,6 +4,7 @@
       00000.ds          token ids one after another, little-endian uint16 (vocabulary ≤ 65,536) or uint32
       00000.ds.index    uint64 end of each document, in tokens from the start of the shard
       documents.parquet row → id, source, tokens (with the EOS), bytes; rows in the order of the shards
+      ids.arrow         id → row, by hash (corpus/id_index.py)
       manifest.json     tokenizer's SHA-256, EOS id and policy, vocabulary size, totals
 
 Every document ends with exactly one EOS token and nothing is put before it, so
@@ -20,7 +21,9 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from corpus import id_index
 from corpus.artifact import Draft, Manifest, read_parquet, write_parquet
 from corpus.errors import ArtifactError, DataError
 from corpus.token_files import open_files
@@ -113,6 +116,7 @@ class TokenStoreWriter:
         table = pa.Table.from_batches(self._documents, schema=STORE_DOCUMENTS)
         rows = write_parquet(self.draft.path / "documents.parquet", table)
         self.draft.rows["documents.parquet"] = rows
+        id_index.write_index(self.draft.path / id_index.NAME, table["id"].chunks)
         self.draft.totals |= {
             "documents": rows,
             "tokens": int(np.sum(table["tokens"].to_numpy())) if rows else 0,
@@ -189,9 +193,8 @@ class TokenStore:
 
     def _maps(self, suffix: str, dtype: np.dtype) -> list[np.ndarray]:
         names = sorted(entry.path for entry in self.manifest.files if entry.path.endswith(suffix))
-        locate = self.locate or (lambda name: Path(self.folder) / name)
         with ThreadPoolExecutor(max_workers=8) as pool:  # a remote store is fetched here, several shards at a time
-            paths = list(pool.map(locate, names))
+            paths = list(pool.map(self._place, names))
         maps = [np.memmap(p, dtype, "r") if p.stat().st_size else np.empty(0, dtype) for p in paths]
         return [np.asarray(m) for m in maps]  # base arrays: slicing a memmap object costs more than copying the slice
 
@@ -241,9 +244,8 @@ class TokenStore:
     def documents(self) -> pa.Table:
         """id, source, tokens, bytes of each document, in the order of the tokens. In a store of datatrove's the id is
         `shard.ds:row`, and the bytes are not known (null)."""
-        if any(entry.path == "documents.parquet" for entry in self.manifest.files):
-            locate = self.locate or (lambda name: Path(self.folder) / name)
-            return read_parquet(locate("documents.parquet"))
+        if self._has("documents.parquet"):
+            return read_parquet(self._place("documents.parquet"))
         names = sorted(entry.path for entry in self.manifest.files if entry.path.endswith(".ds"))
         ids = [f"{name}:{row}" for name, ends in zip(names, self.shard_ends, strict=True) for row in range(len(ends))]
         lengths = [np.diff(ends, prepend=0) for ends in self.shard_ends]
@@ -255,6 +257,35 @@ class TokenStore:
                 "bytes": pa.nulls(len(ids), pa.int64()),
             }
         )
+
+    def row_of(self, document_id: str) -> int | None:
+        """The row of a document, or None. Microseconds by the index of ids; a store from before there was one is
+        searched."""
+        if self._has(id_index.NAME):
+            return self._ids.find(document_id)
+        if not self._has("documents.parquet"):
+            return self._row_named(document_id)
+        row = pc.index(self.documents["id"], pa.scalar(document_id)).as_py()
+        return None if row < 0 else int(row)
+
+    def _row_named(self, document_id: str) -> int | None:
+        """The row of `shard.ds:row`, as documents of a store of datatrove's are called."""
+        name, _, row = document_id.rpartition(":")
+        shards = sorted(entry.path for entry in self.manifest.files if entry.path.endswith(".ds"))
+        if name not in shards or not row.isascii() or not row.isdigit():
+            return None
+        shard = shards.index(name)
+        return int(self.shard_documents[shard]) + int(row) if int(row) < len(self.shard_ends[shard]) else None
+
+    @cached_property
+    def _ids(self) -> id_index.IdIndex:
+        return id_index.IdIndex(self._place(id_index.NAME))
+
+    def _has(self, name: str) -> bool:
+        return any(entry.path == name for entry in self.manifest.files)
+
+    def _place(self, name: str) -> Path:
+        return Path(self.folder) / name if self.locate is None else self.locate(name)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Tokens [start, stop) of the store, across shards; a copy of int64."""

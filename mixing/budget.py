@@ -1,10 +1,12 @@
 """Budgets: what a mixture may ask for. mixing/solve.py turns it into whole sequences before the first step.
 
-The schedule divides the total between two groups, the domain and the replay; within a group the sources share by weight
+The schedule divides the total between two roles, the domain and the replay; within a role the sources share by weight
 (by default in proportion to their tokens), except those that ask for a share of the run, tokens or epochs of their own.
-No source may be seen more often than `max_epochs` in the whole run.
+No source may be seen more often than `max_epochs` in the whole run. Sources of a role may be declared a group: it has
+one share between them, and what a capped source cannot take goes to the others of its group first.
 """
 
+import difflib
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
@@ -58,6 +60,7 @@ class SourceBudget(Settings):
     how its documents are packed."""
 
     role: Role = Field(default="domain", description="domain: what is learned; replay: what must not be forgotten")
+    group: str | None = Field(default=None, description="one of `groups`: shares its budget and takes what it spills")
     weight: float | None = Field(
         default=None, ge=0, description="share within the role, relative; default: the source's tokens"
     )
@@ -67,6 +70,11 @@ class SourceBudget(Settings):
     )
     epochs: float | None = Field(default=None, ge=0, description="passes over this source in the whole run")
     max_epochs: float = Field(default=4, gt=0, description="never more passes than this")
+    store: str | None = Field(
+        default=None,
+        description="a token store made elsewhere, a folder or s3://…: of Provender's, or of datatrove's with the "
+        "recipe's tokenizer; for a source that the corpus does not prepare",
+    )
     packing: PackingSettings = Field(default=PackingSettings(), description="how documents become sequences")
 
     @model_validator(mode="after")
@@ -76,6 +84,25 @@ class SourceBudget(Settings):
             raise ValueError(f"state one of weight, share, tokens, epochs: found {' and '.join(stated)}")
         if self.epochs is not None and self.epochs > self.max_epochs:
             raise ValueError(f"epochs = {self.epochs} is more than max_epochs = {self.max_epochs}")
+        return self
+
+
+class GroupBudget(Settings):
+    """What the sources of a declared group give together: a weight within their role (by default that of its sources
+    together), or a share of the run, or tokens; at most one. And a cap on all of them."""
+
+    weight: float | None = Field(default=None, gt=0, description="share within the role, relative")
+    share: float | None = Field(default=None, ge=0, le=1, description="share of all tokens of the run")
+    tokens: int | None = Field(default=None, ge=0, description="tokens of the group in the whole run")
+    max_epochs: float | None = Field(
+        default=None, gt=0, description="never more passes over the group's text than this, sources taken together"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        stated = [name for name in ("weight", "share", "tokens") if getattr(self, name) is not None]
+        if len(stated) > 1:
+            raise ValueError(f"state one of weight, share, tokens: found {' and '.join(stated)}")
         return self
 
 
@@ -99,7 +126,22 @@ class MixSettings(Settings):
         default=Proportional(), description="how the sources of a role share what none of them states"
     )
     sources: dict[str, SourceBudget] = Field(default_factory=dict)
+    groups: dict[str, GroupBudget] = Field(
+        default_factory=dict, description="groups of sources of one role, by name: what one cannot take the others do"
+    )
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _groups_declared(self) -> Self:
+        named = {budget.group: name for name, budget in self.sources.items() if budget.group is not None}
+        for group, name in named.items():
+            if group not in self.groups:
+                near = difflib.get_close_matches(group, self.groups, 1)
+                hint = f'did you mean "{near[0]}"?' if near else f"declare it: groups: {{{group}: {{}}}}"
+                raise ValueError(f"source {name} is of group {group}, which is not declared; {hint}")
+        if empty := sorted(set(self.groups) - set(named)):
+            raise ValueError(f"no source is of group {', '.join(empty)}: give one `group: {empty[0]}`")
+        return self
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -113,10 +155,11 @@ class MixSettings(Settings):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Quality weights go by their content, not by their path."""
+        """Quality weights and stores go by their content, not by their path."""
         plain = super().identity()
         for name, source in self.sources.items():
             plain["sources"][name]["packing"] = source.packing.identity()
+            del plain["sources"][name]["store"]
         return plain
 
 

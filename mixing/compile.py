@@ -23,7 +23,7 @@ def compile_plan(stores: Stores | Iterable[Supply], settings: MixSettings) -> Mi
 
     Raises ConfigError when the budget cannot be met, ArtifactError when the stores' tokenizers differ.
     """
-    supplies = _supplies(stores, settings.sequence_length)
+    supplies = supplies_of(stores, settings.sequence_length)
     budget = solve(supplies, settings)
     return _plan(supplies, settings, budget, _cumulative(budget, settings.global_batch), [], 0)
 
@@ -45,7 +45,7 @@ def append_segment(
     if not 0 < start <= plan.steps:
         raise ConfigError("a segment must start within the plan", found=start, todo=f"start it in 1 … {plan.steps}")
     known = {source.name: source.supply() for source in plan.sources}
-    offered = {} if stores is None else {s.name: s for s in _supplies(stores, plan.sequence_length)}
+    offered = {} if stores is None else {s.name: s for s in supplies_of(stores, plan.sequence_length)}
     for name, supply in offered.items():
         if known.setdefault(name, supply) != supply:
             raise changed_store(name, known[name].store, supply.store)
@@ -66,7 +66,9 @@ def plan_function(stores: Stores, settings: MixSettings) -> dict[str, Any]:
     return {"stores": prints, "settings": settings.identity(), "code": code_version("mixing")}
 
 
-def _supplies(stores: Stores | Iterable[Supply], length: int) -> list[Supply]:
+def supplies_of(stores: Stores | Iterable[Supply], length: int) -> list[Supply]:
+    """What stores have to give in sequences of `length`, sorted by name. Raises ArtifactError when their tokenizers
+    differ."""
     if not isinstance(stores, Mapping):
         return sorted(stores, key=lambda supply: supply.name)
     cut = {name: Sequences.of(entry, length) for name, entry in sorted(stores.items())}

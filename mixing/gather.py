@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from mixing.batch import IGNORE
@@ -27,6 +29,22 @@ def _pointer(typing_context, address, sample):
     return types.CPointer(sample)(types.int64, sample), convert
 
 
+@intrinsic
+def _fetch(typing_context, address):
+    """Ask for the cache line at an address without waiting for it."""
+
+    def call(context, builder, signature, arguments):
+        number = ir.IntType(32)
+        pointer = cgutils.voidptr_t
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        reading, keep, data = number(0), number(3), number(1)
+        builder.call(function, [builder.inttoptr(arguments[0], pointer), reading, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), call
+
+
 @njit(nogil=True, inline="always")
 def _at(address, size, sample):
     """The array of `size` items of the type of `sample` at an address."""
@@ -34,14 +52,30 @@ def _at(address, size, sample):
 
 
 @njit(nogil=True)
-def _write(tokens, document, input_ids, labels, positions, documents):
-    """One piece of one row: `tokens` of a document in outputs of the same length."""
-    size = len(tokens)
+def _widen(tokens, input_ids, labels):
     # A plain loop over one-dimensional views for each array: the compiler vectorises those.
-    for j in range(size):
+    last = len(tokens) - 1
+    for j in range(last + 1):
         input_ids[j] = tokens[j]
-    for j in range(size - 1):
+    for j in range(last):
         labels[j] = tokens[j + 1]
+    labels[last] = IGNORE
+
+
+@njit(nogil=True)
+def _run(address, width, start, input_ids, labels):
+    """A run of a shard's tokens from `start` on, as long as the outputs, as if it were one document."""
+    size = len(input_ids)
+    if width == 2:
+        _widen(_at(address + start * 2, size, np.uint16(0)), input_ids, labels)
+    else:
+        _widen(_at(address + start * 4, size, np.uint32(0)), input_ids, labels)
+
+
+@njit(nogil=True)
+def _own(document, labels, positions, documents):
+    """Make places of a run those of one document: nothing follows its last token."""
+    size = len(labels)
     labels[size - 1] = IGNORE
     for j in range(size):
         positions[j] = j
@@ -50,13 +84,17 @@ def _write(tokens, document, input_ids, labels, positions, documents):
 
 
 @njit(nogil=True)
-def _piece(address, width, start, size, document, input_ids, labels, positions, documents):
-    if width == 2:
-        tokens = _at(address + start * 2, size, np.uint16(0))
-        _write(tokens, document, input_ids, labels, positions, documents)
-    else:
-        wide = _at(address + start * 4, size, np.uint32(0))
-        _write(wide, document, input_ids, labels, positions, documents)
+def _announce(source, sequence, sources, shards, length):
+    """Ask for the tokens of a chunked row while the row before it is written: rows lie anywhere in the store, and
+    waiting for each costs as much as writing a fifth of it."""
+    low, high, width = sources[source, 0], sources[source, 1], sources[source, 2]
+    start = sequence * length
+    shard = low
+    if high - low > 1:
+        shard = low + np.searchsorted(shards[low:high, 0], start, side="right") - 1
+    first = shards[shard, 2] + (start - shards[shard, 0]) * width
+    for line in range(first, first + length * width, 64):
+        _fetch(line)  # type: ignore[call-arg]  # numba gives the typing context
 
 
 @njit(nogil=True)
@@ -73,6 +111,8 @@ def gather(source, sequence, sources, shards, input_ids, labels, positions, docu
         entry = sources[source[k]]
         low, high, width, rows, pieces, pad = entry[0], entry[1], entry[2], entry[3], entry[4], entry[5]
         ids, label, position, owner = input_ids[k], labels[k], positions[k], documents[k]
+        if k + 1 < len(source) and sources[source[k + 1], 3] == 0:
+            _announce(source[k + 1], sequence[k + 1], sources, shards, length)
         place = 0
         if rows != 0:
             bounds = _at(rows + sequence[k] * 8, 2, np.int64(0))
@@ -83,33 +123,31 @@ def gather(source, sequence, sources, shards, input_ids, labels, positions, docu
                 if high - low > 1:
                     shard = low + np.searchsorted(shards[low:high, 0], start, side="right") - 1
                 stop = place + size
-                _piece(
-                    shards[shard, 2], width, start - shards[shard, 0], size, document,
-                    ids[place:stop], label[place:stop], position[place:stop], owner[place:stop],
-                )  # fmt: skip
+                _run(shards[shard, 2], width, start - shards[shard, 0], ids[place:stop], label[place:stop])
+                _own(document, label[place:stop], position[place:stop], owner[place:stop])
                 place = stop
             _pad(pad, ids[place:], label[place:], position[place:], owner[place:])
             continue
         start = sequence[k] * length
         shard = low + np.searchsorted(shards[low:high, 0], start, side="right") - 1
-        inside = start - shards[shard, 0]
-        ends = _at(shards[shard, 3], shards[shard, 4], np.int64(0))
-        document = np.searchsorted(ends, inside, side="right")
         while place < length:
-            while document == len(ends):  # the next shard that holds a document
+            inside = start + place - shards[shard, 0]
+            ends = _at(shards[shard, 3], shards[shard, 4], np.int64(0))
+            if len(ends) == 0 or inside >= ends[-1]:  # an empty shard
                 shard += 1
-                inside, document = 0, 0
-                ends = _at(shards[shard, 3], shards[shard, 4], np.int64(0))
-            size = min(length - place, ends[document] - inside)
-            if size > 0:
-                stop = place + size
-                _piece(
-                    shards[shard, 2], width, inside, size, shards[shard, 1] + document,
-                    ids[place:stop], label[place:stop], position[place:stop], owner[place:stop],
-                )  # fmt: skip
-                place = stop
-                inside += size
-            document += 1
+                continue
+            # Whole runs first, documents after: a row's stores are then aligned, whatever its documents' lengths.
+            run = min(length, place + ends[-1] - inside)
+            _run(shards[shard, 2], width, inside, ids[place:run], label[place:run])
+            document = np.searchsorted(ends, inside, side="right")
+            while place < run:
+                stop = min(run, place + ends[document] - inside)
+                if stop > place:
+                    _own(shards[shard, 1] + document, label[place:stop], position[place:stop], owner[place:stop])
+                    inside += stop - place
+                    place = stop
+                document += 1
+            shard += 1
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""The sources of one role as a group: what they ask for, what caps leave them, and how they divide a total.
-
-What a capped source cannot take rises among the others of its group like water in connected vessels, which with equal
-weights is UniMax (Chung et al. 2023).
+"""Sharing under caps: what a capped source cannot take rises among the others of its group, like water in connected
+vessels, which with equal weights is UniMax (Chung et al. 2023); what a whole group cannot take, among the others of its
+role.
 """
 
 import math
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from corpus.errors import ConfigError
-from mixing.budget import Allocation, MixSettings, Role, SourceBudget, Supply
+from mixing.budget import GroupBudget, MixSettings, Role, SourceBudget, Supply
 
 
 def water_fill(total: int, weights: Sequence[Fraction], caps: Sequence[int]) -> list[int] | None:
@@ -33,126 +32,102 @@ def water_fill(total: int, weights: Sequence[Fraction], caps: Sequence[int]) -> 
     return whole
 
 
+def as_written(number: float) -> Fraction:
+    """The decimal a person wrote: 0.3 of 200 sequences are 60, though the nearest float is below 3/10."""
+    return Fraction(repr(number))
+
+
 @dataclass(frozen=True)
-class Group:
-    """The sources of one role: indices, proportional weights, fixed sequences (None where a weight rules), caps."""
+class Pool:
+    """Sources of one role that share what they are given: a declared group, or a source that is in none.
 
-    role: Role
+    `members` are places in the role's list of sources, `weight` that of the pool where one is stated, `total` the
+    sequences of all its members where they are stated, `limit` the most they may give together.
+    """
+
+    name: str | None
     members: tuple[int, ...]
-    names: tuple[str, ...]
-    weights: tuple[Fraction, ...]
-    fixed: tuple[int | None, ...]
-    once: tuple[int, ...]
-    caps: tuple[int, ...]
+    weight: Fraction | None = None
+    total: int | None = None
+    limit: int | None = None
 
-    @classmethod
-    def of(
-        cls,
-        role: Role,
-        supplies: Sequence[Supply],
-        budgets: Sequence[SourceBudget],
-        settings: MixSettings,
-        total: int | None,
-    ) -> "Group":
-        """`total` are the sequences of the run, of which a source may ask a share; None when they are not known yet."""
-        members = tuple(i for i, budget in enumerate(budgets) if budget.role == role)
-        fixed = tuple(_fixed(supplies[i], budgets[i], settings, total) for i in members)
-        weighted = [i for i, entry in zip(members, fixed, strict=True) if entry is None]
-        if len({budgets[i].weight is None for i in weighted}) > 1:
+    def held(self, fixed: Sequence[int | None]) -> int:
+        """Sequences its sources ask for by themselves."""
+        return sum(fixed[i] or 0 for i in self.members)
+
+    def open(self, fixed: Sequence[int | None], weights: Sequence[Fraction]) -> list[int]:
+        """The members that share."""
+        return [i for i in self.members if fixed[i] is None and weights[i] > 0]
+
+    def room(self, fixed: Sequence[int | None], weights: Sequence[Fraction], caps: Sequence[int]) -> int:
+        """The most its sharing members can give."""
+        most = sum(caps[i] for i in self.open(fixed, weights))
+        return most if self.limit is None else max(0, min(most, self.limit - self.held(fixed)))
+
+    def mass(self, fixed: Sequence[int | None], weights: Sequence[Fraction]) -> Fraction:
+        """Its weight within the role: as stated, or that of its sharing members together."""
+        shared = sum((weights[i] for i in self.open(fixed, weights)), Fraction(0))
+        return self.weight if self.weight is not None and shared else shared
+
+
+def pools_of(
+    role: Role,
+    members: Sequence[int],
+    supplies: Sequence[Supply],
+    budgets: Sequence[SourceBudget],
+    settings: MixSettings,
+    total: int | None,
+) -> tuple[Pool, ...]:
+    """The pools of a role, in the order of their first source. `members` are its sources, `total` the sequences of the
+    run. Raises ConfigError when a group holds sources of two roles."""
+    pools: dict[str, list[int]] = {}
+    for place, i in enumerate(members):
+        pools.setdefault(budgets[i].group or f"\0{i}", []).append(place)
+    found = []
+    for name, places in pools.items():
+        if name not in settings.groups:
+            found.append(Pool(None, tuple(places)))
+            continue
+        outside = [s.name for s, b in zip(supplies, budgets, strict=True) if b.group == name and b.role != role]
+        if outside:
             raise ConfigError(
-                f"some {role} sources have a weight and others have none",
-                found=", ".join(supplies[i].name for i in weighted if budgets[i].weight is None) + " without",
-                todo="give every source of the role a weight (relative numbers), or none of them",
+                f"the group {name} holds sources of both roles",
+                where="mixture, groups",
+                found=f"{', '.join(supplies[members[p]].name for p in places)} ({role}) and {', '.join(outside)}",
+                todo="declare one group for each role: what one source cannot take goes to the others of its group",
             )
-        # The cap holds for the run: what earlier segments gave counts.
-        caps = tuple(
-            max(0, math.floor(Fraction(budgets[i].max_epochs) * supplies[i].sequences) - supplies[i].used)
-            for i in members
-        )
-        weights = tuple(
-            settings.sharing.weight(supplies[i].sequences)
-            if (stated := budgets[i].weight) is None
-            else Fraction(stated)
-            for i in members
-        )
-        names = tuple(supplies[i].name for i in members)
-        once = tuple(supplies[i].sequences for i in members)
-        return cls(role, members, names, weights, fixed, once, caps)
-
-    @property
-    def wanted(self) -> int:
-        """Sequences of `total_tokens: all`: what is fixed, and one epoch of the rest."""
-        return sum(once if fixed is None else fixed for once, fixed in zip(self.once, self.fixed, strict=True))
-
-    def capacity(self) -> int:
-        """The most sequences the group can give."""
-        return sum(
-            (cap if weight > 0 else 0) if fixed is None else fixed
-            for weight, fixed, cap in zip(self.weights, self.fixed, self.caps, strict=True)
-        )
-
-    @property
-    def settled(self) -> int:
-        """Sequences that are asked for in so many tokens, epochs or shares."""
-        return sum(fixed for fixed in self.fixed if fixed is not None)
-
-    def problem(self, total: int, settings: MixSettings) -> str | None:
-        """Why the group cannot give `total` sequences, or None."""
-        length = settings.sequence_length
-        for name, fixed, cap in zip(self.names, self.fixed, self.caps, strict=True):
-            if fixed is not None and fixed > cap:
-                return f"{name} asks for {fixed * length:,} tokens, its cap leaves {cap * length:,}"
-        if self._proportional(total, settings):
-            return None
-        if self.settled > total:
-            asked = f"{self.settled * length:,}"
-            return f"the {self.role} sources ask for {asked} tokens, the schedule gives {total * length:,}"
-        if total > self.capacity():
-            return (
-                f"the schedule gives {total * length:,} tokens to the {self.role} sources, "
-                f"which have {self.capacity() * length:,} within their budgets and max_epochs"
-            )
-        return None
-
-    def _proportional(self, total: int, settings: MixSettings) -> bool:
-        """All sources are fixed and miss the whole number of steps by less than one: then they give in proportion."""
-        close = abs(self.settled - total) < settings.global_batch and total <= sum(self.caps)
-        return None not in self.fixed and self.settled > 0 and close
-
-    def allocate(self, total: int, settings: MixSettings) -> list[Allocation]:
-        """Whole sequences that sum to `total`. Call after `problem` has found none."""
-        fixed = self.fixed
-        weights = tuple(w if f is None else Fraction(0) for w, f in zip(self.weights, self.fixed, strict=True))
-        if self._proportional(total, settings):
-            weights, fixed = tuple(Fraction(entry or 0) for entry in self.fixed), tuple(None for _ in self.fixed)
-        rest = total - sum(entry for entry in fixed if entry is not None)
-        filled = water_fill(rest, weights, self.caps)
-        if filled is None:
-            raise AssertionError("allocate() of an infeasible total")
-        mass = sum(weights, Fraction(0))
-        return [
-            Allocation(float(rest * weight / mass) if mass else 0.0, cap, part)
-            if entry is None
-            else Allocation(float(entry), cap, entry)
-            for weight, entry, cap, part in zip(weights, fixed, self.caps, filled, strict=True)
-        ]
+        held = [supplies[members[place]] for place in places]
+        found.append(_declared(name, tuple(places), held, settings.groups[name], settings, total))
+    return tuple(found)
 
 
-def _fixed(supply: Supply, budget: SourceBudget, settings: MixSettings, total: int | None) -> int | None:
-    """The sequences a source asks for by itself; None where its weight rules."""
-    if budget.tokens == "all":
-        return supply.sequences
-    if budget.tokens is not None:
-        return budget.tokens // settings.sequence_length
-    if budget.epochs is not None:
-        return math.floor(Fraction(budget.epochs) * supply.sequences)
-    if budget.share is None:
-        return None
+def _declared(
+    name: str,
+    places: tuple[int, ...],
+    supplies: Sequence[Supply],
+    group: GroupBudget,
+    settings: MixSettings,
+    total: int | None,
+) -> Pool:
+    limit = None
+    if group.max_epochs is not None:
+        once, used = sum(s.sequences for s in supplies), sum(s.used for s in supplies)
+        limit = max(0, math.floor(as_written(group.max_epochs) * once) - used)
+    asked = None
+    if group.tokens is not None:
+        asked = group.tokens // settings.sequence_length
+    elif group.share is not None:
+        asked = share_of_run(group.share, total, f"group {name}")
+    return Pool(name, places, None if group.weight is None else Fraction(group.weight), asked, limit)
+
+
+def share_of_run(share: float, total: int | None, whose: str) -> int:
+    """The sequences of a share of the run. Raises ConfigError when the run has no length yet (`total` None)."""
     if total is None:
         raise ConfigError(
             "a share of the run is asked, and the run is as long as its sources",
-            where=f"mixture, source {supply.name}",
-            found=f"share: {budget.share}, total_tokens: all",
-            todo="state total_tokens or steps, or give the source a weight within its role",
+            where=f"mixture, {whose}",
+            found=f"share: {share}, total_tokens: all",
+            todo="state total_tokens or steps, or give a weight within the role",
         )
-    return math.floor(Fraction(budget.share) * total)
+    return math.floor(as_written(share) * total)

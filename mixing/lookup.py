@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpus.errors import DataError
 from corpus.tokens import TokenStore
@@ -69,8 +67,8 @@ def find_document(document_id: str, stores: Stores) -> tuple[str, int]:
     """The source and store row of a document. Raises DataError when no store has it."""
     for source, entry in stores.items():
         store = entry if isinstance(entry, TokenStore) else entry.store
-        row = pc.index(store.documents["id"], pa.scalar(document_id)).as_py()
-        if row >= 0:
+        row = store.row_of(document_id)
+        if row is not None:
             return source, row
     raise DataError(
         "no token store has this document",

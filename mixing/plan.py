@@ -97,7 +97,8 @@ class MixturePlan:
         supplies = [source.supply() for source in self.sources]
         asked = np.sum([segment.asked for segment in self.segments], axis=0)
         given = [int(count) for count in self.cumulative[:, -1]]
-        return budget_table(supplies, [s.role for s in self.sources], asked, given, self.sequence_length)
+        roles, groups = [source.role for source in self.sources], self.segments[-1].groups
+        return budget_table(supplies, roles, asked, given, self.sequence_length, groups)
 
     @property
     def body(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from corpus.artifact import Manifest, RunLock, publish, scan_parquet
 from corpus.errors import ArtifactError
 
 KIND = "mixing.plan"
-FORMAT = "provender.plan/2"  # of the files, of the order inside a source and of the rows of a batch
+FORMAT = "provender.plan/3"  # of the files, of the order inside a source and of the rows of a batch
 
 PLAN_ROWS = pa.schema(
     [

@@ -128,35 +128,51 @@ class Annealing(Settings):
 
 class LearningRatePhase(Settings):
     """A switch from `before` to `after` when the learning rate has fallen to `ratio` of its peak; Parmar et al. 2024
-    switch at a fifth. `warmup`, `decay` and `min_ratio` repeat the trainer's schedule: rising to the peak over the
-    fraction `warmup` of the run, then falling to `min_ratio` of it at the end."""
+    switch at a fifth. In a recipe that trains, the switch follows from the train section (mixing/phase.py); `warmup`,
+    `decay` and `min_ratio` describe another schedule: rising to the peak over the fraction `warmup` of the run, then
+    falling to `min_ratio` of it at the end. Where both are stated they must agree."""
 
     kind: Literal["learning_rate"] = "learning_rate"
     before: Share = Field(default=0.5, description="share of the domain until the switch")
     after: Share = Field(default=0.9, description="share of the domain from the switch on")
     ratio: float = Field(default=0.2, gt=0, lt=1, description="learning rate at the switch, over its peak")
-    warmup: float = Field(default=0.0, ge=0, lt=1, description="fraction of the run in which the rate rises")
-    min_ratio: float = Field(default=0.1, ge=0, lt=1, description="last learning rate over the peak")
-    decay: Literal["cosine", "linear"] = "cosine"
+    warmup: float | None = Field(default=None, ge=0, lt=1, description="fraction of the run in which the rate rises")
+    min_ratio: float | None = Field(default=None, ge=0, lt=1, description="last learning rate over the peak")
+    decay: Literal["cosine", "linear"] | None = None
+    at: float | None = Field(
+        default=None, gt=0, le=1, description="fraction of the run where the rate is down; found from the train section"
+    )
 
     @model_validator(mode="after")
     def _reached(self) -> Self:
-        if self.ratio <= self.min_ratio:
-            raise ValueError(f"the rate never falls to {self.ratio} of its peak: min_ratio = {self.min_ratio}")
+        if self.at is None and self.ratio <= (low := self._low):
+            raise ValueError(f"the rate never falls to {self.ratio} of its peak: min_ratio = {low}")
         return self
 
     @property
-    def at(self) -> float:
+    def _low(self) -> float:
+        return 0.1 if self.min_ratio is None else self.min_ratio
+
+    @property
+    def described(self) -> bool:
+        """Whether a learning-rate schedule is stated here."""
+        return any(part is not None for part in (self.warmup, self.min_ratio, self.decay))
+
+    @property
+    def switch(self) -> float:
         """The fraction of the run where the rate has fallen to `ratio` of its peak.
 
         η/η_max is m + (1 − m)·(1 + cos πu)/2, or m + (1 − m)·(1 − u), u the finished fraction of the decay.
         """
-        height = (self.ratio - self.min_ratio) / (1 - self.min_ratio)
-        u = math.acos(2 * height - 1) / math.pi if self.decay == "cosine" else 1 - height
-        return self.warmup + (1 - self.warmup) * u
+        if self.at is not None:
+            return self.at
+        height = (self.ratio - self._low) / (1 - self._low)
+        u = 1 - height if self.decay == "linear" else math.acos(2 * height - 1) / math.pi
+        rise = self.warmup or 0.0
+        return rise + (1 - rise) * u
 
     def integral(self, x: np.ndarray) -> np.ndarray:
-        return self.before * x + (self.after - self.before) * np.maximum(x - self.at, 0.0)
+        return self.before * x + (self.after - self.before) * np.maximum(x - self.switch, 0.0)
 
 
 Schedule = Annotated[

@@ -56,6 +56,12 @@ class Segment:
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
         return cls(**values)
 
+    @property
+    def groups(self) -> dict[str, str]:
+        """The declared group of each source that is in one."""
+        sources = self.settings["sources"].items()
+        return {name: budget["group"] for name, budget in sources if budget["group"] is not None}
+
     def widened(self, roles: tuple[Role, ...]) -> "Segment":
         """For a plan with more sources, which this segment gave nothing of."""
         more = (0,) * (len(roles) - len(self.roles))

@@ -1,4 +1,4 @@
-"""Solving a budget: steps, the groups' totals under the schedule, and whole sequences for every source.
+"""Solving a budget: steps, the roles' totals under the schedule, and whole sequences for every source.
 
 A budget that cannot be met is refused with the reason and the nearest one that can: another length of the run where one
 is feasible as it stands, else the same run with the sources' own demands cut to what there is.
@@ -6,8 +6,7 @@ is feasible as it stands, else the same run with the sources' own demands cut to
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 
 from corpus.errors import ConfigError
 from mixing.budget import (
@@ -20,7 +19,7 @@ from mixing.budget import (
     SourceBudget,
     Supply,
 )
-from mixing.groups import Group, water_fill
+from mixing.parts import Part
 from mixing.schedule import MAX_SEQUENCES, UNIT_BITS, Constant, Schedule, domain_units
 
 MOST_STEPS = 1 << 24  # of a run; searches for a feasible length stop here
@@ -36,19 +35,19 @@ def solve(supplies: Sequence[Supply], settings: MixSettings) -> Budget:
     if steps * settings.global_batch >= MAX_SEQUENCES:
         raise ConfigError("the run is too long to be planned", found=f"{steps} steps of {settings.global_batch}")
 
-    groups, totals = question.groups(steps), question.totals(steps)
+    parts, totals = question.parts(steps), question.totals(steps)
     allocations: list[Allocation | None] = [None] * len(supplies)
-    for role, group in groups.items():
-        problem = group.problem(totals[role], settings)
+    for role, part in parts.items():
+        problem = part.problem(totals[role], settings)
         if problem is not None:
             raise question.refusal(problem, steps)
-        for index, allocation in zip(group.members, group.allocate(totals[role], settings), strict=True):
+        for index, allocation in zip(part.members, part.allocate(totals[role], settings), strict=True):
             allocations[index] = allocation
     return Budget(steps, schedule, floor, roles, tuple(entry for entry in allocations if entry is not None))
 
 
-def group_totals(schedule: Schedule, steps: int, global_batch: int, replay_floor: float) -> dict[Role, int]:
-    """Sequences of each group over the run: the domain's integral rounded down, the rest replay."""
+def role_totals(schedule: Schedule, steps: int, global_batch: int, replay_floor: float) -> dict[Role, int]:
+    """Sequences of each role over the run: the domain's integral rounded down, the rest replay."""
     domain = int(domain_units(schedule, steps, global_batch, replay_floor)[-1]) >> UNIT_BITS
     return {"domain": domain, "replay": steps * global_batch - domain}
 
@@ -63,12 +62,12 @@ class _Question:
     schedule: Schedule
     floor: float
 
-    def groups(self, steps: int | None) -> Mapping[Role, Group]:
+    def parts(self, steps: int | None) -> Mapping[Role, Part]:
         total = None if steps is None else steps * self.settings.global_batch
-        return {role: Group.of(role, self.supplies, self.budgets, self.settings, total) for role in ROLES}
+        return {role: Part.of(role, self.supplies, self.budgets, self.settings, total) for role in ROLES}
 
     def totals(self, steps: int) -> dict[Role, int]:
-        return group_totals(self.schedule, steps, self.settings.global_batch, self.floor)
+        return role_totals(self.schedule, steps, self.settings.global_batch, self.floor)
 
     def steps(self) -> int:
         """As stated, or as many as use up the leading role's sources."""
@@ -78,7 +77,7 @@ class _Question:
         if isinstance(settings.total_tokens, int):
             return settings.total_tokens // (settings.sequence_length * settings.global_batch)
         role: Role = "domain" if any(budget.role == "domain" for budget in self.budgets) else "replay"
-        wanted = self.groups(None)[role].wanted
+        wanted = self.parts(None)[role].wanted
 
         def fits(steps: int) -> bool:
             return self.totals(steps)[role] <= wanted
@@ -102,17 +101,17 @@ class _Question:
 
     def _feasible(self, steps: int) -> bool:
         totals = self.totals(steps)
-        return all(group.problem(totals[role], self.settings) is None for role, group in self.groups(steps).items())
+        return all(part.problem(totals[role], self.settings) is None for role, part in self.parts(steps).items())
 
     def _within(self, steps: int) -> bool:
-        """Whether no group is asked for more than it has."""
+        """Whether no role is asked for more than it has."""
         totals = self.totals(steps)
-        return all(totals[role] <= group.capacity() for role, group in self.groups(steps).items())
+        return all(totals[role] <= part.capacity() for role, part in self.parts(steps).items())
 
     def _short(self, steps: int) -> bool:
-        """Whether some group's sources ask for more than the schedule gives."""
+        """Whether some role's sources ask for more than the schedule gives."""
         totals = self.totals(steps)
-        return any(totals[role] < group.settled for role, group in self.groups(steps).items())
+        return any(totals[role] < part.settled for role, part in self.parts(steps).items())
 
     def refusal(self, problem: str, steps: int) -> ConfigError:
         """The error: what was asked, why not, and the nearest that can be met."""
@@ -132,45 +131,33 @@ class _Question:
         )
 
     def _cut(self, steps: int) -> tuple[str, str]:
-        """A budget that can be met when no length of the run suffices as it stands: the sources' own demands at most
-        their caps, the run as long as they last, and demands beyond the schedule cut in proportion."""
-        tokens: dict[str, int] = {}
+        """A budget that can be met when no length of the run suffices as it stands: demands at most their caps, the run
+        as long as the sources last, and demands beyond the schedule cut in proportion."""
         length, batch = self.settings.sequence_length, self.settings.global_batch
-        capped = {
-            role: replace(group, fixed=tuple(_least(pair) for pair in zip(group.fixed, group.caps, strict=True)))
-            for role, group in self.groups(steps).items()
-        }
+        before = self.parts(steps)
+        capped = {role: part.lowered() for role, part in before.items()}
 
         def lasts(count: int) -> bool:
             totals = self.totals(count)
-            return all(totals[role] <= group.capacity() for role, group in capped.items())
+            return all(totals[role] <= part.capacity() for role, part in capped.items())
 
         if not (count := _largest(lasts, steps)):
             return "none with these sources and this schedule", ""
-        for role, group in capped.items():
-            fixed, total = group.fixed, self.totals(count)[role]
-            if group.settled > total:
-                asked = [entry or 0 for entry in fixed]
-                parts = water_fill(total, [Fraction(entry) for entry in asked], asked)
-                fixed = tuple(None if f is None else part for f, part in zip(fixed, parts or asked, strict=True))
-            before = self.groups(steps)[role].fixed
-            for name, entry, old in zip(group.names, fixed, before, strict=True):
-                if entry is not None and entry != old:
-                    tokens[name] = entry * length
-        named = ", ".join(f"{name} {count:,}" for name, count in tokens.items())
+        totals = self.totals(count)
+        changed = [
+            change
+            for role, part in capped.items()
+            for change in before[role].demands_changed(part.cut_to(totals[role]))
+        ]
         total_tokens = count * batch * length
-        stated = ", ".join(f"sources.{name}.tokens: {count}" for name, count in tokens.items())
+        if not changed:
+            return f"{total_tokens:,} tokens", f"set total_tokens: {total_tokens}, or "
+        named = ", ".join(f"{name} {entry * length:,}" for _, name, entry in changed)
+        stated = ", ".join(f"{kind}.{name}.tokens: {entry * length}" for kind, name, entry in changed)
         return (
-            f"{total_tokens:,} tokens ({count} steps), with tokens of {named}"
-            if tokens
-            else f"{total_tokens:,} tokens",
-            f"set total_tokens: {total_tokens}" + (f" and {stated}" if tokens else "") + ", or ",
+            f"{total_tokens:,} tokens ({count} steps), with tokens of {named}",
+            f"set total_tokens: {total_tokens} and {stated}, or ",
         )
-
-
-def _least(pair: tuple[int | None, int]) -> int | None:
-    fixed, cap = pair
-    return None if fixed is None else min(fixed, cap)
 
 
 def _budgets(supplies: Sequence[Supply], settings: MixSettings) -> list[SourceBudget]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.report.numbers import change, count, decimal, share, size
+from pipelines.report.numbers import count, decimal, paired, share, size
 
 DEFAULT, DROPPED = "default", "dropped"
 SPLITS = ("train", "validation")
@@ -113,7 +113,7 @@ def model_card(
         ("set", "role", "before", "after", "change ± standard error"),
         [
             (row["set"], row["role"] or "–", decimal(row["before"]), decimal(row["after"]),
-             change(row["delta"], row["delta_se"]))
+             paired(row["delta"], row["delta_se"]))
             for row in evaluation
         ],
         numbers=(2, 3, 4),

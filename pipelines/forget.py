@@ -10,7 +10,7 @@ from corpus.errors import ArtifactError
 from corpus.forget import ForgottenDocument, find_subject, forget
 from corpus.tokens import TokenStore
 from pipelines.recipe import Recipe
-from pipelines.stages import prepare_corpus, workspace
+from pipelines.stages import followed_plan_folder, prepare_corpus, workspace
 
 if TYPE_CHECKING:
     from mixing.plan import MixturePlan
@@ -55,7 +55,7 @@ def _exposure(folder: Path, plan_folder: Path, documents: list[ForgottenDocument
     run = folder / "runs" / plan_folder.name
     checkpoints = sorted(path for path in run.glob("step-[0-9]*") if path.is_dir())
     try:
-        plan = MixturePlan.load(plan_folder)
+        plan = MixturePlan.load(followed_plan_folder(folder, plan_folder.name))
         stores = _stores(folder, plan.names)
         plan.check_stores(stores)
         steps = tuple(sorted(_steps(plan, stores, documents)))

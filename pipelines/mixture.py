@@ -14,19 +14,13 @@ from corpus.errors import ConfigError
 from pipelines.outline import framed, plan_table
 from pipelines.recipe import Recipe
 from pipelines.report import charts, numbers
+from pipelines.report.standalone import standing_alone
 
 if TYPE_CHECKING:
     from mixing.plan import MixturePlan
     from mixing.simulate import Forecast
 
 ROWS = 10  # of the table of shares
-# The picture stands alone, so it brings the colours that the report's page gives to the charts' classes.
-COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#9c6b4e")
-STYLE = (
-    "text{font:12px sans-serif;fill:#222}.end{text-anchor:end}.middle{text-anchor:middle}.grid{stroke:#ddd;fill:none}"
-    ".bound{stroke:#222;fill:none;stroke-dasharray:4 3}"
-    + "".join(f".area.s{i}{{fill:{c};fill-opacity:.8}}.label.s{i}{{fill:{c}}}" for i, c in enumerate(COLOURS))
-)
 
 
 def simulate(
@@ -103,11 +97,7 @@ def drawn(plan: "MixturePlan") -> str:
         lines.append(charts.Line(name, rows.select("step", "share").rows(), colour))
         bounds.append(charts.Line(name, rows.select("step", "target_share").rows(), colour))
     picture = charts.areas(lines, title="Mixture of the run", x="step", y="share of tokens", bounds=bounds)
-    return (
-        str(picture)
-        .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        .replace("</title>", f"</title><style>{STYLE}</style>", 1)
-    )
+    return standing_alone(picture)
 
 
 def packings(recipe: Recipe) -> RenderableType:

@@ -25,7 +25,7 @@ def outline(recipe: Recipe, part: str) -> RenderableType:
     """The recipe as a tree: what the stage would do, and which of its inputs are not there yet. Reads no data."""
     tree = Tree(f"{recipe.name} → {recipe.workspace}" + (" (PHI)" if recipe.phi else ""))
     tree.add(f"tokenizer {_place(recipe.tokenizer.path)}")
-    corpus = tree.add(f"corpus, {recipe.executor.workers} workers")
+    corpus = tree.add(f"corpus, {recipe.executor.said()}")
     for source in recipe.corpus.sources:
         reader = source.reader
         branch = corpus.add(f"{source.name}: {reader.kind} {_place(reader.path)}")
@@ -91,6 +91,8 @@ def framed(frame: "pl.DataFrame", title: str) -> RenderableType:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return "not available"
     if isinstance(value, float):
         return f"{value:,.3f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -99,9 +101,9 @@ def _cell(value: Any) -> str:
 def step_table(recipe: Recipe, step: int) -> RenderableType:
     """Rows of the step's global batch: source, sequence, epoch, and the documents in it."""
     from mixing.plan import MixturePlan
-    from pipelines.stages import plan_folder, training_stores
+    from pipelines.stages import followed_plan_folder, training_stores
 
-    plan = MixturePlan.load(plan_folder(recipe))
+    plan = MixturePlan.load(followed_plan_folder(recipe.folder, recipe.run))
     if not 0 <= step < plan.steps:
         raise ConfigError("no such step", where=f"--step {step}", found=f"steps 0 to {plan.steps - 1} in the plan")
     return framed(plan.show(step, training_stores(recipe)), f"Step {step} of {plan.steps}")
@@ -110,9 +112,9 @@ def step_table(recipe: Recipe, step: int) -> RenderableType:
 def where_table(recipe: Recipe, document: str) -> RenderableType:
     """Every step, row and token range in which a document is trained."""
     from mixing.plan import MixturePlan
-    from pipelines.stages import plan_folder, training_stores
+    from pipelines.stages import followed_plan_folder, training_stores
 
-    plan = MixturePlan.load(plan_folder(recipe))
+    plan = MixturePlan.load(followed_plan_folder(recipe.folder, recipe.run))
     found = plan.where(document, training_stores(recipe))
     if not found:
         return Group(f"{document} is in no step of the plan.")

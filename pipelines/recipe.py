@@ -1,19 +1,20 @@
 """A recipe: one YAML file that says what a person wants, from raw files to a model."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from corpus.artifact import canonical_json
-from corpus.engine import LocalSettings
 from corpus.errors import ConfigError
+from corpus.executors import Chosen, LocalSettings, with_kind
 from corpus.recipe import CorpusSettings, Name
 from corpus.settings import Settings
 from corpus.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
 from pipelines.expect import AnyExpectation
 from pipelines.recipe_file import RecipeFile
+from pipelines.sweep import SweepSettings
 from trainer.settings import TrainSettings
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -34,7 +35,7 @@ class Recipe(Settings):
     workspace: str = Field(description="the folder everything is written to; one run at a time")
     seed: int = 17
     phi: bool = Field(False, description="the text may hold health information: dropped texts are not published")
-    executor: LocalSettings = LocalSettings()
+    executor: Annotated[Chosen, BeforeValidator(with_kind)] = LocalSettings()
     tokenizer: TokenizerSettings
     corpus: CorpusSettings
     mix: MixSettings | None = None
@@ -42,14 +43,21 @@ class Recipe(Settings):
     train: TrainSettings | None = None
     audit: AuditSettings = AuditSettings()
     expect: tuple[AnyExpectation, ...] = Field((), description="bounds that corpus, mix and train must meet, or fail")
+    sweep: SweepSettings = Field(SweepSettings(), description="small runs to fit mixture laws to")
 
     @model_validator(mode="after")
     def _mixed_sources_exist(self) -> "Recipe":
         if self.mix is not None:
             known = {source.name for source in self.corpus.sources}
-            unknown = sorted(set(self.mix.sources) - known)
+            brought = {name for name, source in self.mix.sources.items() if source.store is not None}
+            unknown = sorted(set(self.mix.sources) - known - brought)
             if unknown:
-                raise ValueError(f"mix.sources names {', '.join(unknown)}, which the corpus does not have")
+                raise ValueError(
+                    f"mix.sources names {', '.join(unknown)}, which the corpus does not have; a token store made "
+                    "elsewhere is named by `store:`"
+                )
+            if both := sorted(known & brought):
+                raise ValueError(f"mix.sources.{both[0]} has a store, and the corpus prepares a source of that name")
         return self
 
     @property

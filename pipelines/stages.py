@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
+from corpus.tokenize import Tokenizer
 from corpus.tokens import TokenStore
 from pipelines import progress
 from pipelines.expect import hold
@@ -82,17 +83,22 @@ def training_stores(recipe: Recipe) -> "dict[str, TokenStore | Sequences]":
     stores: dict[str, TokenStore | Sequences] = dict(token_stores(recipe))
     for name, source in recipe.need("mix").sources.items():
         if not source.packing.plain:
-            stores[name] = Sequences.open(_open_store(_train_folder(recipe, name), name), packing_folder(recipe, name))
+            stores[name] = Sequences.open(source_store(recipe, name), packing_folder(recipe, name))
     return stores
 
 
 def token_stores(recipe: Recipe) -> dict[str, TokenStore]:
     """The token stores of the mixed sources, whatever packing the run has."""
-    return {name: _open_store(_train_folder(recipe, name), name) for name in recipe.need("mix").sources}
+    return {name: source_store(recipe, name) for name in recipe.need("mix").sources}
 
 
-def _train_folder(recipe: Recipe, source: str) -> Path:
-    return recipe.folder / "tokens" / source / "train"
+def source_store(recipe: Recipe, source: str) -> TokenStore:
+    """The training tokens of a source of the mixture: those of the corpus, or a store made elsewhere (`store:`). What
+    has no manifest, as datatrove leaves it, is taken to be of the recipe's tokenizer."""
+    named = recipe.need("mix").sources[source].store
+    if named is None:
+        return _open_store(recipe.folder / "tokens" / source / "train", source)
+    return TokenStore.open(named, Tokenizer(recipe.tokenizer).identity())
 
 
 def packing_folder(recipe: Recipe, source: str) -> Path:
@@ -119,23 +125,17 @@ def _open_store(folder: Path, source: str) -> TokenStore:
 
 def compile_mixture(recipe: Recipe) -> "MixturePlan":
     """Token stores → the plan of the recipe's run."""
-    from mixing.compile import compile_plan, plan_function
-    from mixing.packing import pack
+    from mixing.compile import compile_plan, plan_function, supplies_of
+    from mixing.phase import follow_learning_rate
     from mixing.plan import MixturePlan
 
     settings, folder = recipe.need("mix"), plan_folder(recipe)
     with workspace(recipe) as lock, progress.stage(f"plan {recipe.run}") as meter:
-        for name, store in token_stores(recipe).items():
-            pack(
-                store,
-                settings.sources[name].packing,
-                settings.sequence_length,
-                packing_folder(recipe, name),
-                source=name,
-                seed=settings.seed,
-                lock=lock,
-            )
+        pack_sources(recipe, lock)
         stores = training_stores(recipe)
+        if recipe.train is not None:
+            supplies = supplies_of(stores, settings.sequence_length)
+            settings = follow_learning_rate(settings, supplies, recipe.train.rate)
         function = plan_function(stores, settings)
         if current(folder, function) is not None:
             plan = MixturePlan.load(folder)
@@ -148,8 +148,35 @@ def compile_mixture(recipe: Recipe) -> "MixturePlan":
     return plan
 
 
+def pack_sources(recipe: Recipe, lock: RunLock) -> None:
+    """The mixed sources' documents cut into sequences, as the recipe packs them."""
+    from mixing.packing import pack
+
+    settings = recipe.need("mix")
+    for name, store in token_stores(recipe).items():
+        pack(
+            store,
+            settings.sources[name].packing,
+            settings.sequence_length,
+            packing_folder(recipe, name),
+            source=name,
+            seed=settings.seed,
+            lock=lock,
+        )
+
+
 def plan_folder(recipe: Recipe) -> Path:
     return recipe.folder / "plans" / recipe.run
+
+
+def followed_plan_folder(workspace: Path, run: str) -> Path:
+    """The plan a run follows: its own, or what the gate made of it by raising replay."""
+    planned, raised = workspace / "plans" / run, workspace / "runs" / run / "plan"
+    try:
+        of_this = Manifest.read(raised).function.get("plan") == Manifest.read(planned).totals["plan"]
+    except ArtifactError:
+        return planned
+    return raised if of_this else planned
 
 
 def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
@@ -157,13 +184,19 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
     from mixing.loader import Loader
     from mixing.plan import MixturePlan
     from trainer.loop import rank_and_world_size, train
+    from trainer.peak import peak_advice
+    from trainer.replan import MixtureReplanner
 
     settings = recipe.need("train")
     domain = {name for name, source in recipe.need("mix").sources.items() if source.role == "domain"}
     with workspace(recipe) as lock, progress.stage(f"train {recipe.run}", "tokens", 1) as meter:
         plan = MixturePlan.load(plan_folder(recipe))
         rank, world_size = rank_and_world_size()
-        loader = Loader(plan, training_stores(recipe), rank, world_size)
+        stores = training_stores(recipe)
+        loader = Loader(plan, stores, rank, world_size)
+        batch_tokens = plan.global_batch * plan.sequence_length
+        if rank == 0 and (advice := peak_advice(settings.base, settings.learning_rate, plan.tokens, batch_tokens)):
+            progress.console.print(advice, soft_wrap=True)
         evaluation = validation_stores(recipe)
         general = set(evaluation) - domain
         result = train(
@@ -174,8 +207,9 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
             general,
             recipe.folder / "runs" / recipe.run,
             resume=resume,
-            on_progress=_Reporter(meter),
+            on_progress=Reporter(meter),
             lock=lock,
+            replanner=MixtureReplanner(plan, stores, rank, world_size),
         )
         meter.close(f"{result.reason} at step {result.step:,}, {sum(result.tokens_by_source.values()):,} tokens")
     if result.reason != "signal":
@@ -199,7 +233,7 @@ def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     return folder / "report.html", audit.passed
 
 
-class _Reporter:
+class Reporter:
     """The trainer's progress on the meter."""
 
     def __init__(self, meter: progress.Meter) -> None:
@@ -209,6 +243,8 @@ class _Reporter:
         if state.phase == "train":
             losses = " ".join(f"{name} {loss:.3f}" for name, loss in state.losses.items())
             note = f"step {state.step:,} of {state.steps:,}, {state.tokens_per_second:,.0f} tokens/s, loss {losses}"
+            if state.mfu is not None:
+                note += f", MFU {state.mfu:.1%}"
         else:
             note = f"{state.phase} {state.step:,} of {state.steps:,} tokens"
         if state.eta is not None:

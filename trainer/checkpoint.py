@@ -1,12 +1,15 @@
 """Checkpoints: a Hugging Face model, its optimizer and the run's state in one published folder.
 
     step-000100/  model.safetensors, config.json, tokenizer files   loadable by from_pretrained
-                  optimizer.safetensors                             "<parameter>/<moment>"; no pickle anywhere
+                  optimizer.safetensors                             "<parameter>/<moment>"; no pickle
+                  regularizers.safetensors                          averaged weights, when there are any
                   state.json                                        step, plan, best, tokens by source, baseline
                   manifest.json                                     hashes; the function is the run's identity and step
 
-A folder is whole or absent (corpus.artifact.publish). Older ones go only after the new one is whole, and never the
-best. Random numbers need no state: every step seeds itself from (seed, step, rank).
+A folder is whole or absent (corpus.artifact.publish). Saving has two halves: `capture` copies what is to be saved to
+the host (all ranks take part when the model is in shards), `write_checkpoint` publishes the copy, in a thread of its
+own if so asked. Older checkpoints go only after the new one is whole, and never the best one or the only whole one.
+Random numbers need no state: every step seeds itself from (seed, step, rank).
 """
 
 import json
@@ -17,21 +20,26 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from corpus.artifact import Manifest, RunLock, canonical_json, publish
+from corpus.artifact import Manifest, RunLock, canonical_json, current, publish
 from corpus.errors import ArtifactError, TrainingError
 from trainer.gate import Best
 from trainer.model import TOKENIZER_FILES, PackedModel
+from trainer.parallel import Replicas, placed_like, whole
 
 KIND = "trainer.checkpoint"
+REGULARIZERS = "regularizers.safetensors"
 
 
 @dataclass
 class TrainState:
     """Where a run stands. `step` counts finished steps; `baseline` holds step 0's nats per document by set; `skipped`
-    and `skipped_in_a_row` count
-    steps without a finite loss; `gated` says that the gate stopped the run."""
+    and `skipped_in_a_row` count steps that were passed over; `recent` are the losses of the last steps taken;
+    `kl_weight` is the KL weight that the gate raised and `raises` are the (step, share) of replay; `gated` says that
+    the gate stopped the run."""
 
     step: int = 0
     tokens_by_source: dict[str, int] = field(default_factory=dict)
@@ -39,6 +47,9 @@ class TrainState:
     baseline: dict[str, list[float]] = field(default_factory=dict)
     skipped: int = 0
     skipped_in_a_row: int = 0
+    recent: list[float] = field(default_factory=list)
+    kl_weight: float | None = None
+    raises: list[tuple[int, float]] = field(default_factory=list)
     gated: bool = False
 
     def to_json(self, **context: Any) -> bytes:
@@ -48,6 +59,7 @@ class TrainState:
     def from_json(cls, data: bytes) -> Self:
         body = json.loads(data)
         fields = {name: body[name] for name in cls.__dataclass_fields__}
+        fields["raises"] = [(step, share) for step, share in body["raises"]]
         return cls(**fields | {"best": Best(**body["best"]) if body["best"] else None})
 
 
@@ -60,51 +72,109 @@ def checkpoint_steps(run: Path) -> list[int]:
     return sorted(int(path.name.removeprefix("step-")) for path in run.glob("step-[0-9]*") if path.is_dir())
 
 
-def save_checkpoint(
-    run: Path,
-    model: PackedModel,
+@dataclass(frozen=True)
+class Snapshot:
+    """What a checkpoint is made of, on the host: weights, moments and what regularizers keep, by name; the state as
+    JSON, and the folder of an engine that writes its moments itself. Weights share memory where the model's do."""
+
+    step: int
+    weights: dict[str, Tensor]
+    moments: dict[str, Tensor]
+    regularizers: dict[str, Tensor]
+    state: bytes
+    totals: dict[str, Any]
+    engine_files: Path | None = None
+
+
+def capture(
+    sharing: Replicas,
+    model: nn.Module,
+    packed: PackedModel,
     optimizer: torch.optim.Optimizer,
     state: TrainState,
+    regularizers: Mapping[str, Tensor],
+    *,
+    run: Path,
+    identity: Mapping[str, Any],
+    world_size: int,
+) -> Snapshot:
+    """A copy of the run as it stands; the training may go on and change the original. Every rank must call it."""
+    gathered = sharing.whole_weights(model)
+    entries = gathered if gathered is not None else packed.causal.state_dict(keep_vars=True)
+    copies: dict[int, Tensor] = {}
+    weights = {}
+    for name, tensor in entries.items():
+        if id(tensor) not in copies:
+            copies[id(tensor)] = _copy(tensor)
+        weights[name.removeprefix("causal.")] = copies[id(tensor)]
+    files = sharing.optimizer_files(model, run)
+    moments = {} if files is not None else optimizer_tensors(optimizer, packed)
+    totals = {"step": state.step, "tokens": sum(state.tokens_by_source.values())}
+    kept = {name: _copy(tensor) for name, tensor in regularizers.items()}
+    body = state.to_json(plan=identity["plan"], world_size=world_size)
+    return Snapshot(state.step, weights, moments, kept, body, totals, files)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return whole(tensor.detach()).to("cpu", copy=True)
+
+
+def write_checkpoint(
+    run: Path,
+    snapshot: Snapshot,
+    model: PackedModel,
     *,
     base: Path,
     identity: Mapping[str, Any],
-    world_size: int,
     lock: RunLock | None = None,
 ) -> Path:
-    """Publish a checkpoint of `state.step`; `base` is the folder the tokenizer files come from."""
-    folder = checkpoint_folder(run, state.step)
-    with publish(folder, kind=KIND, function={**identity, "step": state.step}, lock=lock) as draft:
-        write_model(draft.path, model, base)
-        save_file(optimizer_tensors(optimizer, model), draft.path / "optimizer.safetensors")
-        (draft.path / "state.json").write_bytes(state.to_json(plan=identity["plan"], world_size=world_size))
-        draft.totals |= {"step": state.step, "tokens": sum(state.tokens_by_source.values())}
+    """Publish a snapshot; `model` says how it is laid out, `base` is the folder of the tokenizer files."""
+    folder = checkpoint_folder(run, snapshot.step)
+    with publish(folder, kind=KIND, function={**identity, "step": snapshot.step}, lock=lock) as draft:
+        write_model(draft.path, model, base, snapshot.weights)
+        if snapshot.engine_files is not None:
+            snapshot.engine_files.rename(draft.path / "deepspeed")
+        else:
+            save_file(snapshot.moments, draft.path / "optimizer.safetensors")
+        if snapshot.regularizers:
+            save_file(snapshot.regularizers, draft.path / REGULARIZERS)
+        (draft.path / "state.json").write_bytes(snapshot.state)
+        draft.totals |= snapshot.totals
     return folder
 
 
-def write_model(folder: Path, model: PackedModel, base: Path) -> None:
-    """The model in Hugging Face layout, with the tokenizer files of `base`."""
-    model.causal.save_pretrained(folder)
+def write_model(folder: Path, model: PackedModel, base: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+    """The model in Hugging Face layout, with the tokenizer files of `base`; `weights` instead of the model's own."""
+    model.save_pretrained(folder, weights)
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, model: PackedModel) -> dict[str, torch.Tensor]:
-    """The optimizer's state as "<parameter>/<moment>" → tensor."""
+def optimizer_tensors(optimizer: torch.optim.Optimizer, model: PackedModel) -> dict[str, Tensor]:
+    """The optimizer's state as "<parameter>/<moment>" → whole tensor on the host."""
     return {
-        f"{name}/{moment}": value
+        f"{name}/{moment}": _copy(value)
         for name, parameter in model.causal.named_parameters()
         for moment, value in optimizer.state.get(parameter, {}).items()
     }
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, model: PackedModel, folder: Path, device: torch.device) -> None:
-    """Put a checkpoint's moments back."""
+def load_optimizer(optimizer: torch.optim.Optimizer, model: PackedModel, folder: Path) -> None:
+    """Put a checkpoint's moments back, each where and in the shards its parameter is in."""
     parameters = dict(model.causal.named_parameters())
-    for key, value in load_file(folder / "optimizer.safetensors").items():
-        name, _, moment = key.rpartition("/")
-        place = value if moment == "step" else value.to(device)
-        optimizer.state[parameters[name]][moment] = place
+    with safe_open(folder / "optimizer.safetensors", framework="pt") as stored:
+        for key in stored.keys():  # noqa: SIM118 (not a mapping)
+            name, _, moment = key.rpartition("/")
+            value = stored.get_tensor(key)
+            parameter = parameters[name]
+            optimizer.state[parameter][moment] = value if moment == "step" else placed_like(value, parameter)
+
+
+def load_regularizers(folder: Path) -> dict[str, Tensor]:
+    """What a checkpoint keeps of the regularizers; nothing where they keep nothing."""
+    path = folder / REGULARIZERS
+    return load_file(path) if path.is_file() else {}
 
 
 def newest_valid(run: Path, identity: Mapping[str, Any]) -> Path | None:
@@ -146,13 +216,27 @@ def _difference(key: str, before: Any, now: Any) -> str:
 
 
 def prune(run: Path, *, keep_last: int, best: Best | None) -> None:
-    """Delete all but the newest `keep_last` checkpoints and the best one. Call it after a whole one was published."""
+    """Delete all but the newest `keep_last` whole checkpoints and the best one; damaged ones that are older go too.
+
+    Without a whole checkpoint nothing is deleted.
+    """
     steps = checkpoint_steps(run)
-    keep = set(steps[-keep_last:]) | ({best.step} if best is not None else set())
+    sound = [step for step in steps if _whole(checkpoint_folder(run, step))]
+    if not sound:
+        return
+    keep = set(sound[-keep_last:]) | ({best.step} if best is not None else set())
     for step in steps:
-        if step not in keep:
+        if step not in keep and step < sound[-1]:
             # Renamed first, so that a kill within the deletion leaves no half folder under a checkpoint's name.
             doomed = run / f".step-{step:06d}.old-pruned"
             shutil.rmtree(doomed, ignore_errors=True)
             checkpoint_folder(run, step).rename(doomed)
             shutil.rmtree(doomed)
+
+
+def _whole(folder: Path) -> bool:
+    """Whether the manifest is sound and all files are there in full size; hashing them is left to who resumes."""
+    try:
+        return current(folder, Manifest.read(folder).function) is not None
+    except ArtifactError:
+        return False

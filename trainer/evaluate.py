@@ -19,6 +19,8 @@ from mixing.batch import IGNORE
 
 BITS = 1 / math.log(2)  # bits per nat
 
+Window = np.ndarray  # int64 [4, tokens]: inputs, labels, positions, document of each token
+
 
 @dataclass(frozen=True)
 class EvaluationRows:
@@ -87,25 +89,36 @@ def pack_evaluation(name: str, store: TokenStore, budget: int, length: int) -> E
             found=f"{len(ends)} documents in set {name!r}",
             todo="raise the source's validation share or train.evaluation_tokens",
         )
-    rows: list[list[np.ndarray]] = []
-    room = 0
+    documents = []
     for document, index in enumerate(chosen):
         tokens = store.read(int(starts[index]), int(ends[index]))
+        windows = []
         for first in range(0, len(tokens) - 1, length):
             following = tokens[first + 1 : first + 1 + length]
             size = len(following)
-            window = np.stack([tokens[first : first + size], following, np.arange(size), np.full(size, document)])
-            if size > room:
-                rows.append([])
-                room = length
-            rows[-1].append(window)
-            room -= size
+            windows.append(
+                np.stack([tokens[first : first + size], following, np.arange(size), np.full(size, document)])
+            )
+        documents.append(windows)
+    return pack_windows(documents, length, store.documents["bytes"].to_numpy()[chosen])
+
+
+def pack_windows(documents: Iterable[Iterable[Window]], length: int, document_bytes: np.ndarray) -> EvaluationRows:
+    """Windows of at most `length` tokens in rows, next-fit: inputs, labels, positions and document of each token."""
+    rows: list[list[Window]] = []
+    room = 0
+    for window in (window for windows in documents for window in windows):
+        size = window.shape[1]
+        if size > room:
+            rows.append([])
+            room = length
+        rows[-1].append(window)
+        room -= size
     inputs, labels, positions, owners = np.stack([_padded(row, length) for row in rows], axis=1)
-    nbytes = store.documents["bytes"].to_numpy()[chosen]
-    return EvaluationRows(inputs, labels, positions, owners, nbytes)
+    return EvaluationRows(inputs, labels, positions, owners, document_bytes)
 
 
-def _padded(windows: list[np.ndarray], length: int) -> np.ndarray:
+def _padded(windows: list[Window], length: int) -> np.ndarray:
     """[4, length]; the padding is a document of its own that predicts nothing."""
     size = length - sum(window.shape[1] for window in windows)
     padding = np.stack([np.zeros(size), np.full(size, IGNORE), np.arange(size), np.full(size, -1)]).astype(np.int64)
@@ -115,9 +128,19 @@ def _padded(windows: list[np.ndarray], length: int) -> np.ndarray:
 def batches(
     rows: EvaluationRows, size: int, device: torch.device, rank: int = 0, world_size: int = 1
 ) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """This rank's rows in batches: where they are, then input_ids, position_ids and labels [rows, S]."""
-    for start in range(rank * size, len(rows.input_ids), size * world_size):
-        where = slice(start, start + size)
+    """This rank's rows in batches: where they are, then input_ids, position_ids and labels [rows, S].
+
+    Every rank gets as many batches, for the shards of a model are gathered by all together: a rank whose rows are used
+    up gets a last row again, of which nothing is predicted.
+    """
+    for start in range(0, len(rows.input_ids), size * world_size):
+        first = start + rank * size
+        where = slice(first, first + size)
+        if first >= len(rows.input_ids):
+            nothing = torch.full((1, rows.labels.shape[1]), IGNORE, device=device)
+            again = (torch.from_numpy(array[-1:]).to(device) for array in (rows.input_ids, rows.position_ids))
+            yield (slice(first, first), *again, nothing)  # type: ignore[misc]
+            continue
         yield (
             where,
             torch.from_numpy(rows.input_ids[where]).to(device),
@@ -142,6 +165,8 @@ def score(
     nats = np.zeros(len(rows.document_bytes))
     for where, input_ids, position_ids, labels in batches(rows, batch, device, rank, world_size):
         ce = model(input_ids, position_ids, labels, torch.zeros(labels.shape, device=device)).ce
+        if where.start == where.stop:
+            continue
         documents = rows.documents[where].ravel()
         known = documents >= 0
         weights = ce.double().cpu().numpy()[known]
@@ -151,18 +176,18 @@ def score(
     return SetScore(summed, rows.tokens, rows.document_bytes)
 
 
-def paired_delta(now: np.ndarray, before: np.ndarray, nbytes: np.ndarray) -> tuple[float, float]:
+def paired_delta(now: np.ndarray, before: np.ndarray, nbytes: np.ndarray) -> tuple[float, float | None]:
     """Change in bits per byte, and its standard error over documents.
 
     The change is the ratio Σ d / Σ b of documents' bits and bytes; its standard error by linearisation is
-    √(n/(n−1) Σ (d_i − Δ b_i)²) / Σ b (Cochran 1977, §6), 0 for a single document, where it is unknown.
+    √(n/(n−1) Σ (d_i − Δ b_i)²) / Σ b (Cochran 1977, §6). None for a single document, which says nothing about others.
     """
     difference = (now - before) * BITS
     total = float(nbytes.sum())
     delta = float(difference.sum()) / total
     count = len(difference)
     if count < 2:
-        return delta, 0.0
+        return delta, None
     spread = float(np.square(difference - delta * nbytes).sum())
     return delta, math.sqrt(count / (count - 1) * spread) / total
 

@@ -1,97 +1,53 @@
 """The training loop: a consumer of `plan[step]`.
 
-    resolve ─► finished already? ─► newest valid checkpoint, or step 0: evaluate
-            ─► step ─► log ─► evaluate ─► gate ─► save ─┐ ─► export
-                 ▲──────────────────────────────────────┘
+    order ─► finished already? ─► session: newest whole checkpoint, or step 0: evaluate
+          ─► step ─► log ─► evaluate ─► gate ─► save ─┐ ─► export
+               ▲──────────────────────────────────────┘
 
 Everything a step does follows from its number, the plan and the weights, so N steps, a stop of any kind and M more are
-N+M steps straight, bitwise.
+N+M steps straight, bitwise. What the gate changes on the way (KL weight, replay) is part of the state.
 """
 
 import shutil
 import threading
 import time
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 
 from corpus.artifact import Manifest, RunLock, canonical_json, code_version, current, write_atomic
 from corpus.errors import ConfigError, TrainingError
 from corpus.tokens import TokenStore
 from mixing.batch import TokenBatch
-from trainer.checkpoint import (
-    TrainState,
-    checkpoint_folder,
-    checkpoint_steps,
-    load_optimizer,
-    newest_valid,
-    prune,
-    save_checkpoint,
-)
-from trainer.evaluate import SetScore, pack_evaluation, pooled_bits_per_byte, score
+from trainer.checkpoint import capture, checkpoint_folder, checkpoint_steps, prune, write_checkpoint
+from trainer.evaluate import pooled_bits_per_byte
 from trainer.export import export_model
-from trainer.gate import better, judge
-from trainer.metrics import MetricsLog
-from trainer.model import (
-    PackedModel,
-    build_model,
-    check_batch,
-    check_head,
-    check_isolation,
-    check_vocabulary,
-    deterministic,
-    model_hash,
-    quiet,
-    resolve_model,
-    resolve_precision,
-    tokenizer_hash,
-)
+from trainer.gate import Change, Verdict, better, change_of, judge
+from trainer.metrics import MetricsLog, read_metrics
+from trainer.model import check_batch, deterministic, quiet
+from trainer.parallel import make_accelerator
+from trainer.planned import Loader, Plan, Replanner, rank_and_world_size
 from trainer.progress import Progress, Reason, Report, TrainResult
-from trainer.regularizers.assemble import BaseModel, anchors_to_base, fisher_of, kl_to_base, load_frozen
-from trainer.schedules import warmup_cosine
-from trainer.settings import EwcSettings, TrainSettings
-from trainer.step import StepOutcome, TrainStep, make_optimizer
+from trainer.scoring import Evaluator
+from trainer.session import Order, Session, take_order
+from trainer.settings import TrainSettings
+from trainer.spikes import spike_bound
+from trainer.step import NOT_FINITE, StepOutcome
 from trainer.stopping import resume_command, stop_on_signal
+from trainer.throughput import peak_flops
+from trainer.tracking import Tracking, check_installed
+from trainer.transfer import evaluation_matrix, transfer
+from trainer.writer import CheckpointWriter
 
+__all__ = ["rank_and_world_size", "train"]
 
-class PlanSource(Protocol):
-    """`role` is "domain" or "replay"."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-
-
-class Plan(Protocol):
-    """What the loop asks of a `mixing.plan.MixturePlan`."""
-
-    @property
-    def steps(self) -> int: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def sources(self) -> Collection[Any]: ...
-
-
-class Loader(Protocol):
-    """What the loop asks of a `mixing.loader.Loader`: this rank's rows of a step, and a generator of those of every
-    step from one on. `rank_and_world_size` says which rows are this process's."""
-
-    def batch(self, step: int) -> TokenBatch: ...
-    def iterate(self, start_step: int) -> Generator[TokenBatch, None, None]: ...
-
-
-def rank_and_world_size() -> tuple[int, int]:
-    """This process's rank and how many processes train, as the launcher (torchrun, accelerate) said; (0, 1) alone."""
-    state = PartialState()
-    return state.process_index, state.num_processes
+AMENDED = "plan"  # the folder in a run with the plan that is followed since the gate raised replay
 
 
 def train(
@@ -105,44 +61,27 @@ def train(
     resume: bool = True,
     on_progress: Report | None = None,
     lock: RunLock | None = None,
+    replanner: Replanner | None = None,
 ) -> TrainResult:
     """Train `settings.model` on the plan in the folder `run`, or go on where it stopped, or return at once when done.
 
     `evaluation` are validation stores by set name; `general` names those the gate guards, the others are the target.
-    The result is the best step's model under the gate, or the last one's when the gate passed none.
-    Raises ConfigError and TrainingError when model, tokens, plan and run do not fit, or the loss stays without value.
+    `replanner` is how the gate raises replay (trainer/replan.py). The result is the best step's model under the gate,
+    or the last one's when the gate passed none. Raises ConfigError and TrainingError when model, tokens, plan and run
+    do not fit, or the loss stays without value.
     """
-    if unknown := sorted(set(general) - set(evaluation)):
-        raise ConfigError(
-            "the gate is to guard a set that is not evaluated",
-            found=", ".join(unknown),
-            todo=f"the evaluation sets are {', '.join(sorted(evaluation)) or 'none'}",
-        )
-    folder = resolve_model(settings.model)
-    accelerator = Accelerator()
-    precision = resolve_precision(settings.precision, accelerator.device)
-    base = BaseModel(folder, model_hash(folder), precision, accelerator.device)
-    identity = {
-        "settings": settings.identity() | {"precision": precision},
-        "plan": plan.fingerprint,
-        "model": base.hash,
-        "tokenizer": tokenizer_hash(folder),
-        "evaluation": {name: store.manifest.fingerprint for name, store in sorted(evaluation.items())},
-        "general": sorted(general),
-    }
-    run = Path(run)
-    if resume and (manifest := current(run / "model", identity)) is not None:
-        return _result_of(manifest, run)
+    check_installed(settings.trackers)
+    accelerator = make_accelerator(settings.parallel)
+    order = take_order(settings, plan, loader, evaluation, general, run, accelerator, replanner, lock)
+    if resume and (manifest := current(order.run / "model", order.identity)) is not None:
+        return _result_of(manifest, order.run)
     if not resume and accelerator.is_main_process:
-        _start_over(run)
+        _start_over(order.run)
     accelerator.wait_for_everyone()
-    run.mkdir(parents=True, exist_ok=True)
+    order.run.mkdir(parents=True, exist_ok=True)
     report = on_progress if on_progress is not None and accelerator.is_main_process else _unheard
     with quiet(), deterministic(), stop_on_signal() as stop:
-        session = _Session(accelerator, settings, plan, loader, evaluation, set(general), run, base, identity, lock)
-        session.report, session.stop = report, stop
-        session.prepare()
-        return session.train()
+        return _Loop(order, accelerator, report, stop).train()
 
 
 def _unheard(progress: Progress) -> None:
@@ -157,100 +96,62 @@ def _result_of(manifest: Manifest, run: Path) -> TrainResult:
 def _start_over(run: Path) -> None:
     for step in checkpoint_steps(run):
         shutil.rmtree(checkpoint_folder(run, step))
-    shutil.rmtree(run / "model", ignore_errors=True)
+    for name in ("model", AMENDED):
+        shutil.rmtree(run / name, ignore_errors=True)
 
 
-class _Session:
-    """One process's part in a run: the model on its device, the state, and the loop over the steps that are left."""
+class _Loop:
+    """The steps that are left of a run, and what happens between them."""
 
-    report: Report
-    stop: threading.Event
-
-    def __init__(
-        self,
-        accelerator: Accelerator,
-        settings: TrainSettings,
-        plan: Plan,
-        loader: Loader,
-        stores: Mapping[str, TokenStore],
-        general: set[str],
-        run: Path,
-        base: BaseModel,
-        identity: dict[str, Any],
-        lock: RunLock | None,
-    ) -> None:
-        self.accelerator, self.settings, self.plan, self.loader = accelerator, settings, plan, loader
-        self.stores, self.general, self.run, self.base = stores, general, run, base
-        self.identity, self.lock = identity, lock
-        self.metrics = MetricsLog(run / "metrics.jsonl")
-        self.sources = [source.name for source in plan.sources]
-
-    def prepare(self) -> None:
-        """Load the newest valid checkpoint or the base model, check that it fits, set up what a step needs."""
-        self.length = self.loader.batch(0).input_ids.shape[1]
-        self.sets = {
-            name: pack_evaluation(name, store, self.settings.evaluation_tokens, self.length)
-            for name, store in self.stores.items()
-        }
-        checkpoint = newest_valid(self.run, self.identity)
-        packed = build_model(checkpoint or self.base.folder, self.settings, self.base.precision)
-        check_vocabulary(packed, self.base.folder, [store.tokenizer for store in self.stores.values()])
-        self.model = self.accelerator.prepare_model(packed)
-        self.packed: PackedModel = self.accelerator.unwrap_model(self.model)
-        self.packed.eval()
-        device = self.accelerator.device
-        self.guards = {"isolation": check_isolation(self.packed, device), "head": check_head(self.packed, device)}
-        self.optimizer = make_optimizer(self.packed, self.settings)
-        self.saved: int | None = None
-        self.state = TrainState(tokens_by_source=dict.fromkeys(self.sources, 0))
-        if checkpoint is not None:
-            load_optimizer(self.optimizer, self.packed, checkpoint, device)
-            self.state = TrainState.from_json((checkpoint / "state.json").read_bytes())
-            self.saved = self.state.step
-        kl, anchors = None, []
-        if self.settings.kl or self.settings.ewc or self.settings.l2sp:
-            frozen = load_frozen(self.settings, self.base)
-            kl = kl_to_base(self.settings, frozen, [source.role for source in self.plan.sources])
-            anchors = anchors_to_base(self.settings, frozen, self._fisher)
-        self.take = TrainStep(
-            self.accelerator, self.model, self.optimizer, self.settings, self.sources, kl=kl, anchors=anchors
+    def __init__(self, order: Order, accelerator: Accelerator, report: Report, stop: threading.Event) -> None:
+        self.order, self.accelerator, self.report, self.stop = order, accelerator, report, stop
+        self.settings, self.run, self.main = order.settings, order.run, accelerator.is_main_process
+        self.plan, self.loader, self.steps = order.plan, order.loader, order.plan.steps
+        self.metrics = MetricsLog(order.run / "metrics.jsonl")
+        self.writer = CheckpointWriter(self.settings.save_in_background)
+        self.session = Session(order, accelerator, report)
+        self.state = self.session.state
+        self.evaluator = Evaluator(
+            self.settings, order.stores, order.tokenizer, self.session.length, accelerator, report
         )
-
-    def _fisher(self, ewc: EwcSettings) -> dict[str, torch.Tensor]:
-        texts = {name: store for name, store in self.stores.items() if name in self.general}
-        folder = self.run / "fisher"
-        with self.accelerator.main_process_first():
-            return fisher_of(
-                self.settings,
-                ewc,
-                self.base,
-                texts,
-                length=self.length,
-                folder=folder,
-                report=self.report,
-                lock=self.lock,
-            )
+        self.peak = self.settings.peak_flops or (
+            peak_flops(accelerator.device, order.base.precision) if self.main else 1.0
+        )
+        self.tracking = Tracking(accelerator, self.settings.trackers, order.run, order.identity["settings"])
 
     def train(self) -> TrainResult:
-        if self.saved is None:
+        if self.session.saved is None:
             self._begin()
-        elif self.accelerator.is_main_process:
-            self.metrics.cut_back(self.saved)
+        elif self.main:
+            self.metrics.cut_back(self.session.saved)
+        if self.state.raises:
+            self._follow_raises()
+        try:
+            self._train()
+            return self._end()
+        finally:
+            self.writer.wait()
+
+    def _train(self) -> None:
         began, first, trained = time.monotonic(), self.state.step, 0
-        with closing(self.loader.iterate(first)) as batches:  # a prefetching loader's thread ends with it
-            while not (self.state.step == self.plan.steps or self.state.gated or self._stop_requested()):
-                outcome, rate = self._step(next(batches))
-                step, trained = self.state.step, trained + outcome.tokens
-                best = self.state.best
-                if step % self.settings.evaluate_every == 0 or step == self.plan.steps:
-                    self._evaluate()
-                if self.state.best != best or step % self.settings.checkpoint_every == 0:
-                    self._save()
-                elapsed = time.monotonic() - began
-                eta = elapsed / (step - first) * (self.plan.steps - step)
-                losses = outcome.source_loss
-                self.report(Progress("train", step, self.plan.steps, trained / elapsed, eta, losses, rate))
-        return self._end()
+        while not self._done():
+            followed = self.plan
+            with closing(self.loader.iterate(self.state.step)) as batches:  # a prefetching thread ends with it
+                while self.plan is followed and not self._done():
+                    outcome, rate, mfu = self._step(next(batches))
+                    step, trained = self.state.step, trained + outcome.tokens
+                    best = self.state.best
+                    if step % self.settings.evaluate_every == 0 or step == self.steps:
+                        self._evaluate()
+                    if self.state.best != best or step % self.settings.checkpoint_every == 0:
+                        self._save()
+                    elapsed = time.monotonic() - began
+                    eta = elapsed / (step - first) * (self.steps - step)
+                    losses, speed = outcome.source_loss, trained / elapsed
+                    self.report(Progress("train", step, self.steps, speed, eta, losses, rate, mfu))
+
+    def _done(self) -> bool:
+        return self.state.step == self.steps or self.state.gated or self._stop_requested()
 
     def _stop_requested(self) -> bool:
         if self.accelerator.num_processes == 1:
@@ -258,154 +159,212 @@ class _Session:
         asked = torch.tensor(int(self.stop.is_set()), device=self.accelerator.device)
         return bool(self.accelerator.reduce(asked, reduction="sum"))
 
+    def _log(self, event: str, **fields: Any) -> None:
+        """A line of metrics.jsonl, and its numbers for the trackers."""
+        if self.main:
+            self.metrics.write(event, self.state.step, **fields)
+            self.tracking.log(event, self.state.step, fields)
+
     def _begin(self) -> None:
         """Step 0: the run's record and the evaluation everything is measured against."""
-        if self.accelerator.is_main_process:
-            record = self.identity | {"steps": self.plan.steps, "code": code_version("mixing", "trainer")}
+        if self.main:
+            shutil.rmtree(self.run / AMENDED, ignore_errors=True)
+            record = self.order.identity | {"steps": self.steps, "code": code_version("mixing", "trainer")}
             write_atomic(self.run / "run.json", canonical_json(record) + b"\n")
             self.metrics.start_over()
-            self.metrics.write(
-                "start",
-                0,
-                plan=self.plan.fingerprint,
-                model=self.base.hash,
-                parameters=sum(parameter.numel() for parameter in self.packed.parameters()),
-                world_size=self.accelerator.num_processes,
-                guards=self.guards,
-                precision=self.base.precision,
-            )
+        self._log(
+            "start",
+            plan=self.plan.fingerprint,
+            model=self.order.base.hash,
+            parameters=self.session.parameters,
+            world_size=self.accelerator.num_processes,
+            guards=self.session.guards,
+            precision=self.order.base.precision,
+        )
         self._evaluate()
 
-    def _step(self, batch: TokenBatch) -> tuple[StepOutcome, float]:
-        """Take one step and book it."""
-        check_batch(self.packed, self.base.folder, batch, self.state.step)
-        rate = warmup_cosine(
-            self.state.step,
-            steps=self.plan.steps,
-            peak=self.settings.learning_rate,
-            warmup=self.settings.warmup_steps,
-            min_ratio=self.settings.min_ratio,
-        )
+    def _step(self, batch: TokenBatch) -> tuple[StepOutcome, float, float]:
+        """Take one step and book it; also its learning rate and MFU."""
+        state, settings = self.state, self.settings
+        check_batch(self.session.packed, self.order.base.folder, batch, state.step)
+        rate = settings.rate(state.step, self.steps)
+        bound = spike_bound(state.recent, settings.spikes) if settings.spikes is not None else None
         clock = time.monotonic()
-        outcome = self.take(batch, rate)
+        outcome = self.session.take(batch, rate, bound)
         seconds = time.monotonic() - clock
-        state = self.state
+        mfu = self.session.flops * outcome.tokens / (seconds * self.peak * self.accelerator.num_processes)
         state.step += 1
         for name, tokens in outcome.source_tokens.items():
             state.tokens_by_source[name] += tokens
-        state.skipped_in_a_row = 0 if outcome.finite else state.skipped_in_a_row + 1
-        state.skipped += not outcome.finite
-        if self.accelerator.is_main_process:
-            figures = asdict(outcome)
-            del figures["finite"]
-            timing = {"seconds": seconds, "tokens_per_second": outcome.tokens / seconds}
-            self.metrics.write("step", state.step, lr=rate, **figures, **timing)
-            if not outcome.finite:
-                self.metrics.write("skip", state.step, reason="loss or gradient not finite", skipped=state.skipped)
-        if state.skipped_in_a_row > self.settings.max_skipped:
+        if outcome.skipped is None:
+            state.skipped_in_a_row = 0
+            if settings.spikes is not None:
+                state.recent = [*state.recent, outcome.loss][-settings.spikes.window :]
+        else:
+            state.skipped_in_a_row, state.skipped = state.skipped_in_a_row + 1, state.skipped + 1
+        figures = asdict(outcome)
+        del figures["skipped"]
+        timing = {"seconds": seconds, "tokens_per_second": outcome.tokens / seconds, "mfu": mfu}
+        self._log("step", lr=rate, **figures, **timing)
+        if outcome.skipped is not None:
+            self._log("skip", reason=outcome.skipped, skipped=state.skipped)
+        if state.skipped_in_a_row > settings.max_skipped:
+            self._give_up(outcome.skipped)
+        return outcome, rate, mfu
+
+    def _give_up(self, reason: str | None) -> None:
+        found = f"{self.state.skipped_in_a_row} steps in a row up to step {self.state.step}, the last one: {reason}"
+        if reason == NOT_FINITE:
             raise TrainingError(
                 "the loss or its gradient stays without a finite value",
                 where=self.run,
-                found=f"{state.skipped_in_a_row} steps in a row up to step {state.step}",
+                found=found,
                 todo="lower train.learning_rate, raise train.warmup_steps, or try train.precision fp32",
             )
-        return outcome, rate
+        raise TrainingError(
+            "the loss stays above what went before",
+            where=self.run,
+            found=found,
+            todo="lower train.learning_rate; if the text did change, raise train.spikes.least or set train.spikes null",
+        )
 
     def _evaluate(self) -> None:
-        """Score every set against step 0, let the gate judge, and keep the best."""
-        scores = self._scores()
-        state = self.state
+        """Score every set against step 0, let the gate judge, keep the best, and change what the gate may change."""
+        with self.session.take.averaged(), self.session.sharing.evaluating(self.session.model) as model:
+            measured = self.evaluator.measure(model, self.session.packed)
+        scores, state, guarded = measured.sets, self.state, self.order.general
         if state.step == 0:
             state.baseline = {name: list(map(float, each.nats)) for name, each in scores.items()}
         baseline = {name: np.array(nats) for name, nats in state.baseline.items()}
+        self._log("eval", sets={name: each.against(baseline[name]) for name, each in scores.items()})
+        if measured.tasks:
+            self._log("tasks", tasks=measured.tasks)
         before = {name: replace(each, nats=baseline[name]).bits_per_byte for name, each in scores.items()}
-        general = {name: each.bits_per_byte for name, each in scores.items() if name in self.general}
-        target = [each for name, each in scores.items() if name not in self.general]
+        general = {name: each.bits_per_byte for name, each in scores.items() if name in guarded}
+        target = [each for name, each in scores.items() if name not in guarded]
         verdict = judge(general, before, self.settings.gate)
         state.best = better(state.best, state.step, pooled_bits_per_byte(target) if target else None, verdict)
+        if state.step == 0:
+            return
+        change = self._change(verdict)
+        verdict = self._settled(verdict, change)
         state.gated = verdict.action == "stop"
-        if self.accelerator.is_main_process:
-            sets = {name: each.against(baseline[name]) for name, each in scores.items()}
-            self.metrics.write("eval", state.step, sets=sets)
-            if state.step:
-                self.metrics.write(
-                    "gate",
-                    state.step,
-                    set=verdict.name,
-                    rise=verdict.rise,
-                    epsilon=self.settings.gate.epsilon,
-                    action=verdict.action,
-                    best_step=self._best_step,
-                )
+        self._log(
+            "gate",
+            set=verdict.name,
+            rise=verdict.rise,
+            epsilon=self.settings.gate.epsilon,
+            action=verdict.action,
+            best_step=self._best_step,
+        )
+        if change is not None:
+            self._apply(change)
 
-    def _scores(self) -> dict[str, SetScore]:
-        self.model.eval()
-        total = sum(int((rows.documents >= 0).sum()) for rows in self.sets.values())
-        done = 0
+    def _settled(self, verdict: Verdict, change: Change | None) -> Verdict:
+        """A verdict that asks for a raise which is no longer to be had becomes what the recipe says for then."""
+        action = self.settings.gate.action
+        if isinstance(action, str) or verdict.action == "pass" or change is not None:
+            return verdict
+        return replace(verdict, action=action.at_bound)
 
-        def heard(tokens: int) -> None:
-            nonlocal done
-            done += tokens
-            self.report(Progress("evaluate", done, total))
+    def _change(self, verdict: Verdict) -> Change | None:
+        """What a raise changes from the next step on; None when nothing may or can be raised."""
+        action, state = self.settings.gate.action, self.state
+        if isinstance(action, str) or verdict.action == "pass" or state.step == self.steps:
+            return None
+        if action.kind == "raise_kl":
+            assert self.settings.kl is not None  # the settings say so
+            return change_of(action, self.session.take.kl_weight or self.settings.kl.weight)
+        assert self.order.replanner is not None  # take_order saw to it
+        change = change_of(action, self.order.replanner.share(state.raises, state.step))
+        if change is not None:
+            try:
+                self.order.replanner.raised([*state.raises, (state.step, change.after)])
+            except ConfigError:
+                return None  # the replay sources have not so much within their epochs
+        return change
 
-        return {
-            name: score(
-                self.packed,
-                rows,
-                batch=self.settings.micro_batch,
-                device=self.accelerator.device,
-                rank=self.accelerator.process_index,
-                world_size=self.accelerator.num_processes,
-                add=lambda sums: self.accelerator.reduce(sums, reduction="sum"),
-                on_batch=heard,
-            )
-            for name, rows in self.sets.items()
-        }
+    def _apply(self, change: Change) -> None:
+        plan = None
+        if change.what == "kl":
+            self.state.kl_weight = self.session.take.kl_weight = change.after
+        else:
+            self.state.raises.append((self.state.step, change.after))
+            self._follow_raises()
+            plan = self.plan.fingerprint
+        self._log("raise", what=change.what, before=change.before, after=change.after, plan=plan)
+
+    def _follow_raises(self) -> None:
+        """Go on with the plan that the raises so far make of the run's, and leave it in the run for the audit."""
+        assert self.order.replanner is not None
+        self.plan, self.loader = self.order.replanner.raised(self.state.raises)
+        if self.main:
+            self.order.replanner.publish(self.state.raises, self.run / AMENDED, self.order.lock)
 
     @property
     def _best_step(self) -> int | None:
         return self.state.best.step if self.state.best is not None else None
 
     def _save(self) -> None:
-        """Publish a checkpoint of the step at hand, then let older ones go."""
-        if self.saved == self.state.step:
+        """Copy the run as it stands and hand it to the writer, which lets older checkpoints go when the new one is
+        whole. The line in the metrics says that it was handed over: what is whole, manifests say."""
+        session, state = self.session, self.state
+        if session.saved == state.step:
             return
-        self.saved = self.state.step
-        if self.accelerator.is_main_process:
-            folder = save_checkpoint(
+        session.saved = state.step
+        self.writer.wait()  # one copy at a time
+        snapshot = capture(
+            session.sharing,
+            session.model,
+            session.packed,
+            session.optimizer,
+            state,
+            session.take.state_tensors(),
+            run=self.run,
+            identity=self.order.identity,
+            world_size=self.accelerator.num_processes,
+        )
+        if not self.main:
+            return
+        best = state.best
+
+        def write() -> None:
+            write_checkpoint(
                 self.run,
-                self.packed,
-                self.optimizer,
-                self.state,
-                base=self.base.folder,
-                identity=self.identity,
-                world_size=self.accelerator.num_processes,
-                lock=self.lock,
+                snapshot,
+                session.packed,
+                base=self.order.tokenizer,
+                identity=self.order.identity,
+                lock=self.order.lock,
             )
-            self.metrics.write("checkpoint", self.state.step, path=folder.name)
-            prune(self.run, keep_last=self.settings.keep_last, best=self.state.best)
-        self.accelerator.wait_for_everyone()
+            prune(self.run, keep_last=self.settings.keep_last, best=best)
+
+        self.writer.submit(write)
+        self._log("checkpoint", path=checkpoint_folder(self.run, state.step).name)
 
     def _end(self) -> TrainResult:
         """Save, and export the model unless a signal cut the run short."""
         self._save()
+        self.writer.wait()
         state = self.state
-        reason: Reason = "gate" if state.gated else "finished" if state.step == self.plan.steps else "signal"
+        reason: Reason = "gate" if state.gated else "finished" if state.step == self.steps else "signal"
         ended = {"step": state.step, "reason": reason, "best_step": self._best_step}
         tokens = dict(state.tokens_by_source)
-        if self.accelerator.is_main_process:
+        if self.main:
             if reason != "signal":
+                matrix = evaluation_matrix(read_metrics(self.metrics.path))
+                self._log("transfer", **transfer(matrix, self.order.general))
                 chosen = checkpoint_folder(self.run, state.best.step if state.best is not None else state.step)
                 totals = ended | {"tokens_by_source": tokens}
-                export_model(self.run, chosen, identity=self.identity, totals=totals, lock=self.lock)
-            self.metrics.write(
+                export_model(self.run, chosen, identity=self.order.identity, totals=totals, lock=self.order.lock)
+            self._log(
                 "end",
-                state.step,
                 reason=reason,
                 best_step=self._best_step,
                 tokens=sum(tokens.values()),
                 source_tokens=tokens,
             )
+        self.tracking.close()
         self.accelerator.wait_for_everyone()
         if reason == "signal":
             return TrainResult(state.step, reason, self._best_step, None, tokens, resume_command())

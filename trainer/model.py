@@ -7,20 +7,23 @@ without a word, so `check_isolation` looks at the start of every run.
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 import transformers
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from corpus.artifact import content_hash, fingerprint
 from corpus.errors import ConfigError, TrainingError
 from corpus.tokens import TokenizerIdentity
 from mixing.batch import TokenBatch
-from trainer.head import HeadLoss, KlTerm, head_loss
+from trainer.head import HeadLoss, KlTerm, head_loss, logits_loss, sample_labels
+from trainer.lora import ADAPTER, adapter_tensors, adapters_off, add_adapters, load_adapters, merged
+from trainer.regularizers.freeze import freeze
 from trainer.settings import TrainSettings
 
 Precision = Literal["fp32", "bf16"]
@@ -135,13 +138,30 @@ def resolve_precision(precision: str, device: torch.device) -> Precision:
     return "bf16" if native or precision == "bf16" else "fp32"
 
 
-class PackedModel(nn.Module):
-    """A causal LM on packed rows; the head is inside, so that DDP and FSDP see one forward per micro-batch."""
+class OnHidden(Protocol):
+    """A term of the loss besides the head's: a scalar from the rows [rows, sequence] and their hidden states."""
 
-    def __init__(self, causal: transformers.PreTrainedModel, *, precision: Precision, chunk: int) -> None:
+    def __call__(self, model: "PackedModel", input_ids: Tensor, position_ids: Tensor, hidden: Tensor) -> Tensor: ...
+
+
+class PackedModel(nn.Module):
+    """A causal LM on packed rows; the head is inside, so that DDP and FSDP see one forward per micro-batch.
+
+    `linear_head` says that the logits are hidden · weightᵀ, so that the fused head serves; any other makes its own.
+    """
+
+    def __init__(
+        self,
+        causal: transformers.PreTrainedModel,
+        *,
+        precision: Precision,
+        chunk: int,
+        z_loss: float = 0.0,
+        linear_head: bool = True,
+    ) -> None:
         super().__init__()
         self.causal = causal
-        self.precision, self.chunk = precision, chunk
+        self.precision, self.chunk, self.z_loss, self.linear_head = precision, chunk, z_loss, linear_head
 
     @property
     def head_weight(self) -> Tensor:
@@ -152,6 +172,13 @@ class PackedModel(nn.Module):
     def embedding_rows(self) -> int:
         return int(self.causal.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
 
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The parameters by the names they have in a checkpoint, whatever wraps a module."""
+        named = self.causal.named_parameters()
+        return {
+            name.replace("_checkpoint_wrapped_module.", "").replace("_orig_mod.", ""): value for name, value in named
+        }
+
     def autocast(self, device: torch.device) -> Any:
         return torch.autocast(device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
@@ -161,30 +188,99 @@ class PackedModel(nn.Module):
             decoder = self.causal.base_model
             return decoder(input_ids=input_ids, position_ids=position_ids, use_cache=False).last_hidden_state
 
+    def states(self, input_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """What the loss starts from: hidden states, or the logits [rows, sequence, V] of a head that is not linear."""
+        if self.linear_head:
+            return self.decode(input_ids, position_ids)
+        with self.autocast(input_ids.device):
+            return self.causal(input_ids=input_ids, position_ids=position_ids, use_cache=False).logits
+
     def forward(
         self,
         input_ids: Tensor,
         position_ids: Tensor,
-        labels: Tensor,
-        ce_weights: Tensor,
+        labels: Tensor | None = None,
+        ce_weights: Tensor | None = None,
         kl: KlTerm | None = None,
-    ) -> HeadLoss:
-        """The loss of packed rows [rows, sequence]; `ce` and `kl` of the result are [rows · sequence]."""
-        hidden = self.decode(input_ids, position_ids)
+        on_hidden: OnHidden | None = None,
+    ) -> HeadLoss | Tensor:
+        """The loss of packed rows [rows, sequence]; `ce` and `kl` of the result are [rows · sequence]. Without labels:
+        the `states` of the model as it was before its adapters."""
+        if labels is None or ce_weights is None:
+            with adapters_off(self.causal):
+                return self.states(input_ids, position_ids)
+        states = self.states(input_ids, position_ids)
+        flat, truth, weights = states.flatten(0, 1), labels.flatten(), ce_weights.flatten()
         with self.autocast(input_ids.device):
-            return head_loss(
-                hidden.flatten(0, 1), self.head_weight, labels.flatten(), ce_weights.flatten(), kl, chunk=self.chunk
-            )
+            if self.linear_head:
+                result = head_loss(flat, self.head_weight, truth, weights, kl, chunk=self.chunk, z_loss=self.z_loss)
+            else:
+                result = logits_loss(flat, truth, weights, kl, z_loss=self.z_loss)
+        if on_hidden is None:
+            return result
+        hidden = states if self.linear_head else self.decode(input_ids, position_ids)
+        return result._replace(loss=result.loss + on_hidden(self, input_ids, position_ids, hidden))
+
+    @torch.no_grad()
+    def sample_labels(self, input_ids: Tensor, position_ids: Tensor, generator: torch.Generator) -> Tensor:
+        """A label for every token drawn from the model's own distribution: int64 [rows, sequence]."""
+        states = self.states(input_ids, position_ids).flatten(0, 1)
+        weight = self.head_weight if self.linear_head else None
+        return sample_labels(states, weight, generator, self.chunk).view_as(input_ids)
+
+    def save_pretrained(self, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
+        """Write the model in Hugging Face layout, adapters merged in and kept beside. `state` holds whole tensors by
+        the names of `causal`'s state dict; its own serve when it is None."""
+        whole = dict(state) if state is not None else self.causal.state_dict()
+        if adapters := adapter_tensors(whole):
+            save_file(adapters, folder / ADAPTER)
+            whole = merged(self.causal, whole)
+        self.causal.save_pretrained(folder, state_dict=whole)
 
 
-def build_model(folder: Path, settings: TrainSettings, precision: Precision) -> PackedModel:
-    """The model to train, from a folder of weights."""
-    causal = load_causal(folder, settings.attention)
+def build_model(
+    folder: Path, settings: TrainSettings, precision: Precision, checkpoint: Path | None = None
+) -> PackedModel:
+    """The model to train: the base of `folder`, with the weights or adapters of a checkpoint of the run."""
+    causal = load_causal(checkpoint if checkpoint is not None and settings.lora is None else folder, settings.attention)
+    model = PackedModel(causal, precision=precision, chunk=settings.chunk, z_loss=settings.z_loss)
+    model.linear_head = head_is_linear(model)
+    if settings.lora is not None:
+        add_adapters(causal, causal.base_model, settings.lora, settings.seed)
+        if checkpoint is not None:
+            load_adapters(causal, checkpoint)
+    if settings.freeze is not None:
+        freeze(causal, model.weights(), settings.freeze)
     if settings.gradient_checkpointing:
         causal.activation_checkpointing_enable()
     if settings.compile:
         causal.base_model.compile()
-    return PackedModel(causal, precision=precision, chunk=settings.chunk)
+    return model
+
+
+@torch.no_grad()
+def head_is_linear(model: PackedModel) -> bool:
+    """Whether the logits are hidden · weightᵀ and nothing else: no softcap, scale or bias.
+
+    Asked with hidden states blown up until the largest logit is 100, since a softcap of 30 hardly shows in a small one.
+    """
+    device = model.head_weight.device
+    ids = torch.arange(8, device=device)[None] % model.embedding_rows
+    positions = torch.arange(8, device=device)[None]
+    hidden = model.causal.base_model(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state
+    plain = hidden @ model.head_weight.T
+    factor = 100 / plain.abs().max().clamp(min=1e-30)
+
+    def blow_up(module: nn.Module, arguments: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state * factor
+        return output
+
+    handle = model.causal.base_model.register_forward_hook(blow_up)
+    try:
+        own = model.causal(input_ids=ids, position_ids=positions, use_cache=False).logits
+    finally:
+        handle.remove()
+    return bool(((own - plain * factor).abs().max() < 0.01).item())  # NaN is not linear; check_isolation names it
 
 
 def check_vocabulary(model: PackedModel, folder: Path, tokenizers: Iterable[TokenizerIdentity]) -> None:
@@ -254,21 +350,22 @@ def check_isolation(model: PackedModel, device: torch.device) -> float:
 
 @torch.no_grad()
 def check_head(model: PackedModel, device: torch.device) -> float:
-    """Largest difference between the model's own logits and hidden · weightᵀ, over the largest logit.
+    """Largest difference between the model's own logits and those the loss is made of, over the largest logit.
 
-    Raises TrainingError for heads that are not linear (softcap, scaling, bias): their loss would be wrong here.
+    Raises TrainingError when they are not the same: the loss would be of another model.
     """
     ids = torch.arange(8, device=device)[None] % model.embedding_rows
     positions = torch.arange(8, device=device)[None]
     with model.autocast(device):
         own = model.causal(input_ids=ids, position_ids=positions, use_cache=False).logits.float()
-        ours = (model.decode(ids, positions) @ model.head_weight.T).float()
+        states = model.states(ids, positions)
+        ours = (states @ model.head_weight.T if model.linear_head else states).float()
     difference = float((own - ours).abs().max() / own.abs().max())
     if not difference < 2e-2:
         raise TrainingError(
-            "the model's head is not a plain linear map",
+            "the model's logits are not those of its head",
             found=f"logits differ by {difference:.2g} of the largest",
-            todo="models with a softcap, a logit scale or a bias in the head are not supported yet",
+            todo="please report the model: its head was taken for a plain linear map and is not",
         )
     return difference
 

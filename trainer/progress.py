@@ -10,16 +10,18 @@ Reason = Literal["finished", "signal", "gate"]
 
 @dataclass(frozen=True)
 class Progress:
-    """`step` of `steps` are optimizer steps while training and tokens in the other phases; `eta` in seconds; `losses`
-    are nats per predicted token by source."""
+    """`step` of `steps` are steps of the plan in the phases train and reference, models in merge and tokens in the
+    others; `eta` in seconds; `losses` are nats per predicted token by source; `mfu` is the share of the processors'
+    arithmetic that the model used."""
 
-    phase: Literal["train", "evaluate", "fisher"]
+    phase: Literal["train", "evaluate", "fisher", "importance", "reference", "merge"]
     step: int
     steps: int
     tokens_per_second: float = 0.0
     eta: float | None = None
     losses: Mapping[str, float] = field(default_factory=dict)
     lr: float | None = None
+    mfu: float | None = None
 
 
 Report = Callable[[Progress], None]

@@ -6,9 +6,10 @@ with the share of replay.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,17 +18,22 @@ from torch import Tensor
 
 from mixing.batch import IGNORE, TokenBatch
 from trainer.model import PackedModel
-from trainer.regularizers.anchor import Anchor
-from trainer.regularizers.kl import KlToBase
+from trainer.parallel import Replicas
+from trainer.regularizers.assemble import Regularizers
+from trainer.regularizers.hooks import MicroBatch
+from trainer.regularizers.shards import is_sharded
 from trainer.settings import TrainSettings
+
+NOT_FINITE = "loss or gradient not finite"
 
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What a step did, over all ranks. `loss` and `kl` are nats per token before regularization weights, `penalty` the
-    quadratic one after the step; by source: input tokens, sequences and nats per predicted token."""
+    """What a step did, over all ranks. `skipped` says why its update was passed over, None when it was made. `loss` and
+    `kl` are nats per token before regularization weights, `penalty` the quadratic one after the step; by source: input
+    tokens, sequences and nats per predicted token."""
 
-    finite: bool
+    skipped: str | None
     loss: float
     kl: float
     penalty: float
@@ -49,6 +55,12 @@ def make_optimizer(model: PackedModel, settings: TrainSettings) -> torch.optim.A
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
 
 
+def _predicting_nothing(part: MicroBatch) -> MicroBatch:
+    """The last row of a micro-batch without a token to predict."""
+    row = {name: getattr(part, name)[-1:] for name in ("input_ids", "position_ids", "document_ids", "source_ids")}
+    return replace(part, labels=torch.full_like(part.labels[-1:], IGNORE), **row)
+
+
 class TrainStep:
     """Applies steps to a prepared (wrapped) model."""
 
@@ -59,58 +71,90 @@ class TrainStep:
         optimizer: torch.optim.Optimizer,
         settings: TrainSettings,
         sources: Sequence[str],
-        *,
-        kl: KlToBase | None = None,
-        anchors: Sequence[Anchor] = (),
+        regularizers: Regularizers | None = None,
+        sharing: Replicas | None = None,
     ) -> None:
         self.accelerator, self.model, self.optimizer, self.settings = accelerator, model, optimizer, settings
-        self.sources, self.kl, self.anchors = list(sources), kl, list(anchors)
+        self.sources, self.regularizers = list(sources), regularizers or Regularizers()
         self.packed: PackedModel = accelerator.unwrap_model(model)
+        self.sharing = sharing or Replicas(accelerator, settings.clip)
 
-    def __call__(self, batch: TokenBatch, rate: float) -> StepOutcome:
-        """Forward, backward and update with learning rate `rate`; without a finite loss and gradient the weights stay
-        as they are."""
+    @property
+    def kl_weight(self) -> float | None:
+        """The factor of the mean KL, which may be changed between steps; None without KL."""
+        return self.regularizers.kl.weight if self.regularizers.kl is not None else None
+
+    @kl_weight.setter
+    def kl_weight(self, weight: float) -> None:
+        if self.regularizers.kl is not None:
+            self.regularizers.kl.weight = weight
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The weights to evaluate and export in place of those in training, for the duration."""
+        return self.regularizers.averaged(self.packed.weights())
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps of the regularizers, whole; all ranks must ask."""
+        return self.regularizers.tensors(self.packed.weights())
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        self.regularizers.load(tensors, self.packed.weights())
+
+    def __call__(self, batch: TokenBatch, rate: float, bound: float | None = None) -> StepOutcome:
+        """Forward, backward and update with learning rate `rate`; without a finite loss and gradient, or with a loss
+        above `bound`, the weights stay as they are."""
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
         # Random numbers (dropout) are a function of (seed, step, rank): a resumed run needs no stored state.
         torch.manual_seed(int(np.random.SeedSequence([self.settings.seed, batch.step, rank]).generate_state(1)[0]))
         self.model.train()
-        parts = list(self._micro_batches(batch))
-        predicted, held = self._sum(
+        parts, kl, contrast = self._micro_batches(batch), self.regularizers.kl, self.regularizers.contrast
+        own = len(parts)
+        parts += [_predicting_nothing(parts[-1])] * self._missing_rounds(own)
+        predicted, held, rows = self._sum(
             [
                 float((batch.labels != IGNORE).sum()),
-                float(sum(self.kl.tokens(labels, ids) for _, _, labels, ids in parts)) if self.kl else 0.0,
+                float(sum(kl.tokens(part) for part in parts)) if kl is not None else 0.0,
+                float(len(batch)),
             ]
         )
-        ce_sums, kl_sum = np.zeros(len(self.sources)), 0.0
-        for index, (input_ids, position_ids, labels, source_ids) in enumerate(parts):
-            term = None
-            if self.kl is not None and held:
-                term = self.kl.term(input_ids, position_ids, labels, source_ids, ranks * self.kl.weight / held)
+        nats_by_source = torch.zeros(len(self.sources), dtype=torch.float64, device=self.accelerator.device)
+        kl_sum = torch.zeros((), dtype=torch.float64, device=self.accelerator.device)
+        for index, part in enumerate(parts):
             # DDP averages gradients over ranks, hence the factor; only the last micro-batch exchanges them.
-            weights = torch.full(labels.shape, ranks / max(predicted, 1.0), device=labels.device)
             last = index == len(parts) - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
-                result = self.model(input_ids, position_ids, labels, weights, term)
-                self.accelerator.backward(result.loss)
-            row_nats = result.ce.view(labels.shape).sum(1, dtype=torch.float64).cpu().numpy()
-            ce_sums += np.bincount(source_ids.cpu().numpy(), weights=row_nats, minlength=len(self.sources))
-            kl_sum += float(result.kl.sum(dtype=torch.float64))
+            weights = torch.full(part.labels.shape, ranks / max(predicted, 1.0), device=part.labels.device)
+            term = kl.term(part, ranks * kl.weight / held) if kl is not None and held else None
+            share = ranks * len(part.labels) / rows if index < own else 0.0
+            on_hidden = replace(contrast, weight=contrast.weight * share) if contrast is not None else None
+            with self.sharing.accumulate(self.model, last):
+                result = self.model(part.input_ids, part.position_ids, part.labels, weights, term, on_hidden)
+                self.sharing.backward(result.loss, last)
+            # Sums stay on the device until the last micro-batch: reading one would wait for it.
+            row_nats = result.ce.view(part.labels.shape).sum(1, dtype=torch.float64)
+            nats_by_source.index_add_(0, part.source_ids, row_nats)
+            kl_sum += result.kl.sum(dtype=torch.float64)
 
         counts = self._by_source(batch)
-        sums = np.array(self._sum([*ce_sums, *counts.ravel(), kl_sum]))
+        sums = np.array(self._sum([*nats_by_source.tolist(), *counts.ravel(), float(kl_sum)]))
         nats, (tokens, sequences, targets), kl_total = (
             sums[: len(self.sources)],
             sums[len(self.sources) : -1].reshape(3, -1),
             float(sums[-1]),
         )
         loss = float(nats.sum()) / max(predicted, 1.0)
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        grad_norm = float(norm) if norm is not None else 0.0
-        finite = math.isfinite(loss) and math.isfinite(grad_norm) and math.isfinite(kl_total)
-        penalty = self._update(rate) if finite else 0.0
-        self.optimizer.zero_grad(set_to_none=True)
+        named = self.packed.weights()
+        for regularizer in self.regularizers.on_weights:
+            regularizer.on_gradients(named)
+        grad_norm = self.sharing.clipped_norm(self.model)
+        skipped = None
+        if not (math.isfinite(loss) and math.isfinite(grad_norm) and math.isfinite(kl_total)):
+            skipped = NOT_FINITE
+        elif bound is not None and loss > bound:
+            skipped = f"loss {loss:.4g} above {bound:.4g}"
+        penalty = self._update(rate) if skipped is None else 0.0
+        self.sharing.clear(self.optimizer)
         return StepOutcome(
-            finite=finite,
+            skipped=skipped,
             loss=loss,
             kl=kl_total / held if held else 0.0,
             penalty=penalty,
@@ -126,13 +170,24 @@ class TrainStep:
             },
         )
 
-    def _micro_batches(self, batch: TokenBatch) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """input_ids, position_ids, labels [rows, sequence] and source_ids [rows] of each micro-batch."""
-        arrays = batch.input_ids, batch.position_ids, batch.labels, batch.source_ids
-        tensors = [torch.from_numpy(np.ascontiguousarray(array)).to(self.accelerator.device) for array in arrays]
-        for start in range(0, len(batch), self.settings.micro_batch):
-            rows = slice(start, start + self.settings.micro_batch)
-            yield tuple(tensor[rows] for tensor in tensors)  # type: ignore[misc]
+    def _micro_batches(self, batch: TokenBatch) -> list[MicroBatch]:
+        names = ("input_ids", "position_ids", "labels", "document_ids", "source_ids")
+        tensors = {
+            name: torch.from_numpy(np.ascontiguousarray(getattr(batch, name))).to(self.accelerator.device)
+            for name in names
+        }
+        size = self.settings.micro_batch
+        return [
+            MicroBatch(**{name: tensor[start : start + size] for name, tensor in tensors.items()}, step=batch.step)
+            for start in range(0, len(batch), size)
+        ]
+
+    def _missing_rounds(self, own: int) -> int:
+        """How many micro-batches the rank with the most has more, where all must run the model equally often."""
+        if not self.sharing.even_rounds or self.accelerator.num_processes == 1:
+            return 0
+        counts: Any = self.accelerator.gather(torch.tensor([own], device=self.accelerator.device))
+        return int(counts.max()) - own
 
     def _by_source(self, batch: TokenBatch) -> np.ndarray:
         """float [3, sources]: input tokens without padding, sequences, predicted tokens of this rank's rows."""
@@ -147,9 +202,11 @@ class TrainStep:
     def _update(self, rate: float) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
-        named = list(self.packed.causal.named_parameters())
-        return sum(anchor.pull(named, rate) for anchor in self.anchors)
+        self.sharing.update(self.optimizer)
+        named = self.packed.weights()
+        penalty = sum(regularizer.after_step(named, rate) for regularizer in self.regularizers.on_weights)
+        sharded = any(is_sharded(weight) for weight in named.values())
+        return self._sum([penalty])[0] if sharded else penalty
 
     def _sum(self, values: Sequence[float]) -> list[float]:
         """Sums over the ranks, in float64."""

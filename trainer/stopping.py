@@ -1,5 +1,6 @@
 """Stopping on a signal without losing the step at hand."""
 
+import os
 import shlex
 import signal
 import sys
@@ -35,5 +36,23 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
 
 def resume_command() -> str:
-    """The command this process was started with: the same command goes on with the run."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """The command this process was started with, launcher included, and without what would begin the run again: the
+    same command goes on with the run."""
+    program, *arguments = sys.argv
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None:
+        started = ["python", "-m", spec.name.removesuffix(".__main__")]
+    elif program.endswith(".py"):
+        started = ["python", program]
+    else:
+        started = [Path(program).name]
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        started = [*_launcher(), *(started[1:] if started[0] == "python" else [program])]
+    return shlex.join([*started, *(word for word in arguments if word != "--restart")])
+
+
+def _launcher() -> list[str]:
+    """torchrun with the processes it was asked for; where nodes meet is for the user to fill in."""
+    local, world = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    nodes = [] if world == local else ["--nnodes", str(world // local), "--rdzv-endpoint", "<host:port>"]
+    return ["torchrun", *(nodes or ["--standalone"]), "--nproc-per-node", str(local)]

@@ -24,7 +24,7 @@ from corpus.cuts.spans import KINDS, Spans, strings
 from corpus.document import EDIT, utf8_buffers
 from corpus.engine import Heartbeat, Unit
 from corpus.kernels.cuts import text_without
-from corpus.tokenize import Tokenizer, TokenizerSettings
+from corpus.tokenize import Tokenizer, TokenizerSettings, shared_tokenizer
 
 OVERLAY = "overlay.parquet"
 LEFT = "cuts.left_characters"
@@ -58,7 +58,8 @@ class CutUnit(PipelineStep):
 
     def __init__(self, units: Sequence[Unit], tokenizer: TokenizerSettings, heartbeat: Heartbeat, lock: RunLock):
         super().__init__()
-        self.units, self.tokenizer, self.heartbeat, self.lock = units, Tokenizer(tokenizer), heartbeat, lock
+        self.units, self.heartbeat, self.lock = units, heartbeat, lock
+        self.tokenizer = shared_tokenizer(tokenizer)
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         unit = self.units[rank]

@@ -12,13 +12,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from corpus.deidentify.joined import SEPARATOR
+
 _SHORTHANDS = {
     "d": frozenset(b"0123456789"),
     "s": frozenset(b" \t\r\n\f\v"),
     "w": frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"),
 }
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
-_ANY = frozenset(range(256)) - {10}
+_BYTES = frozenset(range(256)) - {SEPARATOR}
+_ANY = _BYTES - {10}
 
 
 class _Nfa:
@@ -164,7 +167,7 @@ class _Parser:
         self._take()
         if any(code > 127 for code in codes):
             raise ValueError(f"a class beyond ASCII in {self.pattern}")
-        return frozenset(range(256)) - self._folded(codes) if negated else self._folded(codes)
+        return _BYTES - self._folded(codes) if negated else self._folded(codes)
 
 
 class Automaton:

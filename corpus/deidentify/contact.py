@@ -3,7 +3,7 @@
 The ranges that our own surrogates live in are skipped (reserved.py names them), so that a second pass finds nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -12,9 +12,10 @@ import numpy as np
 import re2
 
 from corpus.deidentify.network import octets
-from corpus.deidentify.recogniser import Candidate, Finder, Shape, Span, Validator, Verdicts
+from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, Verdicts
 from corpus.deidentify.reserved import EMAIL_DOMAINS, URL_HOSTS
 from corpus.kernels.addresses import find_emails, find_urls
+from corpus.kernels.spans import byte_table, trimmed
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,15 @@ class AddressFinder:
     def _verdicts(self) -> Verdicts:
         return Verdicts(self.accept)
 
-    def find(self, data: bytes) -> Iterable[Span]:
-        for start, end in self.places(data):
-            yield Span(start, end, self.type, self.name, self.score)
-
-    def places(self, data: bytes) -> Iterable[tuple[int, int]]:
-        """[start, end) of the findings."""
-        accepted = self._verdicts
-        for start, end in zip(*self.candidates(np.frombuffer(data, np.uint8)).tolist(), strict=True):
-            if self.trim:
-                end = start + len(data[start:end].rstrip(self.trim))
-            if accepted(data, start, end):
-                yield start, end
+    def places(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+        view = np.frombuffer(data, np.uint8)
+        starts, ends = self.candidates(view).astype(np.int64)
+        if len(starts) == 0:
+            return starts, ends
+        if self.trim:
+            ends = trimmed(view, starts, ends, byte_table(self.trim))
+        kept = self._verdicts.of(data, starts, ends)
+        return starts[kept], ends[kept]
 
 
 _TLD = r"(?:com|org|net|edu|gov|io|info|uk|de|fr|es|it|nl|eu)"
@@ -115,7 +113,7 @@ def _personal_url(candidate: Candidate) -> bool:
     return "@" in rest.split("/", 1)[0] or _PERSONAL_PATH.search(candidate.value) is not None
 
 
-def email(profile: str, headers: str = "mask") -> list[Finder | Shape]:
+def email(profile: str, headers: str = "mask") -> list[Gated | Shape]:
     """`headers`: addresses in the licence headers of source code are masked, or kept."""
     accept = _credited_email if profile == "code" and headers == "keep" else _email
     spelled = Shape("EMAIL", "email.spelled", _SPELLED, _spelled_email, score=0.8)
@@ -125,13 +123,13 @@ def email(profile: str, headers: str = "mask") -> list[Finder | Shape]:
 _URL_GATE = r"(?i)://|www\."
 
 
-def url(every: bool) -> list[Finder]:
+def url(every: bool) -> list[Gated]:
     """`every`: each URL is a finding, else those that point at one person."""
     accept = _url if every else _personal_url
     return [AddressFinder("URL", "url" if every else "url.personal", find_urls, accept, _URL_GATE, _URL_TRIM)]
 
 
-def url_shield() -> Finder:
+def url_shield() -> Gated:
     """Every URL, to protect the digits in it."""
     return AddressFinder("URL", "url.shield", find_urls, lambda _: True, _URL_GATE, _URL_TRIM, shield=True)
 

@@ -13,7 +13,7 @@ from collections import Counter
 
 import re2
 
-from corpus.deidentify.recogniser import Candidate, Finder, Recogniser, Shape
+from corpus.deidentify.recogniser import Candidate, Gated, Recogniser, Shape
 
 _W = r"[0-9A-Za-z_-]"
 _B64 = r"[0-9A-Za-z+/]"
@@ -200,7 +200,7 @@ def _assigned(candidate: Candidate) -> bool:
     return drawn and not (words and value.lower() == value and entropy(value) < 3.6)
 
 
-def assigned() -> list[Finder]:
+def assigned() -> list[Gated]:
     return [Recogniser("SECRET", _ASSIGNED, _assigned, _ASSIGNED_GATE, name="secret.assigned", score=0.7)]
 
 
@@ -225,7 +225,7 @@ def _login(candidate: Candidate) -> bool:
     return bool(colon) and len(longest) >= 4 and password.lower() not in _WEAK and _real(candidate)
 
 
-def logins() -> list[Finder]:
+def logins() -> list[Gated]:
     return [
         Recogniser("SECRET", _IN_URL, _login, gate=r"://[^\s/]*@", name="secret.url", score=0.9),
         Recogniser("SECRET", _CURL, _login, gate=r"\s(?:-u|--user)\s", name="secret.curl", score=0.9),
@@ -255,14 +255,14 @@ _MARKED = (
 )
 
 
-def marked() -> list[Finder]:
+def marked() -> list[Gated]:
     return [
         Recogniser("SECRET", form, accept, gate=gate, name=f"secret.{maker}", score=0.95)
         for maker, form, gate, accept in _MARKED
     ]
 
 
-def wrapped() -> list[Finder]:
+def wrapped() -> list[Gated]:
     return [
         Recogniser("SECRET", _JWT, _header, gate=r"eyJ[0-9A-Za-z_-]+\.eyJ", name="secret.jwt", trim=b"."),
         Recogniser("SECRET", _PRIVATE_KEY, _private_key, gate="PRIVATE KEY", name="secret.private_key"),
@@ -305,6 +305,6 @@ def _password(candidate: Candidate) -> bool:
     return _real(candidate) and _VARIABLE.search(candidate.value) is None and not candidate.value.startswith("[")
 
 
-def secrets() -> list[Finder | Shape]:
+def secrets() -> list[Gated | Shape]:
     """Everything whose own form tells it."""
     return [*known(), *marked(), *wrapped(), *logins()]

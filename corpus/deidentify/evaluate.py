@@ -28,6 +28,7 @@ from corpus.errors import DataError
 
 # Labelled as dates, and not finer than a year or no day at all: Safe Harbor lets them stand, so they are not scored.
 _NO_DATE = re2.compile(r"(?i)^(?:\d{4}s?|(?:mon|tues|wednes|thurs|fri|satur|sun)day|today|yesterday|tomorrow)$")
+_AGE = re2.compile(r"\b\d{1,3}")
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,12 @@ def _means(found: str, labelled: str) -> bool:
 
 
 def _let_stand(text: str, span: Span) -> bool:
-    return span.type == "DATE" and _NO_DATE.match(text[span.start : span.end]) is not None
+    """What Safe Harbor lets stand: a year, a day of the week, an age of 89 or less."""
+    value = text[span.start : span.end]
+    if span.type == "AGE":
+        figures = _AGE.findall(value)
+        return bool(figures) and max(map(int, figures)) < 90
+    return span.type == "DATE" and _NO_DATE.match(value) is not None
 
 
 def _removed(text: str, span: Span, found: list[Span]) -> bool:

@@ -1,12 +1,12 @@
 """Rules over word classes: how names, organisations and places are found.
 
-    document ─ one compiled pass ─► class string ─ each rule's pattern ─► groups of tokens ─ validator ─► spans
+    documents ─ one compiled pass ─► class string ─ one automaton of all rules ─► matches ─ groups ─ validators ─► spans
 
-A rule's pattern is one of google-re2, so the whole is linear in the text. Every group of it that took part in a match
-is a finding of its own.
+A rule's pattern is one of google-re2, and every group of it that took part in a match is a finding. The automaton says
+where a rule matches; re2 says where the groups are, once for each different match, of which a language has few.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -14,15 +14,28 @@ from typing import NamedTuple
 import numpy as np
 import re2
 
-from corpus.deidentify.recogniser import Span
+from corpus.deidentify.automaton import Automaton
+from corpus.deidentify.joined import Joined
 from corpus.deidentify.wordclass import Classified, classified
 from corpus.kernels.automaton import settle
+from corpus.kernels.distinct import distinct
+from corpus.kernels.rules import find_matches, standing
 
-Accept = Callable[[Classified, int, int], bool]  # document, first token, the one after the last
+Accept = Callable[[Classified, np.ndarray, np.ndarray], np.ndarray]
+"""(document, first tokens, the ones after the last) int64[findings] → bool[findings]"""
 
 
-def anything(document: Classified, first: int, last: int) -> bool:
-    return True
+def anything(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    return np.ones(len(firsts), bool)
+
+
+def one_by_one(accept: Callable[[Classified, int, int], bool]) -> Accept:
+    """A validator of arrays that asks `accept` for each finding."""
+
+    def every(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+        return np.array([accept(document, *own) for own in zip(firsts.tolist(), lasts.tolist(), strict=True)], bool)
+
+    return every
 
 
 @dataclass(frozen=True)
@@ -38,14 +51,11 @@ class Rule:
     def compiled(self) -> "re2._Regexp":
         return re2.compile(self.pattern)
 
-    def groups(self, document: Classified) -> Iterator[tuple[int, int]]:
-        """(first token, the one after the last) of each finding."""
-        groups = range(1, self.compiled.groups + 1)
-        for match in self.compiled.finditer(document.classes):
-            for group in groups:
-                first, last = match.span(group)
-                if first < last and self.accept(document, first, last):
-                    yield first, last
+    def groups(self, matched: bytes) -> list[tuple[int, int]]:
+        """The match at the beginning of the class string and its groups, (-1, -1) where one took no part."""
+        match = self.compiled.match(matched)
+        assert match is not None
+        return [match.span(group) for group in range(self.compiled.groups + 1)]
 
 
 class Findings(NamedTuple):
@@ -63,7 +73,7 @@ class Findings(NamedTuple):
 
 @dataclass(frozen=True)
 class GrammarFinder:
-    """The rules of one type, in order of rank. It is a Finder of the scanner."""
+    """The rules of one type, in order of rank."""
 
     type: str
     rules: tuple[Rule, ...]
@@ -71,23 +81,83 @@ class GrammarFinder:
     gate: str = ""
     shield: bool = False
 
-    def findings(self, document: Classified) -> Findings:
-        numbers = [(first, last, rank) for rank, rule in enumerate(self.rules) for first, last in rule.groups(document)]
-        columns = np.array(numbers, np.int64).reshape(-1, 3).T
-        return Findings(*columns).settled(len(document.classes))
+    @property
+    def said(self) -> list[tuple[str, str, float]]:
+        """Type, name and score of what each rule finds."""
+        return [(self.type, f"{self.type.lower()}.{rule.name}", rule.score) for rule in self.rules]
 
-    def find(self, data: bytes) -> list[Span]:
-        document = classified(data)
-        return self.spans(document, self.findings(document))
+    def completed(self, document: Classified, found: Findings) -> Findings:
+        """What else follows from what the rules have found."""
+        return found
 
-    def spans(self, document: Classified, found: Findings, also: tuple[tuple[str, float], ...] = ()) -> list[Span]:
-        """As bytes of the document; `also`: (name, score) of what stands behind the last rule in rank."""
-        named = [
-            (f"{self.type.lower()}.{rule}", score) for rule, score in (*((r.name, r.score) for r in self.rules), *also)
-        ]
-        starts = document.starts[found.firsts].tolist()
-        ends = document.ends[found.lasts - 1].tolist()
-        return [
-            Span(start, end, self.type, *named[rule])
-            for start, end, rule in zip(starts, ends, found.rules.tolist(), strict=True)
-        ]
+
+class Located(NamedTuple):
+    """One finder's findings in bytes: disjoint, in order."""
+
+    starts: np.ndarray  # int64[findings]
+    ends: np.ndarray  # int64[findings]
+    rules: np.ndarray  # int64[findings]: place in `said`
+    said: list[tuple[str, str, float]]
+
+
+class Grammar:
+    """The rules of several finders, looked for together."""
+
+    def __init__(self, finders: Sequence[GrammarFinder]) -> None:
+        self.finders = tuple(finders)
+        self._rules = tuple(rule for finder in self.finders for rule in finder.rules)
+        self._known: dict[tuple[int, bytes], list[tuple[int, int]]] = {}
+
+    @cached_property
+    def _automaton(self) -> Automaton:
+        return Automaton(rule.pattern.replace("}?", "}") for rule in self._rules)  # a match is one, greedy or not
+
+    def find(self, joined: Joined) -> list[Located]:
+        """The findings of each finder."""
+        if not self.finders:
+            return []
+        document = classified(joined.data)
+        firsts, lasts, rules = self._groups(document)
+        located, before = [], 0
+        for finder in self.finders:
+            parts = []
+            for place, rule in enumerate(finder.rules):
+                own = rules == before + place
+                if own.any():
+                    own[own] = rule.accept(document, firsts[own], lasts[own])
+                    parts.append((firsts[own], lasts[own], np.full(own.sum(), place)))
+            before += len(finder.rules)
+            nothing = np.zeros(0, np.int64)
+            columns = (np.concatenate(column) for column in zip((nothing, nothing, nothing), *parts, strict=True))
+            found = finder.completed(document, Findings(*columns).settled(len(document.classes)))
+            starts, ends = document.starts[found.firsts], document.ends[found.lasts - 1]
+            located.append(Located(starts.astype(np.int64), ends.astype(np.int64), found.rules, finder.said))
+        return located
+
+    def _groups(self, document: Classified) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(firsts, lasts, rules) int64: the groups of all matches, before validation."""
+        tokens, own = document.classes, self._automaton
+        parts: list[np.ndarray] = []
+        at = state = 0
+        while state >= 0:
+            tables = (own.classes, own.table, own.first, own.accepted)
+            found, at, state = find_matches(tokens, at, *tables, len(self._rules))
+            parts.append(found)
+            if state >= 0:
+                own.explore(state)
+        starts, ends, rules = np.concatenate(parts, axis=1)
+        which, examples = distinct(tokens, starts, starts, ends, ends, rules)
+        groups = np.full((len(examples), 3, 2), -1, np.int32)
+        for number, example in enumerate(examples.tolist()):
+            matched = document.classes[starts[example] : ends[example]].tobytes()
+            for group, span in enumerate(self._matched(rules[example], matched)):
+                groups[number, group] = span
+        return standing(starts, rules, which, groups[:, 0, 1], groups[:, 1:], len(self._rules))
+
+    def _matched(self, rule: int, classes: bytes) -> list[tuple[int, int]]:
+        key = (int(rule), classes)
+        if key not in self._known:
+            if len(self._known) >= 1 << 16:
+                self._known.clear()
+            self._known[key] = self._rules[rule].groups(classes)
+        return self._known[key]

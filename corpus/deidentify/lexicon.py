@@ -21,6 +21,7 @@ FIRST, LAST, BOTH = "F", "L", "B"  # names; in lower case: names that are ordina
 UNKNOWN, UNKNOWN_UPPER, COMMON, LOWER, MIXED = "C", "U", "W", "w", "k"
 INITIAL, NUMBER, CODE, MASKED = "I", "N", "K", "Z"  # "J", "J.R."; 12; H1234; [PERSON] or a surrogate
 LINE, PARAGRAPH, GAP, HYPHEN, DASH, SIGN = "|", "=", "_", "-", "~", "*"
+BREAK = "\n"  # before and between documents; a rule may begin with it
 
 # Section of roles.txt → (class in lower case, Capitalised, UPPER).
 _ROLES = {
@@ -32,6 +33,8 @@ _ROLES = {
     "naming": "nnn",
     "recorded": "VVV",
     "reporting": "tWW",
+    "meeting": "mmm",
+    "capital meeting": "wmm",
     "by": "yyy",
     "greeting": "ggg",
     "self": "jjj",

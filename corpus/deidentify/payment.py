@@ -2,12 +2,14 @@
 
 import hashlib
 
+import numpy as np
 import re2
 import stdnum.bic
 import stdnum.us.rtn
 
 from corpus.deidentify.recogniser import Candidate, Shape
 from corpus.deidentify.reserved import RECORD_MARK
+from corpus.kernels.keccak import eip55_checks
 
 _OPEN = re2.compile(r"[\w.$€£#+/@-]$")
 _CLOSED = re2.compile(r"^(?:\w|[-.]\d|[-@/]\w)")
@@ -148,13 +150,14 @@ _COIN_CONTEXT = re2.compile(
 
 
 def _ether(candidate: Candidate) -> bool:
-    """EIP-55 writes a checksum into the case of the letters, which takes a Keccak that Python has not got: so both
-    cases must occur about as often as a checksum makes them, or a word must speak for it."""
-    letters = [c for c in candidate.value[2:] if c.isalpha()]
-    upper = sum(c.isupper() for c in letters)
-    mixed = len(letters) >= 6 and 3 <= upper <= len(letters) - 3
-    words = _COIN_CONTEXT.search(candidate.before) is not None
-    return not candidate.joined and len(set(candidate.value[2:])) > 8 and (mixed or words or candidate.alone)
+    """In letters of both cases, those of the checksum of EIP-55; in letters of one, which carry none, a word must speak
+    for the address."""
+    digits = candidate.value[2:]
+    if candidate.joined or len(set(digits)) <= 8:
+        return False
+    if digits.lower() != digits and digits.upper() != digits:
+        return bool(eip55_checks(np.frombuffer(digits.encode(), np.uint8)))
+    return candidate.alone or _COIN_CONTEXT.search(candidate.before) is not None
 
 
 _ACCOUNT = (

@@ -6,10 +6,11 @@ confuse with surnames and common words, so it needs context: an address, a state
 
 from collections.abc import Sequence
 
+import numpy as np
 import re2
 
-from corpus.deidentify.grammar import GrammarFinder, Rule
-from corpus.deidentify.recogniser import Candidate, Finder, Recogniser
+from corpus.deidentify.grammar import GrammarFinder, Rule, one_by_one
+from corpus.deidentify.recogniser import Candidate, Gated, Recogniser
 from corpus.deidentify.wordclass import Classified
 
 _PROPER = "FLBCflbUEqRW"
@@ -41,8 +42,7 @@ def _address(document: Classified, first: int, last: int) -> bool:
     text = document.text(first + 1, last)
     core = _CORE.search(text) is not None
     year = _YEAR.match(number) is not None
-    after = chr(document.classes[last]) if last < len(document.classes) else "="
-    before = chr(document.classes[first - 1]) if first else "="
+    before, after = (chr(kind) for kind in document.near(np.array([first - 1, last])))
     field = before in "=|_:,>" and after in "=|_,H#N"
     if core:
         return not year or (before in "=|_:,a" and before != "a") or after in ",H|#"
@@ -51,15 +51,14 @@ def _address(document: Classified, first: int, last: int) -> bool:
 
 def _before_state(document: Classified, first: int, last: int) -> bool:
     """ ", TX" or ", Texas" follows; ", MD" only before a ZIP code, since it is a physician's too."""
-    state = document.text(last + 1, last + 2)
-    if document.classes[last + 1 : last + 2] == b"S":
+    own, after = document.near(np.array([last + 1, last + 2]))
+    if own == ord("S"):
         return True
-    zip_follows = document.classes[last + 2 : last + 3] == b"N"
-    return state in _STATES and (zip_follows or document.classes[last + 1 : last + 2] != b"D")
+    return document.text(last + 1, last + 2) in _STATES and (after == ord("N") or own != ord("D"))
 
 
 def _five_digits(document: Classified, first: int, last: int) -> bool:
-    return 4 <= document.ends[first] - document.starts[first] <= 6
+    return bool(4 <= document.ends[first] - document.starts[first] <= 6)
 
 
 _STATES_OF_TWO_WORDS = frozenset(
@@ -79,7 +78,7 @@ _STATES_OF_TWO_WORDS = frozenset(
 def _proper(document: Classified, first: int, last: int) -> bool:
     if document.text(first, last).lower() in _STATES_OF_TWO_WORDS:
         return False
-    return any(kind in b"FLBCflbUE" for kind in document.classes[first:last])
+    return any(kind in b"FLBCflbUE" for kind in document.classes[first:last].tobytes())
 
 
 _PLACE = r"(?:[RqQ]\.?)?[FLBCflbUEqR](?:-[FLBCW])?"
@@ -99,16 +98,18 @@ def _unit(document: Classified, first: int, last: int) -> bool:
 
 
 _RULES = (
-    Rule("street", rf"({_LINE})", 0.85, _address),
-    Rule("street", rf"(N(?:R\.?|I\.)?KQ\.?R?{_UNIT}{{0,2}})", 0.85, _address),
+    Rule("street", rf"({_LINE})", 0.85, one_by_one(_address)),
+    Rule("street", rf"(N(?:R\.?|I\.)?KQ\.?R?{_UNIT}{{0,2}})", 0.85, one_by_one(_address)),
     Rule("street.city", rf"{_LINE}{_TO_CITY}((?:{_NAMED}){{1,3}}){_STATE}?,?[|]?{_ZIP}", 0.85),
-    Rule("city.state", rf"((?:{_PLACE}){{1,3}}),[SUWDJ]", 0.75, _with_state),
-    Rule("county", r"((?:[RqQ]\.?)?[FLBCflbUES]{1,3}c)", 0.8, _proper),
+    Rule("city.state", rf"((?:{_PLACE}){{1,3}}),[SUWDJ]", 0.75, one_by_one(_with_state)),
+    Rule("county", r"((?:[RqQ]\.?)?[FLBCflbUES]{1,3}c)", 0.8, one_by_one(_proper)),
     Rule("settlement", rf"(?:v|c)oh?((?:{_PLACE}){{1,3}})", 0.8),
-    Rule("residence", rf"{_RESIDENCE}({_PLACE}(?:[FLBCflbUEqRW]){{0,2}})", 0.7, _proper),
-    Rule("unit", r"(H\.?#?[NK])", 0.6, _unit),
+    Rule("residence", rf"{_RESIDENCE}({_PLACE}(?:[FLBCflbUEqRW]){{0,2}})", 0.7, one_by_one(_proper)),
+    Rule("unit", r"(H\.?#?[NK])", 0.6, one_by_one(_unit)),
 )
-_ZIP_RULES = (Rule("address", rf"{_LINE}{_TO_CITY}(?:{_NAMED}){{1,3}}{_STATE}?,?[|]?({_ZIP})", 0.9, _five_digits),)
+_ZIP_RULES = (
+    Rule("address", rf"{_LINE}{_TO_CITY}(?:{_NAMED}){{1,3}}{_STATE}?,?[|]?({_ZIP})", 0.9, one_by_one(_five_digits)),
+)
 
 _BOX = (
     r"(?i)\b((?:p\.?\s?o\.?\s*box|post office box|postfach|apartado|psc\s+\d{1,5},?\s+box"
@@ -141,7 +142,7 @@ def _number(candidate: Candidate) -> bool:
     return not candidate.joined and candidate.after[:1] not in {"%", "/"}
 
 
-def location(profile: str) -> Sequence[Finder]:
+def location(profile: str) -> Sequence[Gated]:
     """Addresses, cities and counties, the same for every profile."""
     return [
         Recogniser("LOCATION", _BOX, _number, name="location.box"),
@@ -156,7 +157,7 @@ def location(profile: str) -> Sequence[Finder]:
     ]
 
 
-def zip_code(profile: str) -> Sequence[Finder]:
+def zip_code(profile: str) -> Sequence[Gated]:
     """American ZIP codes with a word, a state or an address before them."""
     return [
         Recogniser("ZIP", _ZIP_LABELLED, _number, gate=r"(?i)\bzip|post(?:al)?[ -]?code", name="zip.label"),

@@ -27,7 +27,7 @@ from corpus.deidentify import (
     vehicle,
 )
 from corpus.deidentify.national import registers
-from corpus.deidentify.recogniser import Finder, Shape
+from corpus.deidentify.recogniser import Gated, Shape
 from corpus.deidentify.scanner import Scanner
 from corpus.deidentify.surrogates import MAKERS
 
@@ -45,7 +45,7 @@ class Search(NamedTuple):
     license_headers: Literal["mask", "keep"] = "mask"
 
 
-Family = Callable[[Search], Sequence[Finder | Shape]]
+Family = Callable[[Search], Sequence[Gated | Shape]]
 
 # By type, in order of rank: where two findings overlap, the first family's stands. A type may have several families.
 FAMILIES: tuple[tuple[str, Family], ...] = (

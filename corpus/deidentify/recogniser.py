@@ -17,6 +17,10 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import re2
 
+from corpus.deidentify.joined import SEPARATOR, Joined
+from corpus.kernels.distinct import distinct, windows_of
+from corpus.kernels.spans import byte_table, trimmed
+
 WINDOW = 48  # bytes of context on either side of a candidate
 
 
@@ -55,11 +59,14 @@ def _word(character: str) -> bool:
 Validator = Callable[[Candidate], bool]
 
 _REMEMBERED = 1 << 14
+_SEPARATOR = bytes([SEPARATOR])
 _Window = tuple[bytes, bytes, bytes]  # a candidate, what stands before it, what stands after it
 
 
 def _window(data: bytes, start: int, end: int) -> _Window:
-    return data[start:end], data[max(0, start - WINDOW) : start], data[end : end + WINDOW]
+    """Within the candidate's document, where `data` holds several."""
+    before, after = data[max(0, start - WINDOW) : start], data[end : end + WINDOW]
+    return data[start:end], before[before.rfind(_SEPARATOR) + 1 :], after.partition(_SEPARATOR)[0]
 
 
 def _candidate(window: _Window) -> Candidate:
@@ -73,7 +80,7 @@ def _remember(known: dict[_Window, Any], window: _Window, verdict: Any) -> None:
 
 
 class Verdicts:
-    """A validator that remembers: tables, logs and hostile texts repeat themselves, window and all."""
+    """A validator that is asked once for each candidate with its surroundings, and remembers."""
 
     def __init__(self, accept: Validator) -> None:
         self.accept = accept
@@ -87,10 +94,27 @@ class Verdicts:
             _remember(self._known, window, verdict)
         return verdict
 
+    def of(self, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """bool[candidates] of one document."""
+        if len(starts) == 0:
+            return np.zeros(0, bool)
+        which, firsts = different(Joined([data]), starts, ends, np.zeros_like(starts), np.zeros_like(starts))
+        asked = zip(starts[firsts].tolist(), ends[firsts].tolist(), strict=True)
+        return np.array([self(data, start, end) for start, end in asked], bool)[which]
 
-class Finder(Protocol):
-    """What a scanner can run. `gate` is a pattern of re2 without which a document has no finding ("" runs always). The
-    findings of a `shield` are not reported, but protect their text from lower ranks, as a URL that stays its digits."""
+
+def different(
+    joined: Joined, starts: np.ndarray, ends: np.ndarray, kinds: np.ndarray, documents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`distinct` of candidates with all that a validator may look at."""
+    lows, highs = windows_of(starts, ends, joined.begins, joined.stops, documents, WINDOW)
+    return distinct(joined.view, lows, starts, ends, highs, kinds)
+
+
+class Gated(Protocol):
+    """What a scanner can run beside the shapes. `gate` is a pattern of re2 without which a document has no finding (""
+    runs always). The findings of a `shield` are not reported, but protect their text from lower ranks, as a URL that
+    stays its digits."""
 
     @property
     def type(self) -> str: ...
@@ -100,15 +124,30 @@ class Finder(Protocol):
     def gate(self) -> str: ...
     @property
     def shield(self) -> bool: ...
-    def find(self, data: bytes) -> Iterable[Span]:
-        """The findings in order, disjoint."""
 
 
 @runtime_checkable
-class Placing(Protocol):
+class Finder(Gated, Protocol):
+    """Its findings have types, names and scores of their own."""
+
+    def find(self, data: bytes) -> Iterable[Span]:
+        """The findings of one document in order, disjoint."""
+
+
+@runtime_checkable
+class Placing(Gated, Protocol):
     """A finder whose findings are all of its own type, name and score."""
 
-    def places(self, data: bytes) -> Iterable[tuple[int, int]]: ...
+    def places(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """(starts, ends) int64 of the findings in one document, in order and disjoint."""
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A finder that reads many documents at once more quickly than one by one."""
+
+    def prepare(self, texts: Iterable[bytes]) -> None:
+        """Read the documents that `find` will be asked about next."""
 
 
 @dataclass(frozen=True)
@@ -144,20 +183,14 @@ class Recogniser:
     def compiled(self) -> "re2._Regexp":
         return re2.compile(self.pattern)
 
-    def find(self, data: bytes) -> Iterable[Span]:
-        for start, end in self.places(data):
-            yield Span(start, end, self.type, self.name, self.score)
-
-    def places(self, data: bytes) -> Iterable[tuple[int, int]]:
-        """[start, end) of the findings."""
+    def places(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         group = 1 if self.compiled.groups else 0
-        accepted = self._verdicts
-        for match in self.compiled.finditer(data):
-            start, end = match.span(group)
-            if self.trim:
-                end = start + len(data[start:end].rstrip(self.trim))
-            if accepted(data, start, end):
-                yield start, end
+        spans = np.array([match.span(group) for match in self.compiled.finditer(data)], np.int64).reshape(-1, 2)
+        starts, ends = spans[:, 0], spans[:, 1]
+        if self.trim:
+            ends = trimmed(np.frombuffer(data, np.uint8), starts, ends, byte_table(self.trim))
+        kept = self._verdicts.of(data, starts, ends)
+        return starts[kept], ends[kept]
 
 
 @dataclass(frozen=True)

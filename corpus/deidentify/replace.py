@@ -1,36 +1,145 @@
-"""Replacing the findings of one document until nothing is left to find.
+"""Replacing the findings of documents until nothing is left to find.
 
 A surrogate can meet its neighbours in a way that looks like a finding again. So the result is scanned, a surrogate
 that was found becomes a tag, and what only now appears is replaced too; after that a second pass finds nothing, by
-construction. Only documents with findings pay for it.
+construction. Only what stands around replacements is scanned for it, and documents where something appears are taken
+one by one, as a whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
+
+from corpus.deidentify.joined import SEPARATOR, Joined
 from corpus.deidentify.recogniser import Span
-from corpus.deidentify.scanner import Scanner
+from corpus.deidentify.scanner import Found, Scanner
+from corpus.kernels.distinct import distinct
+from corpus.kernels.spans import spliced, surroundings
 
-Replacement = Callable[[str, str], str]  # type, value → what stands for it
+# What a replacement may bring to light touches it or stands near it: candidates of several words are shorter than this,
+# with all that a validator looks at, and longer tokens are taken whole.
+_MARGIN = 192
+Replacement = Callable[[int, str, str], str]  # document, type, value → what stands for it
 
 
 def tag(type: str) -> str:
     return f"[{type}]"
 
 
-def deidentify(
-    data: bytes,
-    scanner: Scanner,
-    replacement: Replacement,
-    recurring: frozenset[str] = frozenset(),
-    settled: frozenset[str] = frozenset(),
-) -> tuple[list[Span], bytes]:
-    """The spans removed from `data` (UTF-8), in bytes of it, and the text without them.
+class Removed(NamedTuple):
+    """The spans removed from documents, in order of document and start, in bytes of the joined documents."""
 
-    `recurring`: types whose replacements are themselves findings (a shifted date), which are left alone.
-    `settled`: types that an earlier pass has replaced in this text by what is found again.
+    documents: np.ndarray  # int64[spans]
+    starts: np.ndarray  # int64[spans]
+    ends: np.ndarray  # int64[spans]
+    labels: np.ndarray  # int64[spans]: place in the scanner's `labels`
+    texts: dict[int, bytes]  # the new text of each document that has some
+
+
+@dataclass(frozen=True)
+class Deidentifier:
+    """How documents are scanned and what stands for a finding.
+
+    recurring   types whose replacements are themselves findings (a shifted date), which are left alone
+    individual  types whose replacement depends on the document, and not on the value alone
     """
-    found = [span for span in scanner.find(data) if span.type not in settled]
-    chosen = {span: replacement(span.type, data[span.start : span.end].decode()) for span in found}
+
+    scanner: Scanner
+    replacement: Replacement
+    recurring: Set[str] = frozenset()
+    individual: Set[str] = frozenset()
+
+    def run(self, texts: Sequence[bytes], shifted: Set[int] = frozenset()) -> Removed:
+        """The spans removed from texts (UTF-8). `shifted`: documents whose recurring types an earlier pass replaced."""
+        joined = Joined(texts)
+        found = self.scanner.scan(joined)
+        documents = joined.documents_of(found.starts)
+        if shifted:
+            kept = ~(self._of(self.recurring)[found.labels] & np.isin(documents, list(shifted)))
+            found, documents = found.only(kept), documents[kept]
+        which, pool = self._replacements(joined, found, documents)
+        chosen = np.unique(documents)
+        firsts = np.concatenate([[0], np.cumsum([len(new) for new in pool])]).astype(np.int64)
+        written, begins, stops, starts, ends = spliced(
+            *(joined.view, joined.begins, joined.stops, chosen, documents, found.starts, found.ends),
+            *(np.frombuffer(b"".join(pool) or b"\0", np.uint8), firsts, which, SEPARATOR),
+        )
+        whole = written.tobytes()
+        bounds = zip(chosen.tolist(), begins.tolist(), stops.tolist(), strict=True)
+        edited = {document: whole[begin:stop] for document, begin, stop in bounds}
+        rows = np.searchsorted(chosen, documents)
+        lows, highs, rows = surroundings(written, begins, stops, rows, starts, ends, self._margin(len(written)))
+        pieces = [whole[low:high] for low, high in zip(lows.tolist(), highs.tolist(), strict=True)]
+        unsettled = chosen[np.unique(rows[self._found_again(pieces)])]
+        if len(unsettled) == 0:
+            return Removed(documents, found.starts, found.ends, found.labels, edited)
+        return self._one_by_one(joined, found, documents, edited, unsettled)
+
+    def _margin(self, everything: int) -> int:
+        """A model's findings depend on all the document."""
+        return everything if self.scanner.contextual else _MARGIN
+
+    def _of(self, types: Set[str]) -> np.ndarray:
+        """bool[labels]: the label is of one of these types."""
+        return np.array([label.type in types for label in self.scanner.labels] or [False], bool)
+
+    def _found_again(self, texts: list[bytes]) -> np.ndarray:
+        """The places of the texts in which there is something to find."""
+        if not texts:
+            return np.zeros(0, np.int64)
+        joined = Joined(texts)
+        found = self.scanner.scan(joined)
+        return joined.documents_of(found.starts[~self._of(self.recurring)[found.labels]])
+
+    def _replacements(self, joined: Joined, found: Found, documents: np.ndarray) -> tuple[np.ndarray, list[bytes]]:
+        """(which int64[findings], replacements): asked once for each different value of a type."""
+        numbers: dict[str, int] = {}
+        types = np.array([numbers.setdefault(label.type, len(numbers)) for label in self.scanner.labels] or [0])
+        kinds = types[found.labels]
+        kinds = kinds + np.where(self._of(self.individual)[found.labels], (documents + 1) * len(numbers), 0)
+        which, examples = distinct(joined.view, found.starts, found.starts, found.ends, found.ends, kinds)
+        columns = (documents, found.starts, found.ends, found.labels)
+        asked = zip(*(column[examples].tolist() for column in columns), strict=True)
+        pool = [
+            self.replacement(document, self.scanner.labels[label].type, joined.data[start:end].decode()).encode()
+            for document, start, end, label in asked
+        ]
+        return which, pool
+
+    def _one_by_one(
+        self, joined: Joined, found: Found, documents: np.ndarray, edited: dict[int, bytes], unsettled: np.ndarray
+    ) -> Removed:
+        """The unsettled documents again, each by itself until it is settled."""
+        kept = ~np.isin(documents, unsettled)
+        columns = [documents[kept], found.starts[kept], found.ends[kept], found.labels[kept]]
+        numbers = {label: number for number, label in enumerate(self.scanner.labels)}
+        for document in unsettled.tolist():
+            begin = int(joined.begins[document])
+            own = [
+                Span(int(start) - begin, int(end) - begin, *self.scanner.labels[label])
+                for of, start, end, label in zip(documents, found.starts, found.ends, found.labels, strict=True)
+                if of == document
+            ]
+            data = joined.texts[document]
+            chosen = {span: self.replacement(document, span.type, data[span.start : span.end].decode()) for span in own}
+            spans, edited[document] = settled(data, self.scanner, chosen, self.recurring)
+            numbers = {label: number for number, label in enumerate(self.scanner.labels)}
+            rows = [(document, begin + s.start, begin + s.end, numbers[s[2:]]) for s in spans]  # type: ignore[index]
+            columns = [
+                np.concatenate(pair) for pair in zip(columns, np.array(rows, np.int64).reshape(-1, 4).T, strict=True)
+            ]
+        order = np.lexsort((columns[1], columns[0]))
+        documents, starts, ends, labels = (column[order] for column in columns)
+        return Removed(documents, starts, ends, labels, edited)
+
+
+def settled(
+    data: bytes, scanner: Scanner, chosen: dict[Span, str], recurring: Set[str] = frozenset()
+) -> tuple[list[Span], bytes]:
+    """The spans removed from `data` (UTF-8), in bytes of it, and the text without them, in which the scanner finds
+    nothing but `recurring` types. `chosen`: its findings in `data` and what shall stand for them."""
     while True:
         spans = sorted(chosen)
         result, places = _apply(data, spans, chosen)
@@ -59,7 +168,7 @@ def _settle(finding: Span, places: dict[Span, tuple[int, int]], chosen: dict[Spa
     end = max([end, *(span.end for span in merged)])
     for span in merged:
         del chosen[span]
-    chosen[Span(start, end, finding.type)] = tag(finding.type)
+    chosen[Span(start, end, finding.type, finding.recogniser, finding.score)] = tag(finding.type)
 
 
 def _apply(data: bytes, spans: list[Span], chosen: dict[Span, str]) -> tuple[bytes, dict[Span, tuple[int, int]]]:

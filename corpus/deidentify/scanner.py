@@ -1,20 +1,25 @@
-"""A scanner runs many recognisers over one document and settles where they overlap.
+"""A scanner runs many recognisers over a batch of documents and settles where they overlap.
 
-    document ─┬ one pass of the shapes' automaton ─► candidates ─ validators ─┐
-              └ one pass of a regex set ─► the few others that may match ─────┴► findings ─ overlaps by rank ─► spans
+    documents ─ joined ─┬ one pass of the shapes' automaton ─► candidates ─ different ones validated ─┐
+                        ├ one pass to word classes ─ one pass of the rules' automaton ─ validated ────┤
+                        └ by document: a regex set ─► the few others that may match ──────────────────┴► settled by rank
 
-Linear in the document: the automaton looks a fixed number of bytes ahead, re2's automata are linear whatever the text,
-windows are of fixed size, and taken text is marked byte by byte.
+Linear in the text: the automata look a fixed number of bytes or words ahead, re2's automata are linear whatever the
+text, windows are of fixed size, and taken text is marked byte by byte. What a validator sees is its candidate with its
+window, so of equal ones one is asked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import re2
 
 from corpus.deidentify.automaton import Automaton
-from corpus.deidentify.recogniser import Finder, Placing, Shape, Span
+from corpus.deidentify.grammar import Grammar, GrammarFinder
+from corpus.deidentify.joined import Joined
+from corpus.deidentify.recogniser import Finder, Gated, Placing, Preparing, Shape, Span, different
 from corpus.kernels.automaton import (
     AFTER,
     BEFORE,
@@ -23,9 +28,12 @@ from corpus.kernels.automaton import (
     HYPHEN,
     INSIDE,
     LUHN,
+    apart_by_kind,
     find_candidates,
     find_words,
     settle,
+    spoken_for,
+    windows_around,
 )
 
 _REACH = np.array([44, 24], np.int64)  # bytes between a candidate and a word before it or after it that speaks for it
@@ -69,97 +77,155 @@ class Shapes:
         ]
         return np.array(flags, np.uint8), np.array([shape.digits for shape in self.shapes], np.int16)
 
-    def candidates(self, data: bytes) -> np.ndarray:
-        """int32[3, candidates]: start, end, place of the shape; in order of start, before validation."""
-        view = np.frombuffer(data, np.uint8)
-        vocabulary, kinds, needs = self._words
-        words = find_words(view, *vocabulary) if kinds else np.empty((3, 0), np.int32)
+    def candidates(self, joined: Joined) -> np.ndarray:
+        """int32[4, candidates]: start, end, place of the shape, document; in order of start, before validation."""
         own, asked = self._automaton, self._asked
-        last = np.full(kinds, -(1 << 30), np.int64)
         parts: list[np.ndarray] = []
-        at = state = 0
+        document = at = state = 0
         while state >= 0:
             tables = (own.classes, own.table, own.first, own.accepted)
-            found, at, state = find_candidates(view, at, *tables, *asked, needs, words, _REACH, last)
+            found, document, at, state = find_candidates(
+                joined.view, joined.begins, joined.stops, document, at, *tables, *asked
+            )
             parts.append(found)
             if state >= 0:
                 own.explore(state)
-        return np.concatenate(parts, axis=1)
+        found = np.concatenate(parts, axis=1)
+        vocabulary, kinds, needs = self._words
+        windows = windows_around(found, needs, joined.begins, joined.stops, _REACH)
+        if windows.shape[1] == 0:
+            return found
+        words = find_words(joined.view, windows, *vocabulary)
+        kept = spoken_for(joined.view, found, needs, kinds, words, joined.begins, joined.stops, _REACH)
+        return found[:, kept]
 
-    def find(self, data: bytes) -> Iterator[tuple[int, int, int]]:
-        """(place of the shape, start, end) of the findings. Those of one shape do not overlap."""
+    def find(self, joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(places of the shapes, starts, ends) of the findings. Those of one shape do not overlap."""
         if not self.shapes:
-            return
-        reached = [0] * len(self.shapes)
-        for start, end, place in zip(*self.candidates(data).tolist(), strict=True):
-            if start < reached[place]:
-                continue
-            inner = self.shapes[place].place(data, start, end)
-            if inner is not None:
-                reached[place] = start + inner[1]
-                yield place, start + inner[0], start + inner[1]
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        starts, ends, places, documents = self.candidates(joined).astype(np.int64)
+        which, firsts = different(joined, starts, ends, places, documents)
+        asked = zip(places[firsts].tolist(), starts[firsts].tolist(), ends[firsts].tolist(), strict=True)
+        inner = [self.shapes[place].place(joined.data, start, end) or (-1, -1) for place, start, end in asked]
+        within = np.array(inner, np.int64).reshape(-1, 2)[which]
+        accepted = within[:, 0] >= 0
+        places, starts, within = places[accepted], starts[accepted], within[accepted]
+        first, last = starts + within[:, 0], starts + within[:, 1]
+        kept = apart_by_kind(starts, last, places, len(self.shapes))
+        return places[kept], first[kept], last[kept]
+
+
+class Found(NamedTuple):
+    """Findings, disjoint and in order, in bytes of the joined documents."""
+
+    starts: np.ndarray  # int64[findings]
+    ends: np.ndarray  # int64[findings]
+    labels: np.ndarray  # int64[findings]: place in the scanner's `labels`
+
+    def only(self, kept: np.ndarray) -> "Found":
+        return Found(*(column[kept] for column in self))
+
+
+class Label(NamedTuple):
+    """What is said of a finding."""
+
+    type: str
+    recogniser: str
+    score: float
 
 
 class Scanner:
     """Recognisers in order of rank: where two findings overlap, the earlier recogniser's stands."""
 
-    def __init__(self, recognisers: Iterable[Finder | Shape]) -> None:
+    def __init__(self, recognisers: Iterable[Gated | Shape]) -> None:
         self.recognisers = tuple(recognisers)
         ranked = list(enumerate(self.recognisers))
         self._shapes = Shapes([recogniser for recogniser in self.recognisers if isinstance(recogniser, Shape)])
-        self._shape_ranks = [rank for rank, recogniser in ranked if isinstance(recogniser, Shape)]
-        self._placing = {rank: recogniser for rank, recogniser in ranked if isinstance(recogniser, Placing)}
-        self._finders = [(rank, finder) for rank, finder in ranked if not isinstance(finder, Shape)]
+        self._shape_ranks = np.array([rank for rank, own in ranked if isinstance(own, Shape)], np.int64)
+        grammars = [(rank, own) for rank, own in ranked if isinstance(own, GrammarFinder)]
+        self._grammar = Grammar([finder for _, finder in grammars])
+        self._grammar_ranks = [rank for rank, _ in grammars]
+        finders = [(rank, own) for rank, own in ranked if not isinstance(own, Shape | GrammarFinder)]
+        self._placing = {rank: own for rank, own in finders if isinstance(own, Placing)}
+        self._telling = {rank: own for rank, own in finders if isinstance(own, Finder)}
         options = re2.Options()
         options.max_mem = 64 << 20  # the set's automaton; too little makes it start over again and again
         self._set = re2.Set.SearchSet(options)
-        self._gated = [(rank, finder) for rank, finder in self._finders if finder.gate]
-        for _, finder in self._gated:
-            self._set.Add(finder.gate)
+        self._gated = [rank for rank, finder in finders if finder.gate]
+        self._always = [rank for rank, finder in finders if not finder.gate]
+        for rank in self._gated:
+            self._set.Add(self.recognisers[rank].gate)  # type: ignore[union-attr]
         self._set.Compile()
+        self.labels: list[Label] = []
+        self._label_numbers: dict[Label, int] = {}
+        self._rank_labels = np.array([self._label(self._said_by(own)) for own in self.recognisers], np.int64)
+
+    @property
+    def contextual(self) -> bool:
+        """A finder looks at documents as a whole, as a model does."""
+        return bool(self._always)
+
+    def scan(self, joined: Joined) -> Found:
+        """The findings in the documents."""
+        parts = self._every(joined)
+        ranks, starts, ends, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+        kept = settle(ranks, starts, ends, len(joined.data))
+        shields = np.array([own.shield for own in self.recognisers], bool)
+        kept = kept[~shields[ranks[kept]]]
+        return Found(starts[kept], ends[kept], labels[kept])
 
     def find(self, data: bytes) -> list[Span]:
-        """The findings in `data`, disjoint and in order, in bytes."""
-        # Numbers and not objects: a text may hold a hundred thousand findings.
-        ranks: list[int] = []
-        starts: list[int] = []
-        ends: list[int] = []
-        for place, start, end in self._shapes.find(data):
-            ranks.append(self._shape_ranks[place])
-            starts.append(start)
-            ends.append(end)
-        made: dict[int, Span] = {}
-        for rank, finder in self._matching(data):
-            if rank in self._placing:
-                for start, end in self._placing[rank].places(data):
-                    ranks.append(rank)
-                    starts.append(start)
-                    ends.append(end)
-                continue
-            for span in finder.find(data):
-                made[len(ranks)] = span
-                ranks.append(rank)
-                starts.append(span.start)
-                ends.append(span.end)
-        if not ranks:
-            return []
-        kept = settle(np.array(ranks), np.array(starts), np.array(ends), len(data)).tolist()
-        return [
-            made[index] if index in made else self._span(ranks[index], starts[index], ends[index])
-            for index in kept
-            if not self.recognisers[ranks[index]].shield
-        ]
+        """The findings in one document, disjoint and in order, in bytes."""
+        return [self._span(*finding) for finding in zip(*(c.tolist() for c in self.scan(Joined([data]))), strict=True)]
 
     def findings(self, data: bytes) -> list[tuple[int, Span]]:
-        """(rank, finding) of every recogniser, where they overlap too: all that a number could be."""
-        found = [(self._shape_ranks[place], start, end) for place, start, end in self._shapes.find(data)]
-        shaped = [(rank, self._span(rank, start, end)) for rank, start, end in found]
-        return shaped + [(rank, span) for rank, finder in self._matching(data) for span in finder.find(data)]
+        """(rank, finding) of every recogniser in one document, where they overlap too: all that a number could be."""
+        columns = (np.concatenate(column).tolist() for column in zip(*self._every(Joined([data])), strict=True))
+        return [(rank, self._span(start, end, label)) for rank, start, end, label in zip(*columns, strict=True)]
 
-    def _matching(self, data: bytes) -> list[tuple[int, Finder]]:
+    def _every(self, joined: Joined) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """(ranks, starts, ends, labels) of every recogniser's findings, in parts."""
+        places, starts, ends = self._shapes.find(joined)
+        ranks = self._shape_ranks[places]
+        parts = [(ranks, starts, ends, self._rank_labels[ranks])]
+        for rank, found in zip(self._grammar_ranks, self._grammar.find(joined), strict=True):
+            own = np.array([self._label(Label(*said)) for said in found.said], np.int64)
+            parts.append((np.full(len(found.starts), rank), found.starts, found.ends, own[found.rules]))
+        for rank in self._always:
+            if isinstance(model := self.recognisers[rank], Preparing):
+                model.prepare(joined.texts)
+        for document, data in enumerate(joined.texts):
+            begin = joined.begins[document]
+            for rank in self._matching(data):
+                starts, ends, labels = self._places(rank, data)
+                if len(starts):
+                    parts.append((np.full(len(starts), rank), starts + begin, ends + begin, labels))
+        return parts
+
+    def _places(self, rank: int, data: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(starts, ends, labels) of one finder's findings in one document."""
+        if rank in self._placing:
+            starts, ends = self._placing[rank].places(data)
+            return starts, ends, np.full(len(starts), self._rank_labels[rank])
+        rows = [
+            (s.start, s.end, self._label(Label(s.type, s.recogniser, s.score))) for s in self._telling[rank].find(data)
+        ]
+        starts, ends, labels = np.array(rows, np.int64).reshape(-1, 3).T
+        return starts, ends, labels
+
+    def _matching(self, data: bytes) -> list[int]:
+        """Ranks of the finders that may find something in the document."""
         matched = [self._gated[index] for index in self._set.Match(data) or ()] if self._gated else []
-        return matched + [own for own in self._finders if not own[1].gate]
+        return matched + self._always
 
-    def _span(self, rank: int, start: int, end: int) -> Span:
-        shape = self.recognisers[rank]
-        return Span(start, end, shape.type, shape.name, shape.score)  # type: ignore[union-attr]
+    def _said_by(self, recogniser: Gated | Shape) -> Label:
+        return Label(recogniser.type, recogniser.name, getattr(recogniser, "score", 1.0))
+
+    def _label(self, label: Label) -> int:
+        number = self._label_numbers.setdefault(label, len(self.labels))
+        if number == len(self.labels):
+            self.labels.append(label)
+        return number
+
+    def _span(self, start: int, end: int, label: int) -> Span:
+        return Span(start, end, *self.labels[label])

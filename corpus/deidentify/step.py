@@ -3,6 +3,7 @@
 text ─► scanner ─► policy by type ─► text, deidentify.spans, deidentify.counts, deidentify.density
 """
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, Self
@@ -14,7 +15,9 @@ import pyarrow.compute as pc
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from corpus.deidentify import dates, phone
+from corpus.deidentify.evidence import COUNTS, SPANS, Evidence
 from corpus.deidentify.generalise import GENERALISERS
+from corpus.deidentify.joined import Joined
 from corpus.deidentify.key import Key
 from corpus.deidentify.national import COUNTRIES
 from corpus.deidentify.ner import NerFinder, NerSettings
@@ -29,28 +32,16 @@ from corpus.deidentify.profiles import (
     default_policy,
     scanner,
 )
-from corpus.deidentify.recogniser import Span, characters
-from corpus.deidentify.replace import deidentify, tag
+from corpus.deidentify.replace import Deidentifier, tag
 from corpus.deidentify.scanner import Scanner
 from corpus.deidentify.surrogates import surrogate
-from corpus.document import Batch
-from corpus.ledger import entries
+from corpus.document import SUBJECT, Batch
 from corpus.rules import Rule, at_most
 from corpus.settings import Settings
 from corpus.step import Step
 
 SHIFTED = "deidentify.shifted"  # the metadata field that names the key dates were shifted with
-SPANS = pa.list_(
-    pa.struct(
-        [
-            pa.field("type", pa.string()),
-            pa.field("start", pa.int32()),
-            pa.field("length", pa.int32()),
-            pa.field("recogniser", pa.string()),
-            pa.field("score", pa.float32()),
-        ]
-    )
-)
+_GROUP = 1 << 20  # bytes of text that are scanned at once: few calls, and still in the cache
 
 
 class DeidentifySettings(Settings):
@@ -73,7 +64,9 @@ class DeidentifySettings(Settings):
     policy: dict[str, Policy] = Field({}, description="Policy by type, where it differs from the profile's.")
     key_file: str | None = Field(None, description="File that holds the key of the surrogates, 16 bytes or more.")
     key_env: str | None = Field("PROVENDER_DEID_KEY", description="Environment variable with the key, without a file.")
-    subject: str | None = Field(None, description="Metadata field naming the patient, whose dates shift together.")
+    subject: str | None = Field(
+        SUBJECT, description="Metadata field naming the patient, whose dates shift together; null: each document apart."
+    )
     shift_days: int = Field(365, ge=1, le=3650, description="Dates shift by 1 to this many days, back or forth.")
     remove_above: float | None = Field(
         None, gt=0, le=1, description="Drop a document when a larger share of its characters was personal data."
@@ -175,7 +168,7 @@ class Deidentify(Step):
     edits: ClassVar[tuple[str, ...]] = ("deidentify",)
     columns: ClassVar[dict[str, pa.DataType]] = {
         "deidentify.spans": SPANS,
-        "deidentify.counts": entries(pa.int32()),
+        "deidentify.counts": COUNTS,
         "deidentify.density": pa.float32(),
     }
 
@@ -210,33 +203,21 @@ class Deidentify(Step):
     def process(self, batch: Batch) -> Batch:
         if self.settings.keyed:
             _ = self._key  # a missing key is an error of the recipe, also where the first batch needs none
-        texts = _utf8(batch.text)
-        edited: dict[int, str] = {}
-        spans: list[list[Span]] = [[] for _ in texts]
-        density = np.zeros(len(batch), np.float32)
+        texts = batch.text.cast(pa.binary()).to_pylist()
         shifted = self._shifted(batch)
-        if self._ner:
-            self._ner.prepare(texts[row] for row in np.flatnonzero(batch.readable))
-        for row in np.flatnonzero(batch.readable).tolist():
-            data = texts[row]
-            replacement = partial(self._replacement, batch, row)
-            settled = self._recurring if row in shifted else frozenset()
-            found, result = deidentify(data, self._scanner, replacement, self._recurring, settled)
-            if found:
-                edited[row] = result.decode()
-                spans[row] = characters(data, found)
-                removed = sum(span.end - span.start for span in spans[row])
-                density[row] = removed / len(data.decode())
+        edited: dict[int, bytes] = {}
+        evidence = Evidence(len(batch))
+        for rows in _groups(texts, np.flatnonzero(batch.readable).tolist()):
+            replacement = partial(self._replacement, batch, rows)
+            deidentifier = Deidentifier(self._scanner, replacement, self._recurring, self._recurring)
+            group = [texts[row] for row in rows]
+            removed = deidentifier.run(group, {place for place, row in enumerate(rows) if row in shifted})
+            edited |= {rows[place]: text for place, text in removed.texts.items()}
+            evidence.add(np.array(rows), Joined(group), removed, self._scanner.labels)
         annotated = batch.with_text(_replaced(batch.text, edited), edit="deidentify")
-        if marked := [row for row, own in enumerate(spans) if any(span.type in self._recurring for span in own)]:
+        if marked := evidence.rows_with(self._recurring):
             annotated = annotated.with_columns({"metadata": self._marked(batch["metadata"], marked)})
-        return annotated.with_columns(
-            {
-                "deidentify.spans": pa.array([[_evidence(span) for span in row] for row in spans], SPANS),
-                "deidentify.counts": pa.array([_counts(row) for row in spans], entries(pa.int32())),
-                "deidentify.density": pa.array(density),
-            }
-        )
+        return annotated.with_columns(evidence.columns())
 
     @property
     def _recurring(self) -> frozenset[str]:
@@ -257,7 +238,7 @@ class Deidentify(Step):
             values[row] = orjson.dumps(orjson.loads(values[row] or "{}") | {SHIFTED: self._key.id}).decode()
         return pa.array(values, pa.string())
 
-    def _replacement(self, batch: Batch, row: int, type: str, value: str) -> str:
+    def _replacement(self, batch: Batch, rows: list[int], document: int, type: str, value: str) -> str:
         policy = self._policies[type]
         new: str | None = None
         if policy == "surrogate":
@@ -265,7 +246,7 @@ class Deidentify(Step):
         elif policy == "generalise":
             new = GENERALISERS[type](value)
         elif policy == "shift":
-            new = dates.shifted(value, self._offset(batch, row))
+            new = dates.shifted(value, self._offset(batch, rows[document]))
         return new if new is not None else tag(type)
 
     def _offset(self, batch: Batch, row: int) -> int:
@@ -279,28 +260,25 @@ class Deidentify(Step):
         return days - self.settings.shift_days + (days >= self.settings.shift_days)
 
 
-def _utf8(text: pa.StringArray) -> list[bytes]:
-    return text.cast(pa.binary()).to_pylist()
+def _groups(texts: list[bytes], rows: list[int]) -> Iterator[list[int]]:
+    """The rows in groups of about _GROUP bytes, that a compiled loop takes at once."""
+    group: list[int] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += len(texts[row])
+        if size >= _GROUP:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
-def _replaced(text: pa.StringArray, edited: dict[int, str]) -> pa.StringArray:
+def _replaced(text: pa.StringArray, edited: dict[int, bytes]) -> pa.StringArray:
     if not edited:
         return text
+    rows = sorted(edited)
     mask = np.zeros(len(text), dtype=bool)
-    mask[list(edited)] = True
-    return pc.replace_with_mask(text, pa.array(mask), pa.array(list(edited.values()), pa.string()))
-
-
-def _evidence(span: Span) -> dict[str, Any]:
-    return {
-        "type": span.type,
-        "start": span.start,
-        "length": span.end - span.start,
-        "recogniser": span.recogniser,
-        "score": span.score,
-    }
-
-
-def _counts(spans: list[Span]) -> list[dict[str, Any]]:
-    types = [span.type for span in spans]
-    return [{"key": type, "value": types.count(type)} for type in sorted(set(types))]
+    mask[rows] = True
+    new = pa.array([edited[row] for row in rows], pa.binary()).cast(pa.string())
+    return pc.replace_with_mask(text, pa.array(mask), new)

@@ -8,13 +8,14 @@ fifth as long as the text. The pass that makes it is compiled and takes each byt
 """
 
 import unicodedata
-from functools import cache, lru_cache
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 
 import numba
 import numpy as np
 
-from corpus.deidentify.lexicon import lexicon
+from corpus.deidentify.joined import SEPARATOR
+from corpus.deidentify.lexicon import BREAK, PARAGRAPH, lexicon
 from corpus.deidentify.reserved import NAME_MARK
 from corpus.kernels.characters import decode
 from corpus.kernels.hashing import BASIS, PRIME, avalanche, slot_of
@@ -22,13 +23,18 @@ from corpus.kernels.hashing import BASIS, PRIME, avalanche, slot_of
 _OTHER, _SMALL, _CAPITAL, _DIGIT, _BLANK, _LINE = 0, 1, 2, 3, 4, 5
 _LOWER, _TITLE, _UPPER, _CAMEL, _CODE = 0, 1, 2, 3, 4
 _LONGEST_WORD = 64  # characters; what is longer is no name
+_MARGIN = 4
+_BREAK = bytes([SEPARATOR])
+_BREAK_CLASS = np.uint8(ord(BREAK))
 
 
-class Classified(NamedTuple):
-    """Token i is data[starts[i]:ends[i]], of class classes[i]; `words` are hashes in lower case, 0 for signs."""
+@dataclass(frozen=True)
+class Classified:
+    """Token i is data[starts[i]:ends[i]], of class classes[i]; `words` are hashes in lower case, 0 for signs. Before
+    the first of joined documents and between them stands a token of the class BREAK, which no rule has inside."""
 
     data: bytes
-    classes: bytes
+    classes: np.ndarray  # uint8[tokens]
     starts: np.ndarray  # int32[tokens]
     ends: np.ndarray  # int32[tokens]
     words: np.ndarray  # uint64[tokens]
@@ -36,6 +42,28 @@ class Classified(NamedTuple):
     def text(self, first: int, last: int) -> str:
         """The text of tokens [first, last)."""
         return self.data[self.starts[first] : self.ends[last - 1]].decode(errors="ignore")
+
+    def behind(self, last: int, reach: int) -> str:
+        """The text behind token `last` - 1, up to `reach` bytes and within the document."""
+        end = self.ends[last - 1]
+        return self.data[end : end + reach].partition(_BREAK)[0].decode(errors="ignore")
+
+    def ahead(self, first: int, reach: int) -> str:
+        """The text before token `first`, up to `reach` bytes and within the document."""
+        start = self.starts[first]
+        return self.data[max(0, start - reach) : start].rpartition(_BREAK)[2].decode(errors="ignore")
+
+    @cached_property
+    def _surrounded(self) -> np.ndarray:
+        edge = np.full(_MARGIN, ord(PARAGRAPH), np.uint8)
+        padded = np.concatenate([edge, self.classes, edge])
+        padded[padded == ord(BREAK)] = ord(PARAGRAPH)
+        return padded
+
+    def near(self, tokens: np.ndarray) -> np.ndarray:
+        """uint8[tokens]: the classes at these places; up to three beyond either end of a document, that of a
+        paragraph's end."""
+        return self._surrounded[tokens + _MARGIN]
 
 
 @cache
@@ -62,7 +90,7 @@ def classified(data: bytes) -> Classified:
     table = lexicon()
     mark = np.frombuffer(NAME_MARK.encode(), np.uint8)
     classes, starts, ends, words = _classify(np.frombuffer(data, np.uint8), kinds, lower, *table, mark)
-    return Classified(data, classes.tobytes(), starts, ends, words)
+    return Classified(data, classes, starts, ends, words)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -71,6 +99,8 @@ def _kind_at(data, at, kinds):
     first = data[at]
     if first < 0x80:
         return kinds[first], np.int32(first), 1
+    if first == SEPARATOR:
+        return np.uint8(_OTHER), np.int32(0), 1
     code, size = decode(data, at)
     return (kinds[code] if code < 0x10000 else np.uint8(_OTHER)), code, size
 
@@ -106,6 +136,12 @@ def _word(data, at, kinds, lower):
     stop = len(data)
     value, letters, capitals, first_capital, digits = BASIS, 0, 0, False, False
     while at < stop:
+        byte = data[at]
+        if 97 <= byte <= 122:  # most of all text
+            value = (value ^ np.uint64(byte)) * PRIME
+            letters += 1
+            at += 1
+            continue
         kind, code, size = _kind_at(data, at, kinds)
         if kind in (_SMALL, _CAPITAL):
             if kind == _CAPITAL:
@@ -215,27 +251,33 @@ def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
     """(classes uint8, starts int32, ends int32, words uint64) of the tokens of a document."""
     stop = len(data)
     # Room for a token per byte costs address space only: pages that are not written are not there.
-    classes, words = np.empty(stop, np.uint8), np.empty(stop, np.uint64)
-    starts, ends = np.empty(stop, np.int32), np.empty(stop, np.int32)
-    total, at, blank = 0, 0, False
+    classes, words = np.empty(stop + 1, np.uint8), np.empty(stop + 1, np.uint64)
+    starts, ends = np.empty(stop + 1, np.int32), np.empty(stop + 1, np.int32)
+    classes[0], starts[0], ends[0], words[0] = _BREAK_CLASS, 0, 0, 0
+    total, at, blank = 1, 0, False
+    inside = 1  # the first token of the document
     while at < stop:
         kind, code, size = _kind_at(data, at, kinds)
         begin, word, what = at, np.uint64(0), np.uint8(0x2A)
-        if kind == _BLANK:
+        if data[at] == SEPARATOR:
+            at += 1
+            what = _BREAK_CLASS
+            inside = total + 1
+        elif kind == _BLANK:
             at += size
-            if code == 0x09 or (blank and total and classes[total - 1] != 0x5F):
-                if total and classes[total - 1] in (0x7C, 0x3D, 0x5F):
+            if code == 0x09 or (blank and total > inside and classes[total - 1] != 0x5F):
+                if total > inside and classes[total - 1] in (0x7C, 0x3D, 0x5F):
                     continue
                 classes[total], starts[total], ends[total], words[total] = 0x5F, begin, at, 0
                 total += 1
             blank = True
             continue
-        if kind == _LINE:
+        elif kind == _LINE:
             at += size
             blank = False
-            if total and classes[total - 1] == 0x5F:
+            if total > inside and classes[total - 1] == 0x5F:
                 total -= 1
-            if total and classes[total - 1] in (0x7C, 0x3D):
+            if total > inside and classes[total - 1] in (0x7C, 0x3D):
                 classes[total - 1] = 0x3D if code == 0x0A else classes[total - 1]
                 continue
             what = np.uint8(0x7C)
@@ -288,16 +330,17 @@ def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
                     after = begin + mark_size + 1
                     previous = data[begin - 1]
                     loose = after >= stop or _kind_at(data, after, kinds)[0] not in (_SMALL, _CAPITAL, _DIGIT)
-                    if loose and (previous >= 0x80 or (0x41 <= previous | 0x20 <= 0x7A)):
+                    if loose and previous != SEPARATOR and (previous >= 0x80 or (0x41 <= previous | 0x20 <= 0x7A)):
                         at, what = after, np.uint8(0x73)
             elif code == 0x2019:
                 what = np.uint8(0x27)
-                if at < stop and data[at] | 0x20 == 0x73 and begin and total and words[total - 1]:
+                if at < stop and data[at] | 0x20 == 0x73 and begin and total > inside and words[total - 1]:
                     after = at + 1
                     if after >= stop or _kind_at(data, after, kinds)[0] not in (_SMALL, _CAPITAL, _DIGIT):
                         at, what = after, np.uint8(0x73)
             elif code == 0x2D:
                 tight = begin > 0 and at < stop and data[begin - 1] > 0x20 and data[at] > 0x20
+                tight &= total > inside and (at == stop or data[at] != SEPARATOR)
                 what = np.uint8(0x2D if tight else 0x7E)
             elif code == 0x2013 or code == 0x2014:
                 what = np.uint8(0x7E)

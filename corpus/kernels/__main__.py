@@ -18,6 +18,8 @@ from corpus.dedup.substring import SubstringSettings, find_substrings
 from corpus.deidentify.profiles import DEFAULT_TYPES, Search, scanner
 from corpus.document import DOCUMENTS, Batch, Document
 from corpus.kernels.join import greedy_cover
+from corpus.kernels.layout import plain_layout
+from corpus.perplexity.probing import ProbingModel
 from corpus.quality import C4ParagraphSettings, C4Settings, CodeQualitySettings, FineWebSettings, QualitySettings
 from corpus.repair import RepairSettings
 
@@ -25,7 +27,7 @@ TEXTS = ("A few words, and a few words more. That is all.", "A few words, and a 
 
 
 def compile_kernels() -> None:
-    """Run each step that has kernels, and the search for duplicates, on two small documents."""
+    """Run each step that has kernels, the search for duplicates and an n-gram model on two small documents."""
     batch = Batch.of([Document("compile", str(row), 0, text, len(text)) for row, text in enumerate(TEXTS)])
     steps = (
         RepairSettings().build(),
@@ -37,6 +39,7 @@ def compile_kernels() -> None:
         CodeQualitySettings(kind="code_quality").build(),
         Signature(),
     )
+    plain_layout(batch.text)  # repair calls it for texts that need it only
     for step in steps:
         batch = step.process(batch)
     scanner(Search("hipaa_safe_harbor"), frozenset(DEFAULT_TYPES["hipaa_safe_harbor"])).find(TEXTS[0].encode())
@@ -46,6 +49,9 @@ def compile_kernels() -> None:
         for verify in (True, False):
             find_clusters({"compile": [Path(folder) / "unit"]}, DedupSettings(verify=verify), Workplace(Path(folder)))
         across_documents(Path(folder))
+    tables = np.frombuffer(bytes(64), np.uint8)
+    nothing = ProbingModel(tables, np.array([0, 16, 32]), np.ones(3, np.int64), begin_word=0, end_word=0)
+    nothing.score(pa.array(TEXTS, pa.large_string()))
     nobody = np.zeros(0, np.int64)
     greedy_cover(nobody, np.zeros(1, np.int64), nobody, nobody)
 

@@ -105,22 +105,18 @@ def _with(found, count, start, end):
 def find_emails(data):
     """int32[2, addresses]: starts and ends of what has the form of an e-mail address, in order, disjoint."""
     found = np.empty((2, 16), np.int32)
-    count = floor = 0
-    at = 0
-    size = len(data)
-    while at < size:
-        if data[at] != _AT:
-            at += 1
+    count, floor = 0, np.intp(0)
+    for at in np.flatnonzero(data == _AT):
+        if at < floor:
             continue
         start = _local_start(data, at, floor)
         end = _domain_end(data, at + 1) if start < at else at + 1
         if start == at or end == at + 1:
-            at += 1
-            floor = at
+            floor = at + 1
             continue
         found = _with(found, count, start, end)
         count += 1
-        at = floor = end
+        floor = end
     return found[:, :count]
 
 
@@ -138,23 +134,27 @@ def _scheme_start(data, colon, floor):
 
 
 @numba.njit(cache=True, nogil=True)
+def _is_www(data, at):
+    return data[at] | 32 == 119 and data[at + 1] | 32 == 119 and data[at + 2] | 32 == 119
+
+
+@numba.njit(cache=True, nogil=True)
 def find_urls(data):
     """int32[2, urls]: starts and ends of what begins as a URL does, up to white space or a sign no URL has."""
     found = np.empty((2, 16), np.int32)
-    count = floor = 0
-    at = 0
+    count, floor = 0, np.intp(0)
     size = len(data)
-    while at + 4 < size:
-        start = -1
-        if data[at] == _COLON and data[at + 1] == _SLASH and data[at + 2] == _SLASH:
-            start = _scheme_start(data, at, floor)
-            start = -1 if start == at else start
-            at += 3
-        elif data[at] | 32 == 119 and data[at + 1] | 32 == 119 and data[at + 2] | 32 == 119 and data[at + 3] == _DOT:
-            start = at if at == floor or not (_LETTER[data[at - 1]] or data[at - 1] == 95) else -1
-            at += 4
-        else:
-            at += 1
+    for sign in np.flatnonzero((data == _COLON) | (data == _DOT)):
+        if sign < floor:
+            continue
+        start, at = np.intp(-1), sign + 1
+        if data[sign] == _COLON:
+            if sign + 4 < size and data[sign + 1] == _SLASH and data[sign + 2] == _SLASH:
+                start, at = _scheme_start(data, sign, floor), sign + 3
+                start = np.intp(-1) if start == sign else start
+        elif sign >= floor + 3 and _is_www(data, sign - 3):
+            begin = sign - 3
+            start = begin if begin == floor or not (_LETTER[data[begin - 1]] or data[begin - 1] == 95) else np.intp(-1)
         if start < 0:
             continue
         end = at
@@ -164,5 +164,5 @@ def find_urls(data):
             continue
         found = _with(found, count, start, end)
         count += 1
-        at = floor = end
+        floor = end
     return found[:, :count]

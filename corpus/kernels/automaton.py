@@ -3,7 +3,8 @@
 A token begins where a letter, digit or underscore follows none, and at every other sign. From there the automaton runs
 until it is dead, for a fixed number of bytes at most; the patterns it accepted are reported with the longest match
 first. What a pattern asks of its neighbours, of its digits and of the words near it is looked at here too, so that few
-candidates leave the loop. About 150 MB/s on prose, where most tokens are dead after a byte or two.
+candidates leave the loop. Several documents lie in one buffer, with a byte between them that no UTF-8 text has. About
+130 MB/s on prose, where most tokens are dead after a byte or two.
 """
 
 import numba
@@ -20,49 +21,122 @@ _STOPS = 64  # of the places where patterns may end, from one start; the first a
 
 
 @numba.njit(cache=True, nogil=True)
-def find_words(data, classes, table, first, accepted):
-    """(starts, ends, kinds) int32 of the words accepted, in order of start."""
+def _grown(found):
+    """`found` with twice as many columns."""
+    grown = np.empty((len(found), 2 * found.shape[1]), np.int32)
+    grown[:, : found.shape[1]] = found
+    return grown
+
+
+@numba.njit(cache=True, nogil=True)
+def find_words(data, windows, classes, table, first, accepted):
+    """(starts, ends, kinds) int32[3, words] of the words accepted that begin in one of the windows, int64[2, n] of
+    ascending and disjoint [low, high), in order of start."""
     size = len(data)
-    capacity = 64
-    found = np.empty((3, capacity), np.int32)
+    found = np.empty((3, 64), np.int32)
     count = 0
-    for at in range(size):
-        state = table[1, classes[data[at]]]
-        if state == 0 or (at > 0 and _WORD[data[at - 1]] and _WORD[data[at]]):
-            continue
-        end = at + 1
-        while True:
-            if first[state + 1] > first[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
-                for index in range(first[state], first[state + 1]):
-                    if count == capacity:
-                        capacity *= 2
-                        grown = np.empty((3, capacity), np.int32)
-                        grown[:, :count] = found
-                        found = grown
-                    found[0, count], found[1, count], found[2, count] = at, end, accepted[index]
-                    count += 1
-            if end == size or end - at == _LONGEST_WORD:
-                break
-            state = table[state, classes[data[end]]]
-            if state == 0:
-                break
-            end += 1
+    for window in range(windows.shape[1]):
+        for at in range(windows[0, window], windows[1, window]):
+            state = table[1, classes[data[at]]]
+            if state == 0 or (at > 0 and _WORD[data[at - 1]] and _WORD[data[at]]):
+                continue
+            end = at + 1
+            while True:
+                if first[state + 1] > first[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
+                    for index in range(first[state], first[state + 1]):
+                        if count == found.shape[1]:
+                            found = _grown(found)
+                        found[0, count], found[1, count], found[2, count] = at, end, accepted[index]
+                        count += 1
+                if end == size or end - at == _LONGEST_WORD:
+                    break
+                state = table[state, classes[data[end]]]
+                if state == 0:
+                    break
+                end += 1
     return found[:, :count]
 
 
 @numba.njit(cache=True, nogil=True)
-def _continued(data, at, end, flag):
-    """Something that would continue data[at:end] touches it. BEFORE: a letter, a digit or a sign such as a hyphen.
-    AFTER: a hyphen, slash or @ and a letter or digit, or a point and a digit. COLONS: a colon on either side."""
-    if at > 0:
+def windows_around(candidates, needs, begins, stops, reach):
+    """int64[2, n], disjoint and ascending: where a word may stand that one of the candidates needs."""
+    windows = np.empty((2, candidates.shape[1]), np.int64)
+    count = 0
+    for index in range(candidates.shape[1]):
+        start, end, pattern, document = candidates[:, index]
+        if needs[pattern] < 0:
+            continue
+        low = max(begins[document], start - reach[0] - _LONGEST_WORD)
+        high = min(stops[document], end + reach[1] + 1)
+        if count and low <= windows[1, count - 1]:
+            windows[1, count - 1] = max(high, windows[1, count - 1])
+        else:
+            windows[0, count], windows[1, count] = low, high
+            count += 1
+    return windows[:, :count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _stripped(data, low, high):
+    """[low, high) without the white space at its ends."""
+    while low < high and data[low] <= 32:
+        low += 1
+    while high > low and data[high - 1] <= 32:
+        high -= 1
+    return low, high
+
+
+@numba.njit(cache=True, nogil=True)
+def spoken_for(data, candidates, needs, kinds, words, begins, stops, reach):
+    """bool[candidates]: the word that the pattern needs stands near, in the same document; or it needs none, or the
+    candidate is all there is in the document.
+
+    needs   int32[patterns]: the kind of word, of `kinds`, that must stand near, or -1
+    words   what `find_words` found
+    reach   how far off a word may end before the candidate and begin after it, in bytes
+    """
+    kept = np.zeros(candidates.shape[1], np.bool_)
+    last = np.full(kinds, -(1 << 40), np.int64)  # where the last word of each kind ended
+    next_word, inside = 0, -1
+    low = high = 0
+    for index in range(candidates.shape[1]):
+        start, end, pattern, document = candidates[:, index]
+        need = needs[pattern]
+        if need < 0:
+            kept[index] = True
+            continue
+        if document != inside:
+            inside = document
+            last[:] = -(1 << 40)
+            low, high = _stripped(data, begins[document], stops[document])
+        while next_word < words.shape[1] and words[0, next_word] < start:
+            if words[0, next_word] >= begins[document]:
+                kind = words[2, next_word]
+                last[kind] = max(last[kind], words[1, next_word])
+            next_word += 1
+        near = (start <= low and end >= high) or start - last[need] <= reach[0]
+        word = next_word
+        while not near and word < words.shape[1] and words[0, word] <= min(end + reach[1], stops[document] - 1):
+            near = words[2, word] == need and words[0, word] >= end
+            word += 1
+        kept[index] = near
+    return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def _continued(data, begin, size, at, end, flag):
+    """Something in data[begin:size] that would continue data[at:end] touches it. BEFORE: a letter, a digit or a sign
+    such as a hyphen. AFTER: a hyphen, slash or @ and a letter or digit, or a point and a digit. COLONS: a colon on
+    either side. HYPHEN: a hyphen or a point before it."""
+    if at > begin:
         sign = data[at - 1]
         if flag & BEFORE and (_OPEN[sign] or _WORD[sign]):
             return True
         if (flag & COLONS and sign == 58) or (flag & HYPHEN and (sign == 45 or sign == 46)):
             return True
-    if flag & COLONS and end < len(data) and data[end] == 58:
+    if flag & COLONS and end < size and data[end] == 58:
         return True
-    if flag & AFTER and end + 1 < len(data):
+    if flag & AFTER and end + 1 < size:
         sign, after = data[end], data[end + 1]
         if sign == 45 or sign == 47 or sign == 64:
             return _WORD[after]
@@ -86,97 +160,83 @@ def _digits_fit(data, at, end, least, most, luhn):
 
 
 @numba.njit(cache=True, nogil=True)
-def find_candidates(data, begin, classes, table, first, accepted, flags, digits, needs, words, reach, last):
-    """(starts, ends, patterns) int32[3, candidates], in order of start, the longest first; and (at, state) where the
-    table does not say where `state` leads, to go on from `at` when it does, or (size, -1) at the end.
+def find_candidates(data, begins, stops, document, at, classes, table, first, accepted, flags, digits):
+    """(starts, ends, patterns, documents) int32[4, candidates], in order of start, the longest first; and (document,
+    at, state) where the table does not say where `state` leads, to go on from there when it does; state -1 at the end.
 
+    begins, stops   int64[documents]: where the documents lie in `data`
     flags   uint8[patterns], of EVERY (each end is reported and not the longest only), INSIDE (may begin where a digit
             follows a letter), BEFORE, AFTER and COLONS (nothing continues it there), LUHN (its digits check),
             HYPHEN (neither a hyphen nor a point before it)
     digits  int16[patterns, 2]: how many digits it has, at least and at most
-    needs   int32[patterns]: the kind of word that must stand near, or -1; none need where the candidate is all the text
-    words   what `find_words` found
-    reach   how far off a word may end before it and begin after it, in bytes
-    last    int64[kinds]: where the last word of each kind ended, kept from call to call
     """
-    size = len(data)
-    low, high = 0, size
-    while low < size and data[low] <= 32:
-        low += 1
-    while high > low and data[high - 1] <= 32:
-        high -= 1
-    reported = np.full(len(needs), -1, np.int64)
-    stops, states = np.empty(_STOPS, np.int64), np.empty(_STOPS, np.int64)
-    capacity = 64
-    found = np.empty((3, capacity), np.int32)
-    count = next_word = 0
+    reported = np.full(len(flags), -1, np.int64)
+    stopped_at, states = np.empty(_STOPS, np.int64), np.empty(_STOPS, np.int64)
+    found = np.empty((4, 64), np.int32)
+    count = 0
     anywhere = False
     for pattern in range(len(flags)):
         anywhere |= (flags[pattern] & INSIDE) != 0
-    while next_word < words.shape[1] and words[0, next_word] < begin:
-        last[words[2, next_word]] = max(last[words[2, next_word]], words[1, next_word])
-        next_word += 1
-    for at in range(begin, size):
-        state = table[1, classes[data[at]]]
-        if state == 0:
-            continue
-        begins = at == 0 or not (_WORD[data[at - 1]] and _WORD[data[at]])
-        if not begins and not (anywhere and data[at] <= 57 and data[at - 1] > 57):
-            continue
-        end, stopped, before_it = at + 1, 0, 1
-        while True:
-            if state < 0:
-                return found[:, :count], at, before_it
-            if first[state + 1] > first[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
-                place = min(stopped, _STOPS - 1)
-                stops[place], states[place] = end, state
-                stopped = place + 1
-            if end == size or end - at == _LONGEST:
-                break
-            before_it = state
-            state = table[state, classes[data[end]]]
+    opens = np.array([table[1, kind] for kind in classes])
+    while document < len(begins):
+        begin, size = begins[document], stops[document]
+        resumed = max(at, begin)
+        before = 0 if resumed == begin else data[resumed - 1]
+        for at in range(resumed, size):
+            byte, previous = data[at], before
+            before = byte
+            starts = not (_WORD[byte] and _WORD[previous])
+            if not starts and not (anywhere and byte <= 57 and previous > 57):
+                continue
+            state = opens[byte]
             if state == 0:
-                break
-            end += 1
-        if stopped == 0:
-            continue
-        while next_word < words.shape[1] and words[0, next_word] < at:
-            kind = words[2, next_word]
-            last[kind] = max(last[kind], words[1, next_word])
-            next_word += 1
-        for stop in range(stopped - 1, -1, -1):
-            end, state = stops[stop], states[stop]
-            for index in range(first[state], first[state + 1]):
-                pattern = accepted[index]
-                flag = flags[pattern]
-                if reported[pattern] == at and not flag & EVERY:
-                    continue
-                if not (begins or flag & INSIDE):
-                    continue
-                if _continued(data, at, end, flag):
-                    continue
-                if not _digits_fit(data, at, end, digits[pattern, 0], digits[pattern, 1], flag & LUHN):
-                    continue
-                need = needs[pattern]
-                if need >= 0 and not (at <= low and end >= high) and at - last[need] > reach[0]:
-                    near = False
-                    word = next_word
-                    while word < words.shape[1] and words[0, word] <= end + reach[1]:
-                        if words[2, word] == need and words[0, word] >= end:
-                            near = True
-                            break
-                        word += 1
-                    if not near:
+                continue
+            end, stopped, before_it = at + 1, 0, 1
+            while True:
+                if state < 0:
+                    return found[:, :count], document, at, before_it
+                if first[state + 1] > first[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
+                    place = min(stopped, _STOPS - 1)
+                    stopped_at[place], states[place] = end, state
+                    stopped = place + 1
+                if end == size or end - at == _LONGEST:
+                    break
+                before_it = state
+                state = table[state, classes[data[end]]]
+                if state == 0:
+                    break
+                end += 1
+            for stop in range(stopped - 1, -1, -1):
+                end, state = stopped_at[stop], states[stop]
+                for index in range(first[state], first[state + 1]):
+                    pattern = accepted[index]
+                    flag = flags[pattern]
+                    if reported[pattern] == at and not flag & EVERY:
                         continue
-                reported[pattern] = at
-                if count == capacity:
-                    capacity *= 2
-                    grown = np.empty((3, capacity), np.int32)
-                    grown[:, :count] = found
-                    found = grown
-                found[0, count], found[1, count], found[2, count] = at, end, pattern
-                count += 1
-    return found[:, :count], size, -1
+                    if not (starts or flag & INSIDE) or _continued(data, begin, size, at, end, flag):
+                        continue
+                    if not _digits_fit(data, at, end, digits[pattern, 0], digits[pattern, 1], flag & LUHN):
+                        continue
+                    reported[pattern] = at
+                    if count == found.shape[1]:
+                        found = _grown(found)
+                    found[0, count], found[1, count] = at, end
+                    found[2, count], found[3, count] = pattern, document
+                    count += 1
+        document += 1
+    return found[:, :count], document, at, -1
+
+
+@numba.njit(cache=True, nogil=True)
+def apart_by_kind(starts, ends, kinds, numbers):
+    """bool[spans], of spans in order of start: those that begin before an earlier one of their kind ends are out."""
+    kept = np.zeros(len(starts), np.bool_)
+    reached = np.zeros(numbers, np.int64)
+    for index in range(len(starts)):
+        if starts[index] >= reached[kinds[index]]:
+            kept[index] = True
+            reached[kinds[index]] = ends[index]
+    return kept
 
 
 @numba.njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
     normalisation   how a text is written before an n-gram model reads it; stored with the model
     estimate        n-gram models by KenLM's estimator; `train_lm` makes a model folder from documents
     ngram           the measurement under KenLM models, one for all or one per language
+    probing         KenLM's files of hash tables, mapped and read by a compiled loop (corpus/kernels/ngrams.py)
     causal_lm       the slow, exact alternative: a causal transformer
     buckets         head, middle and tail, stored with each decision
     rules           bounds, percentiles, buckets

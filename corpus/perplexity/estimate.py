@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -50,6 +50,9 @@ class LmSettings(Settings):
     order: int = Field(5, ge=2, le=6)
     prune: tuple[int, ...] = Field((0, 0, 1), description="lmplz --prune: n-grams seen no more often are left out")
     memory: str = Field("1G", pattern=r"^[0-9]+[KMG%]$", description="lmplz -S")
+    structure: Literal["probing", "trie"] = Field(
+        "probing", description="of the file: a trie is about half as large and read four times as slowly"
+    )
     normalisation: Normalisation = DEFAULT
 
     @model_validator(mode="after")
@@ -101,7 +104,7 @@ def train_kenlm(lines: Iterable[str], model: Path, settings: LmSettings, lmplz: 
             found=f"{count} lines" if not count else last_line(made.stderr),
             todo="let it learn from more documents: `lm.<name>.sources` and `share`",
         )
-    made = subprocess.run([build_binary, "trie", arpa, model], capture_output=True, text=True, check=False)
+    made = subprocess.run([build_binary, settings.structure, arpa, model], capture_output=True, text=True, check=False)
     if made.returncode:
         raise DataError("the language model could not be packed", where=model, found=last_line(made.stderr))
     corpus.unlink()

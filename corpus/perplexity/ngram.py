@@ -7,8 +7,10 @@ A document is normalised as its model was, cut into its lines, and scored line b
 with one end of sentence per line, as in cc_net (Wenzek et al. 2020).
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -21,7 +23,8 @@ from corpus.document import Batch
 from corpus.errors import ArtifactError, ConfigError
 from corpus.language_codes import best_match
 from corpus.perplexity.estimate import MODEL_FILE, last_line
-from corpus.perplexity.normalisation import Normalisation, normalised_documents, read_normalisation
+from corpus.perplexity.normalisation import Normalisation, normalised_column, read_normalisation
+from corpus.perplexity.probing import ProbingModel
 from corpus.settings import Settings
 from corpus.step import Step
 
@@ -156,25 +159,39 @@ class Perplexity(Step):
 
     @staticmethod
     def _measure(files: ModelFiles, batch: Batch, rows: np.ndarray, values: np.ndarray, tokens: np.ndarray) -> None:
-        models = [_load(str(path)) for path in files.paths]
-        text, ids = batch.text.take(pa.array(rows)), batch["id"].to_pylist()
-        for row, lines in zip(rows, normalised_documents(text, files.normalisation), strict=True):
-            if lines:
-                model = models[0] if len(models) == 1 else models[1 - fold_of(ids[row])]
-                log10 = sum(model.score(line) for line in lines)
-                tokens[row] = sum(line.count(" ") + 2 for line in lines)
-                values[row] = min(10.0 ** (-log10 / int(tokens[row])), LARGEST)
+        text = normalised_column(batch.text.take(pa.array(rows)), files.normalisation)
+        ids = batch["id"].to_pylist()
+        unseen = np.array([1 - fold_of(ids[row]) if len(files.paths) > 1 else 0 for row in rows], np.int64)
+        for number, path in enumerate(files.paths):
+            mine = np.flatnonzero(unseen == number)
+            log10, counts = scorer(path)(text.take(pa.array(mine)))
+            some = counts > 0
+            tokens[rows[mine]] = counts
+            with np.errstate(over="ignore"):
+                values[rows[mine[some]]] = np.minimum(10.0 ** (-log10[some] / counts[some]), LARGEST)
 
 
-@cache
-def _load(path: str) -> Any:
+Scorer = Callable[[pa.LargeStringArray], tuple[np.ndarray, np.ndarray]]  # texts → Σ log10 p, words and line ends
+
+
+def scorer(path: Path) -> Scorer:
+    """How the texts of a column are scored by a model file, loaded once a process for as long as it stays the same.
+
+    Raises ConfigError when it is none that KenLM reads.
+    """
+    status = path.stat()
+    return _load(str(path), status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _load(path: str, *_: int) -> Scorer:
     import kenlm
 
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
     try:
-        return kenlm.Model(path, config)
+        model = kenlm.Model(path, config)  # which checks what it maps
     except (OSError, RuntimeError) as error:
         raise ConfigError(
             "this is not a KenLM model",
@@ -182,3 +199,12 @@ def _load(path: str) -> Any:
             found=last_line(str(error)),
             todo="give an lm.binary or .arpa file",
         ) from None
+    mapped = ProbingModel.read(Path(path))
+    return mapped.score if mapped is not None else partial(_score_lines, model)
+
+
+def _score_lines(model: Any, text: pa.LargeStringArray) -> tuple[np.ndarray, np.ndarray]:
+    documents = [[words for line in document.split("\n") if (words := line.split())] for document in text.to_pylist()]
+    log10 = [math.fsum(model.score(" ".join(words)) for words in lines) for lines in documents]
+    counts = [sum(len(words) + 1 for words in lines) for lines in documents]
+    return np.array(log10, np.float64), np.array(counts, np.int64)

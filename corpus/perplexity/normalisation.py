@@ -54,6 +54,13 @@ def normalised(text: pa.StringArray, how: Normalisation = DEFAULT) -> Iterator[s
 
 def normalised_documents(text: pa.StringArray, how: Normalisation = DEFAULT) -> Iterator[list[str]]:
     """The lines of each document as the model reads them, empty lines left out."""
+    for document in normalised_column(text, how).to_pylist():
+        lines = (" ".join(line.split()) for line in document.split("\n"))
+        yield [line for line in lines if line]
+
+
+def normalised_column(text: pa.StringArray, how: Normalisation = DEFAULT) -> pa.LargeStringArray:
+    """Each document as the model reads it, but for white space and empty lines, which are as they were."""
     column: Any = pl.Series("text", pl.from_arrow(text), pl.String)
     if how.case == "lower":
         column = column.str.to_lowercase()
@@ -62,9 +69,7 @@ def normalised_documents(text: pa.StringArray, how: Normalisation = DEFAULT) -> 
     if how.digits == "zero":
         column = column.str.replace_all(_DIGITS, "0")
     column = column.str.replace_all(_MARKS, " $1 " if how.punctuation == "apart" else " ")
-    for document in column:
-        lines = (" ".join(line.split()) for line in document.split("\n"))
-        yield [line for line in lines if line]
+    return column.to_arrow().cast(pa.large_string())
 
 
 def write_normalisation(folder: Path, how: Normalisation) -> None:

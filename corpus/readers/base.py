@@ -10,7 +10,7 @@ parsed, so that the ledger can be checked against a count that parsing did not m
 import codecs
 import posixpath
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple
@@ -19,11 +19,13 @@ import orjson
 from pydantic import Field, field_validator
 
 from corpus.document import QUARANTINE, Document
+from corpus.errors import DataError
 from corpus.readers import archives
 from corpus.readers.files import (
     EXPANSION_FLOOR,
     ByteStream,
     DamagedError,
+    HeaderError,
     InputFile,
     Root,
     Stored,
@@ -186,6 +188,10 @@ class Reader:
         """The input files, sorted by path. Raises DataError when there is none."""
         return self.root.find(self.matches)
 
+    def check(self, files: Sequence[InputFile]) -> None:
+        """Raises DataError when none of the files can be read: the settings are wrong, or everything is broken. One
+        that cannot among others is a quarantined row (`read`)."""
+
     def read(self, file: InputFile, tally: Tally) -> Iterator[Document]:
         """One Document for every record of `file`, in order, counted into `tally` as framed.
 
@@ -237,6 +243,54 @@ class Reader:
         if record_id is None and member is not None and member.archived:
             record_id = member.path
         return Document(self.source, file.path, position, text, bytes_in, record_id, metadata, step, reason)
+
+
+class TableReader(Reader):
+    """Reads files that say at their head or foot which fields they have."""
+
+    def check(self, files: Sequence[InputFile]) -> None:
+        """Tries files until the first record of one was read: one, where all is well."""
+        faults: list[DamagedError] = []
+        for file in files:
+            try:
+                self.try_first(file)
+            except DamagedError as damage:
+                faults.append(damage)
+            else:
+                return
+        if faults:
+            raise refusal(faults[0], f"{self.root.folder}/{files[0].path}", len(files))
+
+    def try_first(self, file: InputFile) -> None:
+        """Read the first record of `file`, in an archive that of the first member that has one. Raises DamagedError
+        when that cannot be done."""
+        faults: list[DamagedError] = []
+        with self.root.stored(file) as stored:
+            members = self.members(file, stored)
+            while True:
+                try:
+                    member = next(members, None)
+                    if member is None:
+                        break
+                    next(self.readings(member, Tally()), None)
+                    return
+                except DamagedError as damage:
+                    faults.append(damage)
+        if faults:
+            raise faults[0]
+
+
+def refusal(damage: DamagedError, where: str, files: int) -> DataError:
+    """The error of a source of which no file can be read; `damage` is that of the first, at `where`."""
+    others = f"; so it is with all {files} files" if files > 1 else ""
+    if isinstance(damage, HeaderError):
+        return DataError(damage.reason + damage.hint, where=where, found=damage.found + others, todo=damage.todo)
+    return DataError(
+        "no file of the source can be read",
+        where=where,
+        found=damage.reason + others,
+        todo="check the files, and that `kind` of the reader is theirs",
+    )
 
 
 class RecordReader(Reader):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from corpus.document import SUBJECT
-from corpus.readers.base import FileSettings, Member, Reader, Reading, RecordReader, Tally, plain, quarantined
+from corpus.readers.base import FileSettings, Member, Reading, RecordReader, TableReader, Tally, plain, quarantined
 from corpus.readers.delimited import CsvReader, CsvSettings
 from corpus.readers.parquet import ParquetReader, ParquetSettings
 
@@ -61,7 +61,7 @@ class NoteParquetReader(NoteRecords, ParquetReader):
     """Notes in parquet."""
 
 
-class ClinicalNotesReader(Reader):
+class ClinicalNotesReader(TableReader):
     """Reads each table by its extension; a file of another name, where the path asks for it, is read as csv."""
 
     suffixes = (".csv", ".tsv", ".parquet")

@@ -7,9 +7,17 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from corpus.errors import DataError
-from corpus.readers.base import Member, Reading, RecordReader, RecordSettings, Tally, quarantined, too_large
-from corpus.readers.files import lines
+from corpus.readers.base import (
+    Member,
+    Reading,
+    RecordReader,
+    RecordSettings,
+    TableReader,
+    Tally,
+    quarantined,
+    too_large,
+)
+from corpus.readers.files import HeaderError, lines
 from corpus.readers.json_lines import single_byte_newline
 
 
@@ -60,7 +68,7 @@ class Feed:
             return line.decode(self.encoding, "replace") + "\n"
 
 
-class CsvReader(RecordReader):
+class CsvReader(TableReader, RecordReader):
     """Records are what Python's csv module (strict) makes of the lines; after a broken record it starts afresh with
     the next line."""
 
@@ -106,15 +114,19 @@ class CsvReader(RecordReader):
 
     def _header(self, row: list[str] | str, member: Member) -> list[str]:
         """The names of the columns. The error does not show them: without a header line they are a document."""
-        missing = [name for name in self.fields if name not in row]
-        if isinstance(row, str) or missing:
-            raise DataError(
-                f"the header line has no column {missing[0]!r}" if missing else "the header line cannot be read",
-                where=member.where,
-                found=f"{len(row)} columns when split at {self.settings.delimiter!r}" if missing else row,
-                todo="correct `text_field` or `delimiter`, or name the `columns` if the files have no header line",
-            )
-        return row
+        if isinstance(row, str):
+            reason, found = "the header line cannot be read", row
+        elif missing := [name for name in self.fields if name not in row]:
+            reason = f"the header line has no column {missing[0]!r}"
+            found = f"{len(row)} columns when split at {self.settings.delimiter!r}"
+        else:
+            return row
+        raise HeaderError(
+            member.bytes,
+            reason,
+            found=found,
+            todo="correct `text_field` or `delimiter`, or name the `columns` if the files have no header line",
+        )
 
     def _reading(self, row: list[str] | str, header: list[str], feed: Feed) -> Reading:
         if isinstance(row, str):

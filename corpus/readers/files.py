@@ -57,6 +57,15 @@ class DamagedError(Exception):
         return DamagedError(pending, self.reason)
 
 
+class HeaderError(DamagedError):
+    """A file that is sound and not what the source says: `found` and `todo` are for the user, who may have misspelt a
+    name, and `reason` names no content of the file."""
+
+    def __init__(self, pending: int, reason: str, *, hint: str = "", found: str, todo: str) -> None:
+        super().__init__(pending, reason)
+        self.hint, self.found, self.todo = hint, found, todo
+
+
 class Root:
     """Where a source lies: a folder, one file, or a glob, on any fsspec file system."""
 

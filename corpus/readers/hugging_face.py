@@ -84,6 +84,9 @@ class HuggingFaceReader(ParquetReader):
             tally.count(pending)
             yield self._document(file, position, quarantined(damage.reason, pending), None)
 
+    def try_first(self, file: InputFile) -> None:
+        next(self._rows(file, Tally()), None)
+
     def _rows(self, file: InputFile, tally: Tally) -> Iterator[Reading]:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
@@ -95,7 +98,7 @@ class HuggingFaceReader(ParquetReader):
             checked = False
             for table in rows.iter(batch_size=ROWS):
                 if not checked:
-                    self.require_fields(table.column_names, where)
+                    self.require_fields(table.column_names, file.bytes)
                     checked = True
                 for batch in table.select(list(self.fields)).combine_chunks().to_batches():
                     yield from self.batch_readings(batch, tally)
@@ -122,12 +125,32 @@ def _of_storage(error: OSError) -> bool:
     return error.errno is not None or type(error).__module__ != "builtins"
 
 
+def unreachable(path: str, error: ConnectionError) -> DataError:
+    """The error of a hub that does not answer, or is not to be asked. What the hub's cache holds of a data set may be a
+    part of it, so it never stands in: the corpus would depend on the network of an earlier day."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        found = "HF_HUB_OFFLINE is set, and the cache may hold a part of the data set only"
+    else:
+        found = f"no answer from {constants.ENDPOINT} ({type(error).__name__})"
+    return DataError(
+        "the Hugging Face hub cannot be reached",
+        where=path,
+        found=found,
+        todo="check the network and HF_ENDPOINT, or fetch it once with `hf download --repo-type dataset "
+        f"{path} --local-dir FOLDER` and name that local folder as `path`",
+    )
+
+
 def _resolve(settings: HuggingFaceSettings) -> tuple[str, list[str]]:
     """The name of the loader of `datasets` and the addresses of the split's files."""
     from datasets import load_dataset_builder
 
     try:
         builder = load_dataset_builder(settings.path, settings.config, revision=settings.revision)
+    except ConnectionError as error:
+        raise unreachable(settings.path, error) from None
     except Exception as error:  # whatever the hub, the network or the layout of the folder made of it
         raise DataError(
             "the data set cannot be found",

@@ -8,9 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.errors import DataError
-from corpus.readers.base import Member, Reading, RecordReader, RecordSettings, Tally, identifier, quarantined, too_large
-from corpus.readers.files import DamagedError, seekable
+from corpus.readers.base import (
+    Member,
+    Reading,
+    RecordReader,
+    RecordSettings,
+    TableReader,
+    Tally,
+    identifier,
+    quarantined,
+    too_large,
+)
+from corpus.readers.files import DamagedError, HeaderError, seekable
 
 ROWS = 256  # rows decoded at a time: the memory is that of one row group's pages plus these
 
@@ -21,7 +30,7 @@ class ParquetSettings(RecordSettings):
     kind: Literal["parquet"] = "parquet"
 
 
-class ParquetReader(RecordReader):
+class ParquetReader(TableReader, RecordReader):
     """Records are rows; only the columns asked for are read, and page checksums are verified where a file has them."""
 
     suffixes = (".parquet",)
@@ -32,39 +41,44 @@ class ParquetReader(RecordReader):
         try:
             with seekable(member.stream) as handle:
                 parquet = pq.ParquetFile(pa.PythonFile(handle, mode="r"), page_checksum_verification=True)
-                self.require_fields(parquet.schema_arrow.names, member.where)
-                if not self._footer_adds_up(parquet.metadata):
-                    raise DamagedError(member.bytes)
+                self.require_fields(parquet.schema_arrow.names, member.bytes)
                 for batch in parquet.iter_batches(batch_size=ROWS, columns=list(self.fields)):
                     for reading in self.batch_readings(batch, tally):
                         rows += 1
                         yield reading
-                if rows != parquet.metadata.num_rows:  # the header of a page has no checksum either
+                if not self._adds_up(parquet, rows):
                     raise DamagedError(0 if rows else member.bytes)
         except (OSError, UnicodeDecodeError, pa.ArrowException):  # a damaged column name is not UTF-8
             raise DamagedError(0 if rows else member.bytes) from None
 
-    def require_fields(self, columns: list[str], where: str) -> None:
-        """Raises DataError unless every field of the settings is one of the `columns`."""
+    def require_fields(self, columns: list[str], raw: int) -> None:
+        """Raises HeaderError unless every field of the settings is one of the `columns` of a file of `raw` bytes."""
         for name in self.fields:
             if name not in columns:
                 close = get_close_matches(name, columns, n=1)
-                raise DataError(
-                    f"no column {name!r}" + (f", did you mean {close[0]!r}?" if close else ""),
-                    where=where,
+                raise HeaderError(
+                    raw,
+                    f"no column {name!r}",
+                    hint=f", did you mean {close[0]!r}?" if close else "",
                     found=f"columns {', '.join(columns)}",
                     todo="correct the names of the source's fields",
                 )
 
-    def _footer_adds_up(self, footer: pq.FileMetaData) -> bool:
-        """Whether the footer, which has no checksum, agrees with itself about its rows: a damaged count would silently
-        shorten the file."""
+    def _adds_up(self, parquet: pq.ParquetFile, rows: int) -> bool:
+        """Whether the rows that were read are all there are by the footer and by the column's chunks: neither the
+        footer nor the header of a page has a checksum, and a damaged count would silently shorten the file.
+
+        To be asked when all is read: a chunk that Arrow has not found sound ends the process when it is looked at.
+        """
+        footer = parquet.metadata
         groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
-        for group in groups:
-            chunks = (group.column(index) for index in range(group.num_columns))
-            if any(c.num_values != group.num_rows for c in chunks if c.path_in_schema == self.settings.text_field):
-                return False
-        return footer.num_rows == sum(group.num_rows for group in groups)
+        if footer.num_rows != rows or rows != sum(group.num_rows for group in groups):
+            return False
+        paths = [parquet.schema.column(index).path for index in range(len(parquet.schema))]
+        leaf = paths.index(self.settings.text_field) if self.settings.text_field in paths else None
+        return leaf is None or all(
+            group.column(leaf).num_values == group.num_rows for group in groups if group.num_rows
+        )
 
     def batch_readings(self, batch: pa.RecordBatch, tally: Tally) -> Iterator[Reading]:
         """The rows of a batch that has the columns `fields`."""

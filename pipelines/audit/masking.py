@@ -10,7 +10,7 @@ from functools import cache
 
 from corpus.deidentify import DeidentifySettings
 from corpus.deidentify.profiles import DEFAULT_TYPES
-from corpus.deidentify.replace import deidentify, tag
+from corpus.deidentify.replace import Deidentifier, tag
 from corpus.deidentify.scanner import Scanner
 
 READ, SHOWN = 20_000, 240  # characters of a text that are searched, and shown
@@ -29,7 +29,10 @@ def _scanner() -> Scanner:
 
 def masked(texts: Sequence[str | None]) -> list[str | None]:
     """The beginnings of the texts, on one line, with tags for what looks like personal data."""
-    return [None if text is None else _masked(text) for text in texts]
+    beginnings = [(text or "")[:READ].encode() for text in texts]
+    tagged = Deidentifier(_scanner(), lambda document, type, value: tag(type)).run(beginnings).texts
+    shown = [_shown(tagged.get(row, beginning).decode()) for row, beginning in enumerate(beginnings)]
+    return [None if text is None else line for text, line in zip(texts, shown, strict=True)]
 
 
 def residual(texts: Sequence[str], types: Sequence[str]) -> int:
@@ -38,7 +41,6 @@ def residual(texts: Sequence[str], types: Sequence[str]) -> int:
     return sum(span.type in wanted for text in texts for span in _scanner().find(text.encode()))
 
 
-def _masked(text: str) -> str:
-    _, result = deidentify(text[:READ].encode(), _scanner(), lambda type, value: tag(type))
-    plain = " ".join(result.decode().split())
+def _shown(text: str) -> str:
+    plain = " ".join(text.split())
     return plain if len(plain) <= SHOWN else plain[: SHOWN - 1] + "…"

@@ -124,7 +124,7 @@ def mixture_steps(workspace: Path) -> pl.DataFrame:
 def _dense_tokens(workspace: Path, plan: Plan, source: str, steps: int) -> pl.DataFrame:
     """step, source → dense: the planned tokens of a packed source, whose sequences are padded to their length."""
     store = TokenStore.open(workspace / "tokens" / source / "train")
-    packed = Sequences.open(store, workspace / "packings" / plan.folder.name / source)
+    packed = Sequences.open(store, workspace / "packings" / plan.run / source)
     dense = tokens_by_step(MixturePlan.load(plan.folder), source, packed, steps)
     return pl.DataFrame({"step": range(1, steps + 1), "source": [source] * steps, "dense": dense})
 

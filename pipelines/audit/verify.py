@@ -34,6 +34,7 @@ from pipelines.audit.workspace import (
     Run,
     annotated_files,
     artefacts,
+    brought_store,
     dataset_files,
     ledger_files,
     plan_of,
@@ -252,8 +253,16 @@ def _quotas_add_up(plan: Plan) -> str:
 def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
     stores = token_stores(workspace)
     for source, entry in plan.sources.items():
-        _require((source, "train") in stores, "a token store of the plan is not here", source, "no such folder")
-        there = _planned_manifest(workspace, plan, source, stores[source, "train"])
+        if (source, "train") in stores:
+            store = Manifest.read(stores[source, "train"])
+        else:
+            brought = brought_store(workspace, source)
+            _require(brought is not None, "a token store of the plan is not here", source, "no such folder")
+            assert brought is not None
+            store = brought.manifest
+            if brought.locate is None:  # fetched and adopted files are hashed when they are opened
+                store.verify(Path(brought.folder))
+        there = _planned_manifest(workspace, plan, source, store)
         _require(
             there.fingerprint == entry["store"],
             "the plan was made for another token store",
@@ -266,15 +275,15 @@ def _stores_are_those_planned(workspace: Path, plan: Plan) -> str:
             source,
             f"{entry['tokens']:,} in the plan, {there.totals['tokens']:,} in the store",
         )
-    return f"{len(plan.sources)} fingerprints and token counts are those of the stores in tokens/"
+    return f"{len(plan.sources)} fingerprints and token counts are those of the stores"
 
 
-def _planned_manifest(workspace: Path, plan: Plan, source: str, store: Path) -> Manifest:
+def _planned_manifest(workspace: Path, plan: Plan, source: str, store: Manifest) -> Manifest:
     """Of the run's packing of the source, which must be one of this very store, or of the store itself."""
-    packing = workspace / "packings" / plan.folder.name / source
+    packing = workspace / "packings" / plan.run / source
     if not (packing / "manifest.json").exists():
-        return Manifest.read(store)
-    there, fingerprint = Manifest.read(packing), Manifest.read(store).fingerprint
+        return store
+    there, fingerprint = Manifest.read(packing), store.fingerprint
     packed = there.function["store"]
     _require(packed == fingerprint, "another store was packed", source, f"{packed[:12]}, not {fingerprint[:12]}")
     return there

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from corpus.artifact import MANIFEST, Manifest, read_parquet
 from corpus.errors import ArtifactError
+from corpus.tokens import TokenStore
 
 TAIL = 1 << 18  # bytes at the end of a run's metrics: more than a step's events
 LINE = 4096  # bytes of an event, more than usual
@@ -106,6 +107,20 @@ def token_stores(workspace: Path) -> dict[tuple[str, str], Path]:
     return {(path.parent.parent.name, path.parent.name): path.parent for path in manifests}
 
 
+def brought_store(workspace: Path, source: str) -> TokenStore | None:
+    """The store made elsewhere that the workspace's recipe names for a source, or None. Raises ArtifactError when it
+    cannot be used."""
+    path = workspace / "recipe.json"
+    if not path.exists():
+        return None
+    from pipelines.recipe import Recipe
+    from pipelines.stages import source_store
+
+    recipe = Recipe.model_validate_json(path.read_bytes())
+    named = recipe.mix is not None and source in recipe.mix.sources and recipe.mix.sources[source].store is not None
+    return source_store(recipe, source) if named else None
+
+
 @dataclass(frozen=True)
 class Plan:
     """A compiled mixture: `settings` is plan.json; `quotas` is plan.parquet with the sources by name: step, source,
@@ -115,6 +130,11 @@ class Plan:
     settings: dict[str, Any]
     quotas: pl.DataFrame
     fingerprint: str
+
+    @property
+    def run(self) -> str:
+        """The name of the run it was compiled for: plans/<run>, or runs/<run>/plan where the gate raised replay."""
+        return self.folder.parent.name if self.folder.parent.parent.name == "runs" else self.folder.name
 
     @property
     def sequence_length(self) -> int:
@@ -231,8 +251,10 @@ def last_events(path: Path, count: int) -> list[dict[str, Any]]:
 
 
 def plan_of(run: Run, candidates: list[Plan]) -> Plan | None:
-    """The plan that `run` says it follows, if the workspace has it."""
-    return next((plan for plan in candidates if plan.fingerprint == run.start.get("plan")), None)
+    """The plan that `run` says it follows, if the workspace has it: the last one, where the gate raised replay."""
+    raised = [event["plan"] for event in run.of("raise") if event["plan"] is not None]
+    followed = raised[-1] if raised else run.start.get("plan")
+    return next((plan for plan in candidates if plan.fingerprint == followed), None)
 
 
 def ledger_row(path: Path, row: int, columns: list[str] | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: `provender setup-check | corpus | mix | train | audit | watch | demo | schema`.
+"""The command line: `provender setup-check | corpus | mix | train | audit | watch | push | pull | plan-cluster | demo`.
 
 Commands import what they need when they run, so that `--help` is quick. A user's mistake prints what, where, what was
 found and what to do, and exits with the error's code; there is no traceback.
@@ -12,7 +12,7 @@ import typer
 
 from corpus.errors import ProvenderError
 from pipelines.cli import audit, corpus, mix, train
-from pipelines.cli.arguments import show, workspace_folder
+from pipelines.cli.arguments import Overrides, RecipeName, load, show, workspace_folder
 
 app = typer.Typer(
     help="Turn your own documents into a better language model, and account for every token on the way.",
@@ -96,6 +96,52 @@ def setup_check() -> None:
         missing |= not found
     if missing:
         raise typer.Exit(1)
+
+
+@app.command("push")
+def push(
+    recipe: RecipeName,
+    url: Annotated[str, typer.Argument(help="Where to, such as s3://bucket/name.")],
+    only: Annotated[list[str] | None, typer.Option(help="Artefacts by pattern: corpus, tokens/*, runs/main/*.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """Publish corpus, token stores, plans and checkpoints of a recipe on an object store."""
+    from pipelines.exchange import push
+
+    push(load(recipe, set_), url, only or [])
+
+
+@app.command("pull")
+def pull(
+    recipe: RecipeName,
+    url: Annotated[str, typer.Argument(help="Where from, such as s3://bucket/name.")],
+    only: Annotated[list[str] | None, typer.Option(help="Artefacts by pattern: corpus, tokens/*, runs/main/*.")] = None,
+    set_: Overrides = None,
+) -> None:
+    """Fetch what was pushed into the workspace of a recipe, every file compared with its hash."""
+    from pipelines.exchange import pull
+
+    pull(load(recipe, set_), url, only or [])
+
+
+@app.command("plan-cluster")
+def plan_cluster(
+    recipe: RecipeName,
+    from_: Annotated[
+        list[Path] | None, typer.Option("--from", help="Workspace of a finished run, of the recipe's by default.")
+    ] = None,
+    input_gb: Annotated[float | None, typer.Option(help="Plan for so many GB, not for the recipe's inputs.")] = None,
+    workers: Annotated[int, typer.Option(help="Workers, one core each.", min=1)] = 1,
+    price: Annotated[float, typer.Option(help="Of a core for an hour, in any currency.", min=0)] = 0.0,
+    set_: Overrides = None,
+) -> None:
+    """Time, memory, disk and cost of a recipe on a cluster, from what smaller runs of it took."""
+    from pipelines.plan_cluster import input_bytes, measured, plan_cluster
+
+    loaded = load(recipe, set_)
+    runs = [measured(workspace) for workspace in from_ or [loaded.folder]]
+    size = input_bytes(loaded) if input_gb is None else int(input_gb * 1e9)
+    show(plan_cluster(runs, size, loaded.corpus.unit_bytes, workers, price).table())
 
 
 @app.command("schema")

@@ -62,3 +62,72 @@ def mix_packing(recipe: RecipeName, set_: Overrides = None) -> None:
     from pipelines.mixture import packings
 
     show(packings(load(recipe, set_)))
+
+
+@commands.command("sweep")
+def mix_sweep(recipe: RecipeName, set_: Overrides = None, dry_run: DryRun = False) -> None:
+    """Train a design of small runs and write what each did to each source: one row per run and source."""
+    loaded = load(recipe, set_)
+    if dry_run:
+        from pipelines.sweep import design_table
+
+        show(design_table(loaded))
+        return
+    from pipelines.sweep import run_sweep
+
+    show(f"table: {run_sweep(loaded)}")
+
+
+@commands.command("suggest")
+def mix_suggest(
+    tables: Annotated[
+        list[Path] | None, typer.Argument(help="sweep.parquet, or published tables (csv, parquet).")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe: its sweep, its sources and the run to plan for.")
+    ] = None,
+    set_: Overrides = None,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="A source to learn; default: the recipe's or the sweep's.")
+    ] = None,
+    general: Annotated[list[str] | None, typer.Option(help="A loss to guard; default: all but the domain's.")] = None,
+    epsilon: Annotated[float, typer.Option(help="Largest rise of a general loss over the untrained model's.")] = 0.05,
+    relative: Annotated[bool, typer.Option("--relative", help="Epsilon is a part of that loss: 0.03 is 3%.")] = False,
+    unit: Annotated[str, typer.Option(help="Of a sweep's losses: loss (nats per token) or bits_per_byte.")] = "loss",
+    law: Annotated[str, typer.Option(help="auto, linear, log_linear, power, exponential, dcpt or trees.")] = "auto",
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.9,
+    share: Annotated[
+        list[str] | None, typer.Option(help="NAME=COLUMN: a source's share; one * stands for the name.")
+    ] = None,
+    loss: Annotated[list[str] | None, typer.Option(help="NAME=COLUMN: a loss; one * stands for the name.")] = None,
+    rest: Annotated[str | None, typer.Option(help="The source that has what the shares leave of 1.")] = None,
+    base: Annotated[list[str] | None, typer.Option(help="NAME=LOSS of the untrained model.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="COLUMN=VALUE: only these rows.")] = None,
+    key: Annotated[str | None, typer.Option(help="The column by which several tables belong together.")] = None,
+    tokens_column: Annotated[str | None, typer.Option(help="The column of a run's tokens.")] = None,
+    parameters_column: Annotated[str | None, typer.Option(help="The column of the model's parameters.")] = None,
+    have: Annotated[list[str] | None, typer.Option(help="NAME=TOKENS that a source has.")] = None,
+    run_tokens: Annotated[int | None, typer.Option(help="Tokens of the coming run.")] = None,
+    parameters: Annotated[int | None, typer.Option(help="Parameters of the model to train.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the frontier into this SVG file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead of tables.")] = False,
+) -> None:
+    """The largest share of the domain that general text can bear, a budget for it, and baselines beside it."""
+    from pipelines.suggest import as_dict, draw_frontier
+    from pipelines.suggest import tables as shown
+    from pipelines.suggest_inputs import Asked, answer
+
+    asked = Asked(
+        tables or [], load(recipe, set_) if recipe else None, domain or [], general or [], epsilon, relative, unit, law,
+        level, share or [], loss or [], rest, base or [], where or [], key, tokens_column, parameters_column,
+        have or [], run_tokens, parameters,
+    )  # fmt: skip
+    suggestion = answer(asked)
+    if picture is not None:
+        draw_frontier(suggestion, picture)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(as_dict(suggestion), ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        show(shown(suggestion))

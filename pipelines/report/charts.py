@@ -28,6 +28,16 @@ class Line:
     dashed: bool = False
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A named point; `colour` is the index of its CSS class."""
+
+    name: str
+    x: float
+    y: float
+    colour: int
+
+
 def tag(name: str, *children: object, **attributes: object) -> Markup:
     """An element with escaped attributes and children; `_` in an attribute name stands for `-`, `class_` for class."""
     pairs = "".join(
@@ -98,6 +108,30 @@ def areas(series: Sequence[Line], *, title: str, x: str, y: str, bounds: Sequenc
         )  # fmt: skip
     described = "; ".join(f"{line.name} from {line.points[0][1]:.0%} to {line.points[-1][1]:.0%}" for line in series)
     return svg(title, f"{y} over {x}: {described}", *drawn, axes)
+
+
+def frontier(
+    curve: Line, marks: Sequence[Mark], dots: Sequence[tuple[float, float]], *, limit: float, title: str, x: str, y: str
+) -> Markup:
+    """A trade-off: the curve of what can be had, what was measured as dots, named marks, and a limit on x."""
+    xs = [*(px for px, _ in (*curve.points, *dots)), *(mark.x for mark in marks), limit]
+    ys = [*(py for _, py in (*curve.points, *dots)), *(mark.y for mark in marks)]
+    low_x, high_x = _range(xs, margin=0.04)
+    y_ticks = ticks(*_range(ys, margin=0.06))
+    frame = _Frame(low_x, high_x, y_ticks[0], y_ticks[-1])
+    path = "L".join(f"{_short(frame.x(px))} {_short(frame.y(py))}" for px, py in thinned(curve.points))
+    drawn = [_axes(frame, y_ticks, x, y)]
+    drawn.append(tag("path", d=f"M{_short(frame.x(limit))} {TOP}V{HEIGHT - BOTTOM}", class_="line bound dashed"))
+    drawn += [tag("circle", cx=frame.x(px), cy=frame.y(py), r=3, class_="run") for px, py in dots]
+    drawn.append(tag("path", d="M" + path, class_=f"line s{curve.colour % COLOURS}"))
+    ends = _apart([frame.y(mark.y) for mark in marks], 14)
+    for mark, end in zip(marks, ends, strict=True):
+        style = f"s{mark.colour % COLOURS}"
+        hover = tag("title", f"{mark.name}: {mark.x:.3g}, {mark.y:.4g}")
+        drawn.append(tag("circle", hover, cx=frame.x(mark.x), cy=frame.y(mark.y), r=5, class_=f"area {style}"))
+        drawn.append(tag("text", clipped(mark.name, 14), x=WIDTH - RIGHT + 7, y=end + 4, class_=f"label {style}"))
+    described = "; ".join(f"{mark.name} at {mark.x:.3g}, {mark.y:.4g}" for mark in marks)
+    return svg(title, f"{y} over {x}, limit {limit:.3g}: {described}", *drawn)
 
 
 def columns(bins: Sequence[tuple[str, int]], *, title: str, x: str, y: str) -> Markup:
@@ -257,9 +291,12 @@ def _axes(
         drawn.append(tag("path", d=f"M{LEFT} {_short(at)}H{_short(WIDTH - right)}", class_="grid"))
         drawn.append(tag("text", shown, x=LEFT - 7, y=at + 4, class_="tick end"))
     if x_labels:
-        for tick in ticks(frame.low_x, frame.high_x, 4):
+        x_ticks = ticks(frame.low_x, frame.high_x, 4)
+        for tick in x_ticks:
             if frame.low_x <= tick <= frame.high_x:
-                drawn.append(tag("text", f"{tick:,.0f}", x=frame.x(tick), y=HEIGHT - BOTTOM + 16, class_="tick middle"))
+                drawn.append(
+                    tag("text", _tick(tick, x_ticks), x=frame.x(tick), y=HEIGHT - BOTTOM + 16, class_="tick middle")
+                )
     middle = LEFT + (WIDTH - LEFT - right) / 2
     drawn.append(tag("text", f"{y}, over {x}" if x_labels else x, x=middle, y=HEIGHT - 5, class_="axis middle"))
     return Markup("").join(drawn)

@@ -60,6 +60,12 @@ def change(value: float | None, error: float | None = None, digits: int = 4) -> 
     return f"{text} ± {error:.{digits}f}" if error else text
 
 
+def paired(value: float | None, error: float | None) -> str:
+    """A measured change with its standard error, which a single document cannot have."""
+    text = change(value, error)
+    return text if error or value is None else f"{text} ± {'not available' if error is None else '0'}"
+
+
 def _figures(value: float) -> str:
     digits = 0 if abs(value) >= 99.95 or value == int(value) else 1 if abs(value) >= 9.995 else 2
     return f"{value:.{digits}f}".replace("-", MINUS)

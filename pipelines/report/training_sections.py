@@ -7,7 +7,7 @@ import polars as pl
 from pipelines.audit.everything import Audit
 from pipelines.report import charts
 from pipelines.report.charts import Line
-from pipelines.report.numbers import change, count, decimal, share, signed
+from pipelines.report.numbers import change, count, decimal, paired, share, signed
 from pipelines.report.parts import (
     Cell,
     Figure,
@@ -147,7 +147,7 @@ def forgetting(audit: Audit) -> Section | None:
     rows = [
         [name_cell(row["set"]), Cell(row["role"] or "–"), Cell(row["run"]),
          decimal_cell(row["before"]), decimal_cell(row["after"]),
-         Cell(change(row["delta"], row["delta_se"]), row["delta"]), Cell(change(row["highest"]), row["highest"]),
+         Cell(paired(row["delta"], row["delta_se"]), row["delta"]), Cell(change(row["highest"]), row["highest"]),
          count_cell(row["documents"])]
         for row in ordered.iter_rows(named=True)
     ]  # fmt: skip

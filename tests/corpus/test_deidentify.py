@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from corpus.deidentify import Deidentify, DeidentifySettings
 from corpus.deidentify.dates import shifted, year
 from corpus.deidentify.profiles import GENERALISED, TYPES
-from corpus.deidentify.recogniser import Recogniser, Span
-from corpus.deidentify.replace import deidentify
+from corpus.deidentify.recogniser import Recogniser
+from corpus.deidentify.replace import Deidentifier
 from corpus.deidentify.scanner import Scanner
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError
@@ -173,16 +173,42 @@ def test_any_text_passes_and_is_settled_after_one_pass(text, profile):
         assert once.unbalanced().size == 0
 
 
+def removed(scan: Scanner, data: bytes, new: str, recurring: frozenset[str] = frozenset()) -> tuple[list, bytes]:
+    """What is removed from one document where `new` stands for every value, and the text without it."""
+    found = Deidentifier(scan, lambda document, type, value: new, recurring).run([data])
+    spans = zip(found.starts.tolist(), found.ends.tolist(), (scan.labels[i].type for i in found.labels), strict=True)
+    return list(spans), found.texts[0]
+
+
 def test_a_surrogate_that_is_found_again_becomes_a_tag():
     three_digits = Scanner([Recogniser("N", r"\d{3}", lambda _: True)])
-    assert deidentify(b"a 123 b", three_digits, lambda type, value: "999") == ([Span(2, 5, "N", "n")], b"a [N] b")
-    assert deidentify(b"a 123 b", three_digits, lambda type, value: "999", frozenset({"N"}))[1] == b"a 999 b"
+    assert removed(three_digits, b"a 123 b", "999") == ([(2, 5, "N")], b"a [N] b")
+    assert removed(three_digits, b"a 123 b", "999", frozenset({"N"}))[1] == b"a 999 b"
 
 
 def test_what_only_a_replacement_brings_to_light_is_replaced_too():
     # "N]y" appears only with the tag; its span in the original covers the tagged value.
     scan = Scanner([Recogniser("N", r"\d+", lambda _: True), Recogniser("M", r"N\]y", lambda _: True)])
-    assert deidentify(b"a 12y b", scan, lambda type, value: "[N]") == ([Span(2, 5, "M")], b"a [M] b")
+    assert removed(scan, b"a 12y b", "[N]") == ([(2, 5, "M")], b"a [M] b")
+
+
+WORDS = st.sampled_from(
+    ["ana.perez@uni-koeln.de", "Dr. Kowalczyk", "Kowalczyk", "03/14/2024", "é", "😀", "and", "\n", "MRN: 3999229"]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(WORDS, max_size=9).map(" ".join), max_size=7), st.sampled_from(["surrogate", "tag"]))
+def test_documents_of_a_batch_do_not_touch_each_other(texts, replace):
+    """A batch is scanned as one buffer; what comes of each document must be what comes of it alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROVENDER_DEID_KEY", KEY)
+        step = DeidentifySettings(profile="hipaa_safe_harbor", replace=replace).build()
+        together = step.process(batch(*texts)) if texts else None
+        for row, text in enumerate(texts):
+            alone = step.process(batch(text))
+            for column in ("text", *Deidentify.columns):
+                assert together[column][row].as_py() == alone[column][0].as_py()
 
 
 def test_a_removed_value_is_in_no_column_and_no_error():

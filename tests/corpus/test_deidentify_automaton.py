@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from corpus.deidentify.automaton import Automaton
+from corpus.deidentify.joined import Joined
 from corpus.deidentify.profiles import DEFAULT_TYPES, Search, scanner
 from corpus.deidentify.recogniser import Shape
 from corpus.deidentify.scanner import Scanner, Shapes
@@ -62,7 +63,7 @@ def test_states_worked_out_on_the_way_are_those_worked_out_before(texts):
     lazy, eager = Shapes(shapes), Shapes(shapes)
     eager._automaton.complete()
     for text in texts:
-        assert np.array_equal(lazy.candidates(text.encode()), eager.candidates(text.encode()))
+        assert np.array_equal(lazy.candidates(Joined([text.encode()])), eager.candidates(Joined([text.encode()])))
 
 
 def test_a_word_speaks_for_what_stands_near_it():
@@ -105,7 +106,7 @@ def test_no_repeated_unit_makes_more_candidates_than_the_text_is_long(unit, prof
     counts = []
     for size in (2_000, 4_000, 8_000):
         data = (unit * (size // len(unit.encode()) + 1)).encode()[:size]
-        counts.append(scan._shapes.candidates(data).shape[1])
+        counts.append(scan._shapes.candidates(Joined([data])).shape[1])
     assert counts[2] <= 2 * counts[1] + 400 and counts[1] <= 2 * counts[0] + 400
     assert counts[2] <= 8_000
 

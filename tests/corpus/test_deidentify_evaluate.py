@@ -29,6 +29,16 @@ def test_precision_recall_and_leaks_by_hand():
     assert scores["ALL"].recall == Share(3, 4)
 
 
+def test_what_safe_harbor_lets_stand_is_not_scored():
+    """Ages under 90 and years may stay, so a data set that labels them is not held against the recognisers."""
+    text = "a 64 y/o, and a 93 y/o, both born in 1931 or so; seen 3/4/2020"
+    spans = [[2, 4, "AGE"], [16, 18, "AGE"], [text.index("1931"), text.index("1931") + 4, "DATE"]]
+    scores = score(
+        [{"text": text, "spans": spans}], DeidentifySettings(types=("AGE", "DATE"), profile="hipaa_safe_harbor")
+    )
+    assert scores["AGE"].recall == Share(1, 1) and scores["DATE"].recall.total == 0
+
+
 def test_wilson_interval_against_the_closed_form_at_its_ends():
     z2 = 1.959963984540054**2
     low, high = Share(0, 10).interval

@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from invented_notes import notes
 
 from corpus.deidentify import Deidentify, DeidentifySettings
 from corpus.deidentify.evaluate import score
@@ -162,7 +163,7 @@ def test_a_second_pass_finds_nothing(monkeypatch, replace):
 
 def test_no_name_of_the_lists_ends_as_surrogates_do():
     text = b"Aruqo Beruqo"
-    assert classified(text).classes == b"ZZ"
+    assert classified(text).classes.tobytes() == b"\nZZ"
     assert lexicon().keys.any()
 
 
@@ -171,7 +172,11 @@ def test_no_name_of_the_lists_ends_as_surrogates_do():
 def test_tokens_cover_the_text_in_order(text):
     data = text.encode()
     document = classified(data)
-    assert (document.starts < document.ends).all() and (document.ends[:-1] <= document.starts[1:]).all()
+    assert (
+        document.ends[0] == 0
+        and (document.starts < document.ends)[1:].all()
+        and (document.ends[:-1] <= document.starts[1:]).all()
+    )
     outside = np.ones(len(data), bool)
     for start, end in zip(document.starts, document.ends, strict=True):
         outside[start:end] = False
@@ -191,6 +196,13 @@ def test_offsets_are_of_whole_characters_and_findings_apart(words):
     for one, other in pairwise(spans):
         assert one.end <= other.start
     assert all(text[span.start : span.end].strip() for span in spans)
+
+
+def test_names_that_no_list_has_are_found_by_what_stands_beside_them():
+    """Issue 4: leak-free recall of 0.90 for names, here without a list that could help."""
+    scored = score(notes(800), DeidentifySettings(profile="hipaa_safe_harbor", replace="tag"))["PERSON"]
+    assert scored.leak_free.value >= 0.93
+    assert scored.precision.value >= 0.97
 
 
 @pytest.mark.skipif(not CASES.exists(), reason="the labelled cases of /work/shared are not on this machine")

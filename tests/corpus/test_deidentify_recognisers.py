@@ -54,6 +54,12 @@ def found(text: str, profile: str = "hipaa_safe_harbor") -> list[tuple[str, str]
         ("DOE,JANE (144-60-58) c/o cough", "RECORD_NUMBER", "144-60-58"),
         ("MBI 1EG4-TE5-MK73", "MBI", "1EG4-TE5-MK73"),
         ("GB82 WEST 1234 5698 7654 32", "IBAN", "GB82 WEST 1234 5698 7654 32"),
+        ("paid 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "CRYPTO", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+        (
+            "wallet: 0xde709f2102306220921060314715629080e2fb77",
+            "CRYPTO",
+            "0xde709f2102306220921060314715629080e2fb77",
+        ),
         ("00:1B:44:11:3A:B7", "MAC", "00:1B:44:11:3A:B7"),
     ],
 )
@@ -90,6 +96,8 @@ def test_an_identifier_is_found_whole(text, type, value):
         "gene A (AY318555)",
         "bytes(10000000)",
         "GB82 WEST 1234 5698 7654 33",  # wrong check
+        "hash 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD",  # the case of the last letter is not the checksum's
+        "commit 0xde709f2102306220921060314715629080e2fb77",  # no checksum, and no word that speaks for a coin
         "1,234,567 people on 1 234 567 km",
         "ISBN 978-3-16-148410-0",
     ],

@@ -9,7 +9,7 @@ from corpus.annotate import SourceLine, annotate_pipeline, cut_units
 from corpus.artifact import RunLock, read_parquet
 from corpus.deidentify import DeidentifySettings
 from corpus.document import DOCUMENTS
-from corpus.engine import ExecutorSettings, run_units
+from corpus.engine import LocalSettings, run_units
 from corpus.errors import ArtifactError, DataError
 from corpus.forget import KEY, REGISTER, find_subject, forget
 from corpus.readers import make_reader
@@ -41,7 +41,7 @@ def annotate(folder: Path, workspace: Path, lock: RunLock) -> list:
         "annotate",
         units,
         lambda todo, beat: annotate_pipeline(todo, beat, {"notes": line}, lock),
-        executor=ExecutorSettings(workers=1),
+        executor=LocalSettings(workers=1),
         logs=workspace / "logs",
         progress=lambda *_: None,
     )

@@ -252,14 +252,6 @@ def test_a_bound_may_be_the_languages_own():
 
 
 @pytest.mark.parametrize(
-    "buckets", [{"head": 0.7, "middle": 0.6}, {"middle": 60}, {"by": "value", "head": 300, "middle": 200}]
-)
-def test_buckets_out_of_order_are_refused(buckets):
-    with pytest.raises(ValueError, match=r"head ends above middle|between 0 and 1"):
-        BucketSettings(**buckets)
-
-
-@pytest.mark.parametrize(
     "stated",
     [
         "english",

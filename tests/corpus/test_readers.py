@@ -59,6 +59,11 @@ def read(configured: ReaderSettings) -> tuple[list[Document], Tally]:
     return documents, tally
 
 
+def check(configured: ReaderSettings) -> None:
+    reader = make_reader(configured, "source")
+    reader.check(reader.files())
+
+
 def fates(documents: list[Document]) -> list[tuple[str, str | None]]:
     return [(document.text, document.reason) for document in documents]
 
@@ -131,9 +136,10 @@ def test_csv_fields_may_span_lines_and_hold_quotes(tmp_path: Path) -> None:
 
 def test_a_csv_header_error_does_not_show_the_line_which_may_be_a_document(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("Jane Doe was seen today,3\n")
-    with pytest.raises(DataError, match="no column 'text'") as caught:
-        read(CsvSettings(path=str(tmp_path)))
+    with pytest.raises(DataError, match="the header line has no column 'text'") as caught:
+        check(CsvSettings(path=str(tmp_path)))
     assert "Jane" not in str(caught.value)
+    assert fates(read(CsvSettings(path=str(tmp_path)))[0]) == [("", "the header line has no column 'text'")]
     assert fates(read(CsvSettings(path=str(tmp_path), columns=("text", "n")))[0]) == [("Jane Doe was seen today", None)]
 
 
@@ -191,7 +197,7 @@ def test_parquet_reads_only_what_is_asked_and_quarantines_what_is_not_text(tmp_p
     assert [document.record_id for document in documents] == ["1", "2", "3", "4"]
     assert documents[0].metadata == '{"other":[1]}'
     with pytest.raises(DataError, match="did you mean 'body'"):
-        read(ParquetSettings(path=str(tmp_path), text_field="bod"))
+        check(ParquetSettings(path=str(tmp_path), text_field="bod"))
 
 
 def test_parquet_cells_above_the_limit_and_other_types_are_quarantined(tmp_path: Path) -> None:
@@ -227,13 +233,13 @@ def test_a_flipped_byte_in_a_parquet_page_never_passes_unnoticed(tmp_path: Path,
 def test_a_parquet_footer_that_counts_fewer_rows_is_damage(tmp_path: Path) -> None:
     # The footer has no checksum. The last row group's count of 200 (the zigzag varint 0x90 0x03 before the header of
     # the Thrift field `file_offset`) becomes 199.
-    _, sound = damaged_parquet(tmp_path / "a.parquet", 0, 0)
+    sound, _ = damaged_parquet(tmp_path / "a.parquet", 0, 0)
     raw = (tmp_path / "a.parquet").read_bytes()
     at = raw.rindex(b"\x90\x03\x26")
     (tmp_path / "a.parquet").write_bytes(raw[:at] + b"\x8e" + raw[at + 1 :])
     documents, _ = read(ParquetSettings(path=str(tmp_path)))
     assert len(sound) == 600
-    assert fates(documents) == [("", "damaged file")]
+    assert fates(documents) == [*((text, None) for text in sound[:599]), ("", "damaged file")]
 
 
 def test_text_files_are_one_document_each(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def read(configured: ReaderSettings) -> list[Document]:
     return documents
 
 
+def check(configured: ReaderSettings) -> None:
+    reader = make_reader(configured, "source")
+    reader.check(reader.files())
+
+
 def fates(documents: list[Document]) -> list[tuple[str, str | None]]:
     return [(document.text, document.reason) for document in documents]
 
@@ -326,7 +331,7 @@ def test_clinical_notes_carry_the_patient_as_subject_from_csv_and_parquet_alike(
     assert carried(documents[0]) == {"subject": "10", "encounter": "7", "date": "2130-01-02", "type": "DS"}
     assert carried(documents[3])["subject"] == carried(documents[6])["subject"] == "10"
     with pytest.raises(DataError, match="no column 'patient'"):
-        read(ClinicalNotesSettings(path=str(tmp_path), patient="patient"))
+        check(ClinicalNotesSettings(path=str(tmp_path), patient="patient"))
 
 
 def test_the_stack_has_language_path_and_licences(tmp_path: Path) -> None:
@@ -366,7 +371,7 @@ def test_a_hugging_face_folder_is_streamed_by_split_and_file(tmp_path: Path, mon
     with pytest.raises(DataError, match="no split 'dev'"):
         read(HuggingFaceSettings(path=str(folder), split="dev", text_field="body"))
     with pytest.raises(DataError, match="did you mean 'body'"):
-        read(HuggingFaceSettings(path=str(folder), text_field="bod"))
+        check(HuggingFaceSettings(path=str(folder), text_field="bod"))
     with pytest.raises(DataError, match="cannot be found"):
         read(HuggingFaceSettings(path=str(tmp_path / "nowhere")))
 

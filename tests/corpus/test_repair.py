@@ -1,11 +1,16 @@
 """Repair: what it mends, what it leaves alone, and that once is enough."""
 
+import re
+
+import ftfy
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.document import Batch, Document
-from corpus.repair import CONCERNS, Repair, RepairSettings, found_in
+from corpus.kernels.layout import plain_layout
+from corpus.repair import CONCERNS, Repair, RepairSettings, decoded, found_in
 
 
 def batch(*texts: str) -> Batch:
@@ -39,6 +44,9 @@ def test_utf8_read_as_another_encoding_is_undone(original: str, encoding: str) -
         "Съешь же ещё этих мягких французских булок",
         "東京都は日本の首都である。",
         "one\n\n\ntwo",
+        "name\tdose\tnote\nAspirin\t100\t\nIbuprofen\t\t\n\t\t\nall\t\tdaily\n",
+        "See:\n\n```python\na = 1\n\n\n\n\n\nb = 2\n\n\n\n\n```\n\nEnd.",
+        "~~~~\n```\n\n\n\n\nx\n~~~~",
     ],
 )
 def test_what_the_text_says_is_left_alone(text: str) -> None:
@@ -62,6 +70,58 @@ def test_each_edit_is_booked_under_its_own_kind(text: str, expected: str, kind: 
     assert {name: value for name, value in booked.items() if value} == {
         kind: len(expected.encode()) - len(text.encode())
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\tb\t \nc\td\t\t  \n", "a\tb\t\nc\td\t\t\n"),  # spaces behind the last cell are none
+        ("\tindented\t\nword\t\n", "\tindented\nword\n"),  # no row, and not beside one
+        ("a\tb\nc\t\t\n", "a\tb\nc\n"),  # beside a row of other tabs
+        ("```\na\n\n\n\n\nb", "```\na\n\nb"),  # never closed
+        ("x ```y``` z\n\n\n\n\nb\n```", "x ```y``` z\n\nb\n```"),
+        ("```a`b\n\n\n\n\nb\n```", "```a`b\n\nb\n```"),  # inline code
+        ("    ```\n\n\n\n\n    ```", "    ```\n\n    ```"),  # indented too far
+        (
+            "````\n```\n\n\n\n\na\n```` x\n\n\n\n\n`````  \n\n\n\n\nb",
+            "````\n```\n\n\n\n\na\n```` x\n\n\n\n\n`````\n\nb",
+        ),
+        ("```  \na \n\n\n\n\n b\n```\n\n\n", "```\na\n\n\n\n\n b\n```\n"),
+    ],
+)
+def test_tables_keep_their_cells_and_fenced_code_its_empty_lines_and_nothing_else_does(
+    text: str, expected: str
+) -> None:
+    assert repaired(text) == expected
+
+
+def by_expressions(text: str) -> str:
+    """The layout of a text without tabs and fences, as regular expressions say it."""
+    for pattern, replacement in (
+        (r" +\n", "\n"),
+        (r" +\Z", ""),
+        (r"\n{4,}", "\n\n"),
+        (r"\A\n+", ""),
+        (r"\n{2,}\Z", "\n"),
+    ):
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["a", "é", "`", " ", "\n", "\n\n", "\n\n\n"]), max_size=30).map("".join))
+def test_the_layout_is_that_of_expressions(text: str) -> None:
+    assert plain_layout(pa.array([text, "x", text], pa.string())).to_pylist() == [
+        by_expressions(t) for t in (text, "x", text)
+    ]
+
+
+def test_fences_that_are_never_closed_cost_no_more_than_their_text() -> None:
+    fences = "".join("`" * length + "\n" + "line\n" * 50 for _ in range(400) for length in (40, 9, 8, 7, 6, 5, 4, 3))
+    text = fences[: fences.rindex("`\n")] + "\n" * 5
+    # Quadratic, it would take minutes, and the test run would show it.
+    (laid_out,) = plain_layout(pa.array([text], pa.string())).to_pylist()
+    assert laid_out == text.rstrip("\n") + "\n"
 
 
 def test_code_keeps_its_literals_and_form_feeds() -> None:
@@ -88,6 +148,8 @@ def test_a_text_of_which_nothing_is_left_is_dropped_and_verdicts_stand() -> None
 
 
 PIECES = [
+    "```",
+    "\n~~~\n",
     "Ã",
     "¶",
     "â€™",
@@ -133,3 +195,20 @@ def test_the_pass_over_the_bytes_misses_nothing_that_an_edit_would_change() -> N
             texts[row] for row, (c, m) in enumerate(zip(changed, marks, strict=True)) if c and not m & CONCERNS[kind]
         ]
         assert not missed, (kind, missed[:10])
+
+
+# Words, and what UTF-8 of them looks like in an encoding of one byte; far apart and close together.
+sound = st.sampled_from(
+    ["word ", "plain text goes on ", "é", "’", "“so”", "Ã", "â", "€", " ", "?", "\0", "Ж", "東京", "× ²", "œ"]
+)
+broken = st.builds(
+    lambda text, encoding: text.encode().decode(encoding, "replace"),
+    st.sampled_from(["l’humanité", "naïve", "“quoted”", "Привет", "5 µg", "à la", "Ångström", "日本"]),
+    st.sampled_from(["latin-1", "cp1252", "cp1251", "cp1253", "mac-roman"]),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(sound | broken, max_size=9).map("".join))
+def test_a_line_is_decoded_as_ftfy_decodes_all_of_it(line: str) -> None:
+    assert decoded(line) == ftfy.fix_encoding(line, ftfy.TextFixerConfig(unescape_html=False, explain=False))

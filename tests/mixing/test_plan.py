@@ -144,7 +144,7 @@ def test_the_integral_is_that_of_the_curve(schedule: Schedule, share) -> None:
 
 def test_the_mixture_switches_where_the_learning_rate_has_fallen_to_a_fifth() -> None:
     schedule = LearningRatePhase(warmup=0.04, min_ratio=0.05)
-    u = (schedule.at - 0.04) / 0.96
+    u = (schedule.switch - 0.04) / 0.96
     assert 0.05 + 0.95 * (1 + np.cos(np.pi * u)) / 2 == pytest.approx(0.2)
     with pytest.raises(ValidationError, match="never falls"):
         LearningRatePhase(ratio=0.1, min_ratio=0.1)

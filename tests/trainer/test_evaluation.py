@@ -69,6 +69,15 @@ def test_the_standard_error_is_that_of_paired_documents() -> None:
     assert error == pytest.approx(per_byte.std(ddof=1) / 2)
 
 
+def test_a_single_document_has_no_standard_error(tmp_path: Path) -> None:
+    delta, error = paired_delta(np.array([3.0]), np.array([2.0]), np.array([10]))
+    assert delta == pytest.approx(0.1 / math.log(2)) and error is None
+    from pipelines.report.numbers import paired
+
+    assert paired(delta, error) == "+0.1443 ± not available"
+    assert paired(0.1, 0.01) == "+0.1000 ± 0.0100" and paired(None, None) == "–"
+
+
 def test_a_packed_document_gets_the_logits_it_gets_alone(model: PackedModel) -> None:
     batch = FakeLoader(FakePlan()).batch(0)
     row = 0

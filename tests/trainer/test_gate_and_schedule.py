@@ -1,30 +1,14 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trainer.gate import Best, Verdict, better, judge
 from trainer.metrics import MetricsLog, read_metrics
-from trainer.schedules import warmup_cosine
 from trainer.settings import GateSettings
 
 
 def gate(**changes: object) -> GateSettings:
     return GateSettings.model_validate(changes)
-
-
-def test_warm_up_is_linear_and_the_cosine_ends_at_the_minimum() -> None:
-    rates = [warmup_cosine(step, steps=21, peak=1.0, warmup=4, min_ratio=0.2) for step in range(21)]
-    assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
-    assert rates[12] == pytest.approx(0.6)  # half way: the mean of peak and minimum
-    assert rates[20] == pytest.approx(0.2)
-
-
-@given(st.integers(1, 200), st.integers(0, 250), st.floats(0, 1))
-def test_the_rate_stays_within_its_bounds_for_any_length(steps: int, warmup: int, ratio: float) -> None:
-    for step in range(steps):
-        assert 0 <= warmup_cosine(step, steps=steps, peak=1.0, warmup=warmup, min_ratio=ratio) <= 1 + 1e-12
 
 
 def test_the_gate_names_the_set_that_rose_most() -> None:

@@ -4,8 +4,9 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from trainer.head import sample_labels  # noqa: E402
 from trainer.regularizers.anchor import Anchor  # noqa: E402
-from trainer.regularizers.ewc import diagonal_fisher, sample_labels  # noqa: E402
+from trainer.regularizers.ewc import diagonal_fisher  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +52,7 @@ def test_ewc_ends_at_the_optimum_of_a_quadratic() -> None:
         gradient = curvature @ (theta.detach() - goal)
         with torch.no_grad():
             theta -= rate * gradient
-        penalty = anchor.pull([("theta", theta)], rate)
+        penalty = anchor.after_step({"theta": theta}, rate)
     pulled = curvature + strength * torch.diag(fisher)
     wanted = torch.linalg.solve(pulled, curvature @ goal + strength * fisher * start)
     assert torch.allclose(theta.detach(), wanted, rtol=0, atol=1e-10)
@@ -61,6 +62,6 @@ def test_ewc_ends_at_the_optimum_of_a_quadratic() -> None:
 def test_l2sp_is_the_prox_with_unit_importance() -> None:
     theta = nn.Parameter(torch.tensor([3.0, -1.0], dtype=torch.float64))
     start = torch.tensor([1.0, 1.0], dtype=torch.float64)
-    Anchor(2.0, {"theta": start}, None).pull([("theta", theta)], 0.25)
+    Anchor(2.0, {"theta": start}, None).after_step({"theta": theta}, 0.25)
     # a = 0.5: (θ + 0.5 θ*)/1.5
     assert theta.tolist() == pytest.approx([3.5 / 1.5, -0.5 / 1.5])

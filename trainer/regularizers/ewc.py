@@ -7,30 +7,16 @@ mean is off by the batch's tokens; the text's own labels give the empirical Fish
 Costs a forward and a backward pass over the tokens, once: the result is an artefact beside the run.
 """
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from corpus.artifact import Manifest, RunLock, current, publish
 from corpus.errors import TrainingError
 from mixing.batch import IGNORE
 from trainer.model import PackedModel
 
 KIND = "trainer.fisher"
-
-
-@torch.no_grad()
-def sample_labels(hidden: Tensor, weight: Tensor, generator: torch.Generator, chunk: int) -> Tensor:
-    """One label per token drawn from softmax(hidden weightᵀ): int64 [tokens] for hidden [tokens, D]."""
-    drawn = [
-        torch.multinomial((part.float() @ weight.float().T).softmax(1), 1, generator=generator).squeeze(1)
-        for part in hidden.split(chunk)
-    ]
-    return torch.cat(drawn)
 
 
 def diagonal_fisher(
@@ -57,7 +43,7 @@ def diagonal_fisher(
 
 def fisher_losses(
     model: PackedModel, batches: Iterable[tuple[Tensor, Tensor, Tensor]], seed: int
-) -> Iterable[tuple[Callable[[], Tensor], int]]:
+) -> Iterator[tuple[Callable[[], Tensor], int]]:
     """The losses of `diagonal_fisher` for packed (input_ids, position_ids, labels) [rows, sequence]: labels say where,
     the model draws what."""
     for index, (input_ids, position_ids, labels) in enumerate(batches):
@@ -69,9 +55,7 @@ def fisher_losses(
             labels: Tensor = labels,
             generator: torch.Generator = generator,
         ) -> Tensor:
-            with torch.no_grad():
-                hidden = model.decode(input_ids, position_ids).flatten(0, 1)
-                drawn = sample_labels(hidden, model.head_weight, generator, model.chunk).view_as(labels)
+            drawn = model.sample_labels(input_ids, position_ids, generator)
             drawn = torch.where(labels == IGNORE, IGNORE, drawn)
             weights = torch.ones(labels.shape, device=labels.device)
             return model(input_ids, position_ids, drawn, weights).loss
@@ -79,25 +63,6 @@ def fisher_losses(
         yield loss, int((labels != IGNORE).sum())
 
 
-def stored_fisher(
-    folder: Path, function: dict[str, Any], compute: Callable[[], dict[str, Tensor]], lock: RunLock | None
-) -> dict[str, Tensor]:
-    """The Fisher of `folder` if it is that of `function`, else computed and published there."""
-    if current(folder, function) is None:
-        with publish(folder, kind=KIND, function=function, lock=lock) as draft:
-            save_file(compute(), draft.path / "fisher.safetensors")
-    return load_file(folder / "fisher.safetensors")
-
-
-def load_fisher(folder: Path, model_hash: str) -> dict[str, Tensor]:
-    """A Fisher made before. Raises TrainingError when it is another model's, ArtifactError when it is damaged."""
-    manifest = Manifest.read(folder)
-    manifest.verify(folder)
-    if manifest.function.get("model") != model_hash:
-        raise TrainingError(
-            "this Fisher information is of another model",
-            where=folder,
-            found=f"model {str(manifest.function.get('model'))[:12]}, the run starts from {model_hash[:12]}",
-            todo="leave train.ewc.path out to have it made",
-        )
-    return load_file(folder / "fisher.safetensors")
+def consolidated(now: Mapping[str, Tensor], before: Mapping[str, Tensor], decay: float) -> dict[str, Tensor]:
+    """Online EWC (Schwarz et al. 2018): γ F_before + F_now, F_before being that of the stage before."""
+    return {name: values.add(before[name], alpha=decay) for name, values in now.items()}

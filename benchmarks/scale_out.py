@@ -1,0 +1,179 @@
+"""What other places of work cost: a Ray cluster and an object store beside this machine, and predictions beside runs.
+
+    python -m benchmarks.scale_out [megabytes]      ratios at that size, the predicted and the real time of ten times it
+
+The same preparation each time, with two workers: repair, language, quality, rules, duplicates, tokens. Ray is a cluster
+of this machine, started before the clock; the object store is moto's server in a process of its own, from which inputs
+are read and to which corpus and token stores are pushed. A fixed cost a stage counts for less the longer the job.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from time import perf_counter, sleep
+from types import SimpleNamespace
+from typing import Any
+
+from benchmarks.line import write_tokenizer
+from benchmarks.measure import Row, interleaved
+from benchmarks.quality import documents as prose
+
+MEGABYTES = 20.0
+REPEATS = 3
+WORKERS = 2
+STEPS = [{"kind": "repair"}, {"kind": "language"}, {"kind": "quality"}, {"kind": "c4"}]
+RULES = [{"rule": "language", "allow": ["en"], "min_score": 0.5}, {"rule": "gopher_quality"}]
+MOTO = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
+
+
+def write_inputs(folder: Path, megabytes: float) -> None:
+    """pages/*.jsonl and a tokenizer."""
+    texts = [document.text for document in prose(megabytes)]
+    (folder / "pages").mkdir(parents=True)
+    for part in range(16):
+        lines = (json.dumps({"text": text}) + "\n" for text in texts[part::16])
+        (folder / "pages" / f"{part:02d}.jsonl").write_text("".join(lines))
+    write_tokenizer(folder / "tokenizer", texts[:2000])
+
+
+def prepare(pages: str, tokenizer: Path, workspace: Path, executor: Any) -> None:
+    """One preparation of the pages at a path or URL."""
+    from corpus.artifact import RunLock
+    from corpus.prepare import Preparation
+    from corpus.recipe import CorpusSettings
+    from corpus.tokenize import TokenizerSettings
+
+    source = {"name": "pages", "reader": {"kind": "jsonl", "path": pages}}
+    parts = {"sources": [source], "steps": STEPS, "decide": RULES, "validation": 0.02, "unit_bytes": 4 << 20}
+    silent = SimpleNamespace(update=lambda *_: None, close=lambda *_: None)
+    with RunLock(workspace) as lock:
+        Preparation(
+            CorpusSettings.model_validate(parts),
+            TokenizerSettings(path=str(tokenizer), eos_token="<|endoftext|>"),
+            workspace,
+            executor=executor,
+            seed=0,
+            phi=False,
+            lock=lock,
+            watch=lambda title: nullcontext(silent),
+        ).run(lambda totals: "", {})
+
+
+class Fresh:
+    """Preparations in ever new workspaces."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.count = root, 0
+
+    def workspace(self) -> Path:
+        self.count += 1
+        return self.root / str(self.count)
+
+
+def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
+    """Ray and an object store beside this machine."""
+    from corpus.executors import LocalSettings, RaySettings
+    from corpus.ray_executor import connect
+
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs, fresh = Path(scratch) / "inputs", Fresh(Path(scratch))
+        write_inputs(inputs, megabytes)
+        here, tokenizer = LocalSettings(workers=WORKERS), inputs / "tokenizer"
+        there = RaySettings(kind="ray", workers=WORKERS, mem_per_cpu_gb=1)
+        connect(there)
+
+        def on(executor: Any, pages: str) -> Path:
+            workspace = fresh.workspace()
+            prepare(pages, tokenizer, workspace, executor)
+            return workspace
+
+        local = str(inputs / "pages")
+        rates = interleaved(megabytes, lambda: on(there, local), lambda: on(here, local), repeats=REPEATS)
+        yield Row(f"preparation, {megabytes:.0f} MB", "MB/s", rates[0], "Local beside Ray", rates[1])
+        with object_store() as bucket:
+            _upload(inputs / "pages", f"{bucket}/pages")
+            through = interleaved(
+                megabytes,
+                lambda: _push(on(here, f"{bucket}/pages"), f"{bucket}/out-{fresh.count}"),
+                lambda: on(here, local),
+                repeats=REPEATS,
+            )
+            yield Row("preparation from S3 and push to it", "MB/s", through[0], "local files", through[1])
+
+
+@contextmanager
+def object_store() -> Iterator[str]:
+    """A bucket of moto's server, in a process of its own."""
+    import fsspec
+
+    port = "51737"
+    server = subprocess.Popen([sys.executable, "-c", MOTO, port], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    names = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ.update(names | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "NO_PROXY": "127.0.0.1"})
+    from corpus.local_executor import close_pools
+
+    close_pools()  # their workers were forked without this environment
+    try:
+        sleep(5)
+        fsspec.filesystem("s3").mkdir("s3://provender-bench")
+        yield "s3://provender-bench"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _upload(folder: Path, url: str) -> None:
+    import fsspec
+
+    fsspec.filesystem("s3").put(str(folder), url, recursive=True)
+
+
+def _push(workspace: Path, url: str) -> None:
+    from corpus.object_store import RemoteArtefact, artefacts
+
+    for name in artefacts(workspace):
+        RemoteArtefact(f"{url}/{name}").push(workspace / name)
+
+
+def prediction(megabytes: float) -> Iterator[str]:
+    """Time, disk and memory of ten times the size as they are predicted from runs of it and of twice it, and as they
+    are."""
+    from corpus.executors import LocalSettings
+    from corpus.spent import read_records
+    from pipelines.plan_cluster import measured, plan_cluster
+
+    runs, real, took = [], None, 0.0
+    with tempfile.TemporaryDirectory() as scratch:
+        for factor in (1, 2, 10):
+            inputs, workspace = Path(scratch) / f"in{factor}", Path(scratch) / f"out{factor}"
+            write_inputs(inputs, factor * megabytes)
+            began = perf_counter()
+            prepare(str(inputs / "pages"), inputs / "tokenizer", workspace, LocalSettings(workers=WORKERS))
+            took = perf_counter() - began
+            real = measured(workspace)
+            if factor < 10:
+                runs.append(real)
+        assert real is not None
+        records = {record.stage: record for record in read_records(workspace / "logs")}
+    plan = plan_cluster(runs, real.input_bytes, 4 << 20, WORKERS)
+    for stage in plan.stages:
+        record = records[stage.stage]
+        yield (
+            f"{stage.stage:<14} predicted {stage.wall_seconds:7.1f} s, took {record.wall:7.1f} s;"
+            f" {stage.rss / 1e6:6.0f} MB, had {record.rss / 1e6:6.0f} MB"
+        )
+    yield f"all            predicted {plan.wall_seconds:7.1f} s, took {took:7.1f} s ({plan.wall_seconds / took:.2f}×)"
+    yield f"disk           predicted {plan.disk / 1e6:7.1f} MB, took {real.disk / 1e6:7.1f} MB"
+
+
+if __name__ == "__main__":
+    size = float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES
+    for row in rows(size):
+        print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×", flush=True)
+    for line in prediction(size / 4):
+        print(line, flush=True)

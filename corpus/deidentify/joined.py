@@ -1,0 +1,28 @@
+"""Many documents in one buffer, so that a compiled loop is entered once and not once for each document."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+SEPARATOR = 0xFF  # stands between documents: no UTF-8 text has this byte, and no pattern matches it
+
+
+class Joined:
+    """Texts (UTF-8) with a separator between them; document i is data[begins[i]:stops[i]]."""
+
+    def __init__(self, texts: Sequence[bytes]) -> None:
+        self.texts = texts
+        self.data = texts[0] if len(texts) == 1 else bytes([SEPARATOR]).join(texts)
+        sizes = np.array([len(text) for text in texts], np.int64)
+        self.stops = np.cumsum(sizes + 1) - 1
+        self.begins = self.stops - sizes
+
+    @cached_property
+    def view(self) -> np.ndarray:
+        """uint8[bytes]"""
+        return np.frombuffer(self.data, np.uint8)
+
+    def documents_of(self, starts: np.ndarray) -> np.ndarray:
+        """int64: the document in which each byte offset lies."""
+        return np.searchsorted(self.begins, starts, side="right") - 1

@@ -1,0 +1,72 @@
+"""Rules over word classes: where each may begin, and which of its matches stand."""
+
+import numba
+import numpy as np
+
+_LONGEST = 96  # tokens that are looked at from one start
+
+
+@numba.njit(cache=True, nogil=True)
+def find_matches(tokens, at, classes, table, first, accepted, rules):
+    """(starts, ends, rules) int32[3, matches]: of each rule its longest match from each token, in order of start; and
+    (at, state) where the table does not say where `state` leads, to go on from `at` when it does; state -1 at the end.
+    """
+    size = len(tokens)
+    found = np.empty((3, 64), np.int32)
+    longest = np.zeros(rules, np.int64)
+    seen = np.empty(rules, np.int32)
+    count = 0
+    while at < size:
+        state, end, number = 1, at, 0
+        while end < size and end - at < _LONGEST:
+            before_it = state
+            state = table[state, classes[tokens[end]]]
+            if state == 0:
+                break
+            if state < 0:
+                return found[:, :count], at, before_it
+            end += 1
+            for index in range(first[state], first[state + 1]):
+                rule = accepted[index]
+                if longest[rule] == 0:
+                    seen[number] = rule
+                    number += 1
+                longest[rule] = end
+        for index in range(number):
+            rule = seen[index]
+            if count == found.shape[1]:
+                grown = np.empty((3, 2 * count), np.int32)
+                grown[:, :count] = found
+                found = grown
+            found[0, count], found[1, count], found[2, count] = at, longest[rule], rule
+            count += 1
+            longest[rule] = 0
+        at += 1
+    return found[:, :count], at, -1
+
+
+@numba.njit(cache=True, nogil=True)
+def standing(starts, rules, which, ends, groups, number):
+    """(firsts, lasts, rules) int64: the groups of the matches that stand, where a rule goes on behind its last match.
+
+    starts, rules   of the matches, in order of start
+    which, ends, groups   of match i: ends[which[i]] is its end from its start, and groups[which[i]] int32[groups, 2]
+                          are its groups from its start, (-1, -1) where one took no part
+    number          how many rules there are
+    """
+    reached = np.zeros(number, np.int64)
+    width = groups.shape[1]
+    firsts, lasts = np.empty(len(starts) * width, np.int64), np.empty(len(starts) * width, np.int64)
+    own = np.empty(len(starts) * width, np.int64)
+    count = 0
+    for index in range(len(starts)):
+        start, rule, kind = starts[index], rules[index], which[index]
+        if start < reached[rule]:
+            continue
+        reached[rule] = start + ends[kind]
+        for group in range(width):
+            if groups[kind, group, 0] >= 0 and groups[kind, group, 1] > groups[kind, group, 0]:
+                firsts[count], lasts[count] = start + groups[kind, group, 0], start + groups[kind, group, 1]
+                own[count] = rule
+                count += 1
+    return firsts[:count], lasts[:count], own[:count]
