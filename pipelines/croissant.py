@@ -125,7 +125,7 @@ def croissant(corpus: Path, *, location: str = ".", url: str | None = None) -> d
 
 def publish_croissant(workspace: Path, lock: RunLock | None = None) -> Path:
     """Write `<workspace>/cards/croissant.json` for the corpus that is there; the file. It belongs beside the corpus's
-    `data/`, where `provender push` puts it: its paths start there."""
+    `data/`, where `provender push-hub` puts it: its paths start there."""
     folder, corpus = workspace / "cards", workspace / "corpus"
     function = {"kind": "cards", "corpus": Manifest.read(corpus).fingerprint, "code": code_version("pipelines")}
     if current(folder, function) is None:

@@ -65,8 +65,8 @@ def watch(
         show_terminal(folder, once=once)
 
 
-@app.command("push")
-def push(
+@app.command("push-hub")
+def push_hub(
     workspace: Annotated[str, typer.Argument(help="A workspace's folder, or the recipe that names it.")],
     repository: Annotated[str, typer.Argument(help="The repository on the Hugging Face Hub, as name/repository.")],
     model: Annotated[bool, typer.Option("--model", help="Push the run's model instead of the corpus.")] = False,
@@ -76,7 +76,7 @@ def push(
     ] = False,
 ) -> None:
     """Push the corpus, or a model, to the Hugging Face Hub; what may hold health information is refused."""
-    from pipelines.push import push_corpus, push_model
+    from pipelines.hub import push_corpus, push_model
 
     folder = workspace_folder(workspace)
     if model:

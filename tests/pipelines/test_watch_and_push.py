@@ -15,8 +15,8 @@ from synthetic_workspace import Written, write_all
 from corpus.artifact import RunLock
 from corpus.errors import ArtifactError, ConfigError, DataError
 from pipelines.croissant import croissant, publish_croissant
+from pipelines.hub import push_corpus, push_model
 from pipelines.progress import Record
-from pipelines.push import push_corpus, push_model
 from pipelines.watch import look
 from pipelines.watch.page import HOST, server
 from pipelines.watch.terminal import show_terminal, spark

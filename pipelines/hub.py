@@ -1,4 +1,4 @@
-"""`provender push`: a corpus or a model to the Hugging Face Hub, by this command and by nothing else.
+"""`provender push-hub`: a corpus or a model to the Hugging Face Hub, by this command and by nothing else.
 
 What is marked as holding health information is refused, and so is a model that was trained on it. What is pushed is
 hashed again first, so that it is what its manifest says. The token is that of `hf auth login` or HF_TOKEN.
