@@ -83,12 +83,14 @@ def model_card(
     licences: Mapping[str, str] | None = None,
     base_license: str | None = None,
     limits: Sequence[str] = (),
+    evaluations: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The card of an exported model.
 
     mixture: rows of `source`, `role`, `realised_tokens`, as the audit's `mixture` has them. evaluation: rows of `set`,
     `role`, `before`, `after`, `delta`, `delta_se` (bits per byte), as its `forgetting` has them. licences: of the
-    sources, by name; base_license: of the model that training started from.
+    sources, by name; base_license: of the model that training started from. evaluations: rows of `set`, `step`,
+    `bits_per_byte`, as the audit's `evaluations` has them; with them the card has the whole matrix of set and step.
     """
     front: dict[str, Any] = {
         "base_model": base_model,
@@ -128,11 +130,22 @@ def model_card(
         "Bits per byte of held-out text: lower is better, a positive change is loss of what the base model knew. The "
         "error is paired by document.\n",
     ]
+    if evaluations:
+        parts += ["## Bits per byte by step\n", _matrix(evaluations)]
     if settings:
         rows = [(key, value) for key, value in settings.items()]
         parts += ["## Training\n", _markdown_table(("setting", "value"), rows)]
     parts += ["## Known limits\n", _list(limits, "A base model: it continues text and follows no instructions.")]
     return "\n".join(parts)
+
+
+def _matrix(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """Set × step."""
+    steps = sorted({row["step"] for row in evaluations})
+    bits = {(row["set"], row["step"]): row["bits_per_byte"] for row in evaluations}
+    names = sorted({row["set"] for row in evaluations})
+    rows = [(name, *[decimal(bits.get((name, step))) for step in steps]) for name in names]
+    return _markdown_table(("set", *map(count, steps)), rows, numbers=range(1, len(steps) + 1))
 
 
 def _configurations(sources: Sequence[CardSource], dropped: bool) -> list[dict[str, Any]]:

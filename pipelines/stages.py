@@ -39,6 +39,7 @@ def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
     """Raw files → kept shards, ledger and token stores; `stored`: from the columns of an earlier run instead."""
     from corpus.prepare import Preparation
     from pipelines.audit.identities import publish_index
+    from pipelines.croissant import publish_croissant
 
     description = {
         "name": recipe.name,
@@ -60,6 +61,7 @@ def prepare_corpus(recipe: Recipe, *, stored: bool = False) -> Manifest:
         )
         manifest = preparation.run(_card, description)
         publish_index(recipe.folder, lock)
+        publish_croissant(recipe.folder, lock)
     hold(recipe.expect, "corpus", recipe.folder, recipe.run)
     return manifest
 

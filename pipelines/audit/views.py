@@ -43,7 +43,7 @@ class Views:
 
     def __init__(self, workspace: Path, *, texts: bool = False) -> None:
         """`texts`: for a measurement that shows none, texts are there even where the recipe does not show them."""
-        self._texts = texts
+        self._texts, self._locked = texts, False
         self.workspace = Path(workspace).resolve()
         self.folder = tempfile.TemporaryDirectory(prefix="provender-audit-")
         self.names: list[str] = []
@@ -90,10 +90,7 @@ class Views:
                 raise DataError(
                     "only one SELECT can be asked", found=sql, todo=f"select from {', '.join(sorted(self.names))}"
                 )
-            self.connection.execute(f"SET allowed_paths = {_list(self._files)}")
-            self.connection.execute(f"SET allowed_directories = {_list([self.folder.name])}")
-            self.connection.execute("SET enable_external_access = false")
-            self.connection.execute("SET lock_configuration = true")
+            self._lock_in()
             return self._answer(sql, [])
         except duckdb.Error as error:
             raise DataError(
@@ -115,6 +112,15 @@ class Views:
         """Add a table in memory as a view."""
         self.connection.register(name, table)
         self.names.append(name)
+
+    def _lock_in(self) -> None:
+        """From here on the database opens the files of its views, its own scratch folder, and nothing else."""
+        if not self._locked:
+            self.connection.execute(f"SET allowed_paths = {_list(self._files)}")
+            self.connection.execute(f"SET allowed_directories = {_list([self.folder.name])}")
+            self.connection.execute("SET enable_external_access = false")
+            self.connection.execute("SET lock_configuration = true")
+            self._locked = True
 
     def _answer(self, sql: str, values: list[Any]) -> pl.DataFrame:
         relation = self.connection.sql(sql, params=values or None)

@@ -65,6 +65,26 @@ def watch(
         show_terminal(folder, once=once)
 
 
+@app.command("push-hub")
+def push_hub(
+    workspace: Annotated[str, typer.Argument(help="A workspace's folder, or the recipe that names it.")],
+    repository: Annotated[str, typer.Argument(help="The repository on the Hugging Face Hub, as name/repository.")],
+    model: Annotated[bool, typer.Option("--model", help="Push the run's model instead of the corpus.")] = False,
+    run: Annotated[str, typer.Option(help="The run whose model is pushed.")] = "main",
+    public: Annotated[
+        bool, typer.Option("--public", help="Make a new repository public; it is private without.")
+    ] = False,
+) -> None:
+    """Push the corpus, or a model, to the Hugging Face Hub; what may hold health information is refused."""
+    from pipelines.hub import push_corpus, push_model
+
+    folder = workspace_folder(workspace)
+    if model:
+        show(push_model(folder, repository, run, private=not public))
+    else:
+        show(push_corpus(folder, repository, private=not public))
+
+
 @app.command("setup-check")
 def setup_check() -> None:
     """What of the toolkit's needs is installed, and what to do about the rest."""
