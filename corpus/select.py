@@ -119,7 +119,9 @@ class SelectUnit(PipelineStep):
                             text_bytes += pc.sum(pc.binary_length(table["text"])).as_py() or 0
                             text_tokens += pc.sum(table["token_count"]).as_py() or 0
             draft.rows |= {f"{name}.parquet": count for name, count in rows_written.items()}
-            draft.rows["ledger.parquet"] = write_parquet(draft.path / "ledger.parquet", ledgers, LEDGER)
+            # Row groups of thousands, which the audit's questions over all units read several times as fast.
+            rows = pa.Table.from_batches(ledgers, LEDGER).combine_chunks().to_batches(max_chunksize=16_384)
+            draft.rows["ledger.parquet"] = write_parquet(draft.path / "ledger.parquet", rows, LEDGER)
             ledger_read = Ledger.read(draft.path / "ledger.parquet")
             ledger_read.check(
                 where=unit.name,

@@ -79,6 +79,7 @@ def card_of(recipe: Recipe, manifest: Manifest) -> str:
         settings=shown,
         licences=licences,
         limits=limits,
+        evaluations=training_questions.evaluations(recipe.folder).filter(own).to_dicts(),
     )
 
 
@@ -111,27 +112,6 @@ def _evaluation(recipe: Recipe, step: int) -> list[dict[str, Any]]:
         }
         for row in last.sort("set").iter_rows(named=True)
     ]
-
-
-def push(folder: Path, name: str) -> str:
-    """Upload an exported folder to the Hub as a private repository; its address.
-
-    Raises ConfigError when the Hub refuses: no login, no network, no right to the name.
-    """
-    from huggingface_hub import HfApi
-
-    api = HfApi()
-    try:
-        address = str(api.create_repo(name, private=True, exist_ok=True))
-        api.upload_folder(folder_path=str(folder), repo_id=name, ignore_patterns=[MANIFEST])
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            "the Hub did not take the model",
-            where=name,
-            found=(str(error).splitlines() or [type(error).__name__])[0],
-            todo="log in with `hf auth login`, and give a name you may write to",
-        ) from None
-    return address
 
 
 def matrix_table(recipe: Recipe) -> RenderableType:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corpus.artifact import Manifest
+from corpus.artifact import MANIFEST, Manifest
 from corpus.errors import ArtifactError, ConfigError, DataError
 from pipelines.audit.workspace import settings_of
 from pipelines.croissant import NAME, croissant
@@ -31,12 +31,15 @@ def push_corpus(workspace: Path, repository: str, *, private: bool = True, api: 
     return address
 
 
-def push_model(workspace: Path, repository: str, run: str, *, private: bool = True, api: Any = None) -> str:
-    """Upload the exported model of a run; the address. Errors as for a corpus."""
-    model = workspace / "runs" / run / "model"
+def push_model(workspace: Path, repository: str, model: Path, *, private: bool = True, api: Any = None) -> str:
+    """Upload a model of the workspace that `provender train export` wrote to the folder `model`; the address. Errors as
+    for a corpus."""
     refuse_phi(workspace)
-    if not (model / "config.json").is_file():
-        raise ArtifactError("the run has no model", where=model, todo="run `provender train`, or name another --run")
+    if not (model / MANIFEST).is_file():
+        raise ArtifactError(
+            "no exported model", where=model, todo="run `provender train export`, or name another --run"
+        )
+    Manifest.read(model).verify(model)
     _upload(model, repository, "model", private, {}, api)
     return f"{HUB}/{repository}"
 
@@ -69,7 +72,13 @@ def _upload(folder: Path, repository: str, kind: str, private: bool, more: dict[
         api.create_repo(repository, repo_type=kind, private=private, exist_ok=True)
         for name, data in more.items():
             api.upload_file(path_or_fileobj=data, path_in_repo=name, repo_id=repository, repo_type=kind)
-        api.upload_folder(repo_id=repository, folder_path=folder, repo_type=kind, commit_message="Pushed by Provender")
+        api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            repo_type=kind,
+            commit_message="Pushed by Provender",
+            ignore_patterns=[MANIFEST] if kind == "model" else None,
+        )
     except Exception as error:  # of the Hub's client: no login, no right, no network
         raise ConfigError(
             "the Hub did not take it", where=repository, found=type(error).__name__, todo="see `hf auth whoami`"

@@ -75,12 +75,12 @@ def push_hub(
         bool, typer.Option("--public", help="Make a new repository public; it is private without.")
     ] = False,
 ) -> None:
-    """Push the corpus, or a model, to the Hugging Face Hub; what may hold health information is refused."""
+    """Push the corpus, or an exported model, to the Hugging Face Hub; what may hold health information is refused."""
     from pipelines.hub import push_corpus, push_model
 
     folder = workspace_folder(workspace)
     if model:
-        show(push_model(folder, repository, run, private=not public))
+        show(push_model(folder, repository, folder / "export" / run, private=not public))
     else:
         show(push_corpus(folder, repository, private=not public))
 

@@ -55,12 +55,14 @@ def train_export(
     set_: Overrides = None,
 ) -> None:
     """Write the run's model with its tokenizer and a model card: data, tokens, evaluation, licences."""
-    from pipelines.export import export_run, push
+    from pipelines.export import export_run
+    from pipelines.hub import push_model
 
-    folder = export_run(load(recipe, set_), to)
+    loaded = load(recipe, set_)
+    folder = export_run(loaded, to)
     show(f"model: {folder}")
     if push_to_hub is not None:
-        show(f"uploaded: {push(folder, push_to_hub)}")
+        show(f"uploaded: {push_model(loaded.folder, push_to_hub, folder)}")
 
 
 @commands.command("matrix")

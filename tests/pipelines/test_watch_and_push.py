@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from synthetic_workspace import Written, write_all
 
-from corpus.artifact import RunLock
+from corpus.artifact import RunLock, publish
 from corpus.errors import ArtifactError, ConfigError, DataError
 from pipelines.croissant import croissant, publish_croissant
 from pipelines.hub import push_corpus, push_model
@@ -132,10 +132,11 @@ def test_what_may_hold_health_information_is_pushed_by_nothing(whole: Written, t
     folder = tmp_path / "w"
     shutil.copytree(whole.folder, folder)
     (folder / "recipe.json").write_text(marks)
-    (folder / "runs" / "main" / "model").mkdir(parents=True)
-    (folder / "runs" / "main" / "model" / "config.json").write_text("{}")
+    model = folder / "export" / "main"
+    with publish(model, kind="pipelines.model", function={}) as draft:
+        (draft.path / "config.json").write_text("{}")
     hub = Hub()
-    for push in (lambda: push_corpus(folder, "me/x", api=hub), lambda: push_model(folder, "me/x", "main", api=hub)):
+    for push in (lambda: push_corpus(folder, "me/x", api=hub), lambda: push_model(folder, "me/x", model, api=hub)):
         with pytest.raises(DataError, match="not pushed"):
             push()
     assert hub.calls == []
