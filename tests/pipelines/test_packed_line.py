@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from test_line import provender
 
@@ -73,3 +74,25 @@ def test_a_store_that_changed_elsewhere_is_noticed(trained, tmp_path: Path) -> N
         assert "stores of plans/main/" in failed
     finally:
         shard.write_bytes(whole)
+
+
+def test_documents_are_selected_and_a_mixture_takes_the_choice(trained) -> None:
+    path, _ = trained
+    sets = ["select={task: {source: notes}, pool: [papers, general], choose: {share: 0.5}}", "run=chosen"]
+    words = [word for entry in sets for word in ("--set", entry)]
+    shown = provender("mix", "select", path, *words).stdout
+    assert "weight_column: chosen" in shown
+    chosen = path.with_suffix("") / "selection/chosen/chosen"
+    sources = {"papers": "domain", "general": "replay"}
+    for name in sources:
+        entry = f"{{method: best_fit, weights: {chosen / name}.parquet, weight_column: chosen}}"
+        words += ["--set", f"mix.sources.{name}.packing={entry}"]
+    provender("mix", path, *words)
+    loaded = load_recipe(str(path), [word for word in words if word != "--set"])
+    stores = training_stores(loaded)
+    for name in sources:
+        rows = pl.read_parquet(chosen / f"{name}.parquet")
+        left_out = set(rows.filter(pl.col("chosen") == 0)["id"])
+        ids = stores[name].store.documents["id"].to_pylist()
+        held = {ids[p.document] for q in range(stores[name].sequences) for p in stores[name].pieces(q)}
+        assert held and not held & left_out
