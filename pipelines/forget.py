@@ -9,8 +9,9 @@ from corpus.artifact import MANIFEST
 from corpus.errors import ArtifactError
 from corpus.forget import ForgottenDocument, find_subject, forget
 from corpus.tokens import TokenStore
+from pipelines.audit.workspace import followed_plan
 from pipelines.recipe import Recipe
-from pipelines.stages import followed_plan_folder, prepare_corpus, workspace
+from pipelines.stages import prepare_corpus, workspace
 
 if TYPE_CHECKING:
     from mixing.plan import MixturePlan
@@ -55,7 +56,7 @@ def _exposure(folder: Path, plan_folder: Path, documents: list[ForgottenDocument
     run = folder / "runs" / plan_folder.name
     checkpoints = sorted(path for path in run.glob("step-[0-9]*") if path.is_dir())
     try:
-        plan = MixturePlan.load(followed_plan_folder(folder, plan_folder.name))
+        plan = MixturePlan.load(followed_plan(folder, plan_folder.name))
         stores = _stores(folder, plan.names)
         plan.check_stores(stores)
         steps = tuple(sorted(_steps(plan, stores, documents)))
