@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from corpus.errors import ArtifactError
 from corpus.forget import ForgottenDocument, find_subject, forget
 from corpus.tokens import TokenStore
-from pipelines.audit.workspace import training_store
+from pipelines.audit.workspace import followed_plan, training_store
 from pipelines.recipe import Recipe
-from pipelines.stages import followed_plan_folder, prepare_corpus, workspace
+from pipelines.stages import prepare_corpus, workspace
 
 if TYPE_CHECKING:
     from mixing.plan import MixturePlan
@@ -55,7 +55,7 @@ def _exposure(folder: Path, plan_folder: Path, documents: list[ForgottenDocument
     run = folder / "runs" / plan_folder.name
     checkpoints = sorted(path for path in run.glob("step-[0-9]*") if path.is_dir())
     try:
-        plan = MixturePlan.load(followed_plan_folder(folder, plan_folder.name))
+        plan = MixturePlan.load(followed_plan(folder, plan_folder.name))
         stores = {name: training_store(folder, name) for name in plan.names}
         plan.check_stores(stores)
         steps = tuple(sorted(_steps(plan, stores, documents)))

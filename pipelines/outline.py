@@ -101,9 +101,10 @@ def _cell(value: Any) -> str:
 def step_table(recipe: Recipe, step: int) -> RenderableType:
     """Rows of the step's global batch: source, sequence, epoch, and the documents in it."""
     from mixing.plan import MixturePlan
-    from pipelines.stages import followed_plan_folder, training_stores
+    from pipelines.audit.workspace import followed_plan
+    from pipelines.stages import training_stores
 
-    plan = MixturePlan.load(followed_plan_folder(recipe.folder, recipe.run))
+    plan = MixturePlan.load(followed_plan(recipe.folder, recipe.run))
     if not 0 <= step < plan.steps:
         raise ConfigError("no such step", where=f"--step {step}", found=f"steps 0 to {plan.steps - 1} in the plan")
     return framed(plan.show(step, training_stores(recipe)), f"Step {step} of {plan.steps}")
@@ -112,9 +113,10 @@ def step_table(recipe: Recipe, step: int) -> RenderableType:
 def where_table(recipe: Recipe, document: str) -> RenderableType:
     """Every step, row and token range in which a document is trained."""
     from mixing.plan import MixturePlan
-    from pipelines.stages import followed_plan_folder, training_stores
+    from pipelines.audit.workspace import followed_plan
+    from pipelines.stages import training_stores
 
-    plan = MixturePlan.load(followed_plan_folder(recipe.folder, recipe.run))
+    plan = MixturePlan.load(followed_plan(recipe.folder, recipe.run))
     found = plan.where(document, training_stores(recipe))
     if not found:
         return Group(f"{document} is in no step of the plan.")

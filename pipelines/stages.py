@@ -173,16 +173,6 @@ def plan_folder(recipe: Recipe) -> Path:
     return recipe.folder / "plans" / recipe.run
 
 
-def followed_plan_folder(workspace: Path, run: str) -> Path:
-    """The plan a run follows: its own, or what the gate made of it by raising replay."""
-    planned, raised = workspace / "plans" / run, workspace / "runs" / run / "plan"
-    try:
-        of_this = Manifest.read(raised).function.get("plan") == Manifest.read(planned).totals["plan"]
-    except ArtifactError:
-        return planned
-    return raised if of_this else planned
-
-
 def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
     """The plan → checkpoints and a model in `runs/<run>/`."""
     from mixing.loader import Loader

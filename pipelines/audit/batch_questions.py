@@ -9,7 +9,7 @@ from corpus.tokens import TokenStore
 from mixing.plan import MixturePlan
 from mixing.sequences import Sequences
 from pipelines.audit import training_questions
-from pipelines.audit.workspace import plan_folders, progress_of, rows_at
+from pipelines.audit.workspace import plan_folders, progress_of, rows_at, run_of_plan
 
 DOCUMENTS = {
     "row": pl.Int64, "source": pl.String, "sequence": pl.Int64, "epoch": pl.Int64, "place": pl.Int64,
@@ -57,7 +57,7 @@ def step(workspace: Path, number: int, name: str | None = None) -> dict[str, pl.
 
 
 def _plan(workspace: Path, name: str | None) -> Path:
-    folders = {folder.name: folder for folder in plan_folders(workspace)}
+    folders = {run_of_plan(folder): folder for folder in plan_folders(workspace)}
     if name is None and len(folders) == 1:
         return next(iter(folders.values()))
     if name is None and "main" in folders:
@@ -74,7 +74,7 @@ def _plan(workspace: Path, name: str | None) -> Path:
 
 def _sequences(workspace: Path, plan: MixturePlan, folder: Path, source: str) -> Sequences:
     store = TokenStore.open(workspace / "tokens" / source / "train")
-    packing = workspace / "packings" / folder.name / source
+    packing = workspace / "packings" / run_of_plan(folder) / source
     entry = Sequences.open(store, packing) if (packing / "manifest.json").is_file() else store
     held = Sequences.of(entry, plan.sequence_length)
     planned = next(known for known in plan.sources if known.name == source)

@@ -24,7 +24,7 @@ from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
 from pipelines.audit.identities import IdIndex, Place
 from pipelines.audit.views import MEASURES, is_shown
-from pipelines.audit.workspace import ledger_row, plan_folders, progress_of
+from pipelines.audit.workspace import ledger_row, plan_folders, progress_of, run_of_plan
 
 FACTS = ("id", "source", "file", "position", "record_id", "bytes_in", "bytes_out", "tokens_in", "tokens_out")
 DECISION = ("fate", "step", "reason", "detail", "split")
@@ -154,7 +154,7 @@ def _visits(workspace: Path, source: str, row: int, tokens: TokenStore) -> Itera
         plan = MixturePlan.load(folder)
         if source not in plan.names:
             continue
-        packing = workspace / "packings" / folder.name / source
+        packing = workspace / "packings" / run_of_plan(folder) / source
         held = Sequences.open(tokens, packing) if (packing / "manifest.json").is_file() else tokens
         run, finished = progress_of(workspace, plan.fingerprint)
         name = folder.relative_to(workspace).as_posix()

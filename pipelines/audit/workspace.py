@@ -133,8 +133,8 @@ class Plan:
 
     @property
     def run(self) -> str:
-        """The name of the run it was compiled for: plans/<run>, or runs/<run>/plan where the gate raised replay."""
-        return self.folder.parent.name if self.folder.parent.parent.name == "runs" else self.folder.name
+        """The name of the run it was compiled for."""
+        return run_of_plan(self.folder)
 
     @property
     def sequence_length(self) -> int:
@@ -148,15 +148,33 @@ class Plan:
 
 
 def plan_folders(workspace: Path) -> list[Path]:
-    """The folders of every plan of the workspace: that of the run and those of comparison runs, in order."""
+    """The folders of the plans that are followed: that of the run and those of comparison runs, in order."""
     found = [*workspace.glob("*/plan.json"), *workspace.glob("plans/*/plan.json")]
     folders = sorted(path.parent for path in found)
-    return [path for path in folders if not any(part.startswith(".") for part in path.relative_to(workspace).parts)]
+    shown = [path for path in folders if not any(part.startswith(".") for part in path.relative_to(workspace).parts)]
+    return [followed_plan(workspace, path.name) if path.parent.name == "plans" else path for path in shown]
+
+
+def followed_plan(workspace: Path, run: str) -> Path:
+    """The folder of the plan a run follows: its own, or what the gate made of that by raising replay."""
+    planned, raised = workspace / "plans" / run, workspace / "runs" / run / "plan"
+    try:
+        of_this = Manifest.read(raised).function.get("plan") == Manifest.read(planned).totals["plan"]
+    except ArtifactError:
+        return planned
+    return raised if of_this else planned
+
+
+def run_of_plan(folder: Path) -> str:
+    """The run whose plan lies in plans/<run>, or in runs/<run>/plan where the gate raised replay."""
+    return folder.parent.name if folder.parent.parent.name == "runs" else folder.name
 
 
 def plans(workspace: Path) -> list[Plan]:
-    """Every plan of the workspace."""
-    return [read_plan(folder) for folder in plan_folders(workspace)]
+    """Every plan of the workspace: those that are followed, and those that a raise of replay has left behind."""
+    followed = plan_folders(workspace)
+    behind = [path.parent for path in sorted(workspace.glob("plans/*/plan.json")) if path.parent not in followed]
+    return [read_plan(folder) for folder in [*followed, *behind] if not folder.name.startswith(".")]
 
 
 def read_plan(folder: Path) -> Plan:
@@ -225,17 +243,26 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 def progress_of(workspace: Path, plan: str) -> tuple[str | None, int | None]:
     """The name and the finished steps of the run that follows the plan of this fingerprint, from the ends of its
-    metrics alone; (None, None) without a run."""
+    metrics alone; (None, None) without a run. A run follows the plan it started with, and since the gate raised replay
+    the one in its own folder."""
     for path in sorted((workspace / "runs").glob("*/metrics.jsonl")):
         with open(path, "rb") as handle:
             first = handle.readline()
-            if not first.endswith(b"\n") or json.loads(first).get("plan") != plan:
+            if not first.endswith(b"\n") or plan not in (json.loads(first).get("plan"), _raised(path.parent)):
                 continue
             handle.seek(max(0, path.stat().st_size - TAIL))
             last = reversed(handle.read().split(b"\n")[1:-1])  # the first may be cut, the last is being written
         steps = (event["step"] for event in map(json.loads, last) if event["event"] in ("step", "end"))
         return path.parent.name, next(steps, 0)
     return None, None
+
+
+def _raised(run: Path) -> str | None:
+    """The fingerprint of the plan that a run follows since the gate raised replay."""
+    try:
+        return str(Manifest.read(run / "plan").totals["plan"])
+    except ArtifactError:
+        return None
 
 
 def last_events(path: Path, count: int) -> list[dict[str, Any]]:

@@ -142,6 +142,27 @@ def test_what_may_hold_health_information_is_pushed_by_nothing(whole: Written, t
     assert hub.calls == []
 
 
+def test_an_exported_model_goes_without_its_manifest_and_a_refusal_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text('{"phi": false}')
+    model = tmp_path / "export" / "main"
+    with pytest.raises(ArtifactError, match="no exported model"):
+        push_model(tmp_path, "me/model", model, api=Hub())
+    with publish(model, kind="pipelines.model", function={}) as draft:
+        (draft.path / "config.json").write_text("{}")
+    hub = Hub()
+    assert push_model(tmp_path, "me/model", model, api=hub).endswith("me/model")
+    assert hub.calls[0][1]["private"] is True
+    assert hub.calls[1][1]["folder_path"] == model and hub.calls[1][1]["ignore_patterns"] == ["manifest.json"]
+
+    class Closed(Hub):
+        def create_repo(self, *words: object, **named: Any) -> None:
+            raise OSError("401 Unauthorized")
+
+    with pytest.raises(ConfigError, match="did not take it") as caught:
+        push_model(tmp_path, "me/model", model, api=Closed())
+    assert "hf auth" in str(caught.value)
+
+
 def test_a_damaged_corpus_is_not_pushed(whole: Written, tmp_path: Path) -> None:
     folder = tmp_path / "w"
     shutil.copytree(whole.folder, folder)
