@@ -85,8 +85,8 @@ class Fresh:
 
 def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
     """Ray and an object store beside this machine."""
-    from corpus.executors import LocalSettings, RaySettings
-    from corpus.ray_executor import connect
+    from corpus.engine.executors import LocalSettings, RaySettings
+    from corpus.engine.ray_cluster import connect
 
     os.environ.update(STORE)  # before the first worker: they are forked from a server that keeps its environment
     with tempfile.TemporaryDirectory() as scratch:
@@ -146,8 +146,8 @@ def _push(workspace: Path, url: str) -> None:
 def prediction(megabytes: float) -> Iterator[str]:
     """Time, disk and memory of ten times the size as they are predicted from runs of it and of twice it, and as they
     are."""
-    from corpus.executors import LocalSettings
-    from corpus.spent import read_records
+    from corpus.engine.executors import LocalSettings
+    from corpus.engine.spent import read_records
     from pipelines.plan_cluster import measured, plan_cluster
 
     runs, real, took = [], None, 0.0

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from corpus.artifact import Draft, Manifest, RunLock, current, publish
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Progress, Unit, run_units
-from corpus.spent import StageRecord, peak_bytes
+from corpus.engine.spent import StageRecord, peak_bytes
 
 
 class Watch(Protocol):

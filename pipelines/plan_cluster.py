@@ -18,9 +18,9 @@ import numpy as np
 from rich.table import Table
 
 from corpus.artifact import MANIFEST, Manifest
+from corpus.engine.spent import StageRecord, read_records
 from corpus.errors import ArtifactError, ConfigError
 from corpus.readers import make_reader
-from corpus.spent import StageRecord, read_records
 from pipelines.recipe import Recipe
 
 BASE_RSS = 300 << 20  # of a process of ours before it has read anything

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from corpus.artifact import canonical_json
+from corpus.engine.executors import Chosen, LocalSettings, with_kind
 from corpus.errors import ConfigError
-from corpus.executors import Chosen, LocalSettings, with_kind
 from corpus.recipe import CorpusSettings, Name
 from corpus.settings import Settings
 from corpus.tokenize import TokenizerSettings

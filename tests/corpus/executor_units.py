@@ -9,9 +9,8 @@ from typing import Any
 from datatrove.pipeline.base import PipelineStep
 
 from corpus.artifact import publish
-from corpus.engine import Outcome, Unit, run_units
+from corpus.engine import ExecutorSettings, Outcome, Unit, run_units
 from corpus.errors import DataError
-from corpus.executors import ExecutorSettings
 
 
 class Square(PipelineStep):

@@ -12,7 +12,7 @@ def run_and_die(inputs: Path, workspace: Path, calls: int) -> None:
     """Prepare, and die before the call number `calls` of those that flush, rename, link or remove files."""
     from small_corpus import prepare
 
-    from corpus.executors import LocalSettings
+    from corpus.engine.executors import LocalSettings
 
     left = calls
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from datatrove.pipeline.base import PipelineStep
 
+from corpus.engine.local import SharedPoolExecutor, close_pools
 from corpus.errors import ArtifactError, DataError
-from corpus.local_executor import SharedPoolExecutor, close_pools
 
 
 class NoteProcess(PipelineStep):
@@ -99,7 +99,7 @@ def within(seconds: float, condition: Any) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_workers_of_a_killed_process_end_with_it(tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path; from corpus.local_executor import SharedPoolExecutor;"
+        "from pathlib import Path; from corpus.engine.local import SharedPoolExecutor;"
         "from tests.corpus.test_local_executor import Sleep;"
         f"folder = Path({str(tmp_path)!r});"
         "SharedPoolExecutor([Sleep(folder)], tasks=2, workers=2, logging_dir=str(folder / 'logs')).run()"

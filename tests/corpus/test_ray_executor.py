@@ -8,8 +8,8 @@ import pytest
 from small_corpus import digests, prepare, write_inputs
 
 from corpus.engine import LocalSettings, Outcome
+from corpus.engine.executors import RaySettings
 from corpus.errors import ArtifactError, ConfigError, DataError
-from corpus.executors import RaySettings
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'provender[ray]'")
 pytestmark = [
@@ -32,7 +32,7 @@ def ray():
     """A cluster of three workers for the tests of this module."""
     import ray
 
-    from corpus.remote_ranks import environment
+    from corpus.engine.remote_ranks import environment
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     variables = environment()

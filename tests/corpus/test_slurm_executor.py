@@ -11,8 +11,8 @@ from small_corpus import digests, prepare, write_inputs
 
 from corpus import slurm_executor
 from corpus.engine import LocalSettings, Outcome
+from corpus.engine.executors import SlurmSettings
 from corpus.errors import ArtifactError, ConfigError, DataError
-from corpus.executors import SlurmSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_line import digests, provender
 
-from corpus.spent import read_records
+from corpus.engine.spent import read_records
 
 pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus.engine.spent import StageRecord, read_records
 from corpus.errors import ArtifactError, ConfigError
-from corpus.spent import StageRecord, read_records
 from pipelines.plan_cluster import BASE_RSS, Measured, measured, plan_cluster
 
 MB = 1_000_000

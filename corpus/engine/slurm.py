@@ -21,10 +21,10 @@ from datatrove.executor import SlurmPipelineExecutor
 from datatrove.executor.base import DistributedEnvVars
 from datatrove.pipeline.base import PipelineStep
 
-from corpus.engine import Unit, pending
+from corpus.engine.executors import SlurmSettings
+from corpus.engine.remote_ranks import RemoteRanks, environment
+from corpus.engine.units import Unit, pending
 from corpus.errors import ArtifactError, ConfigError
-from corpus.executors import SlurmSettings
-from corpus.remote_ranks import RemoteRanks, environment
 
 GRACE = 60.0  # seconds in which what a task published must show here, by the file system's caches
 SILENCE = 600.0  # seconds for which the scheduler may not answer

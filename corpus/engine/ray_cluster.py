@@ -15,10 +15,10 @@ from typing import Any
 from datatrove.executor import RayPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
-from corpus.engine import Unit
+from corpus.engine.executors import RaySettings
+from corpus.engine.remote_ranks import RemoteRanks, environment
+from corpus.engine.units import Unit
 from corpus.errors import ConfigError
-from corpus.executors import RaySettings
-from corpus.remote_ranks import RemoteRanks, environment
 
 MISSING = "Ray is not installed"
 

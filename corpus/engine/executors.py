@@ -79,15 +79,15 @@ def execute(stage: str, steps: list[Any], units: list[Any], settings: ExecutorSe
     unit and log where a task ended without publishing its unit."""
     # Imported here: datatrove's executors take a fifth of a second, which `--help` should not pay.
     if isinstance(settings, RaySettings):
-        from corpus.ray_executor import RayUnits
+        from corpus.engine.ray_cluster import RayUnits
 
         RayUnits(stage, steps, units, settings, logging_dir).run()
     elif isinstance(settings, SlurmSettings):
-        from corpus.slurm_executor import SlurmUnits
+        from corpus.engine.slurm import SlurmUnits
 
         SlurmUnits(stage, steps, units, settings, logging_dir).launch_and_wait()
     else:
-        from corpus.local_executor import SharedPoolExecutor
+        from corpus.engine.local import SharedPoolExecutor
 
         SharedPoolExecutor(
             pipeline=steps,

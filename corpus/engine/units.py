@@ -1,4 +1,4 @@
-"""The engine: a stage's missing units, run as the ranks of a datatrove pipeline.
+"""A stage's missing units, run as the ranks of a datatrove pipeline.
 
     units = [Unit(folder, function, weight), …]          one published folder each
     run_units("annotate", units, pipeline, …)            pipeline: datatrove steps; rank r works on pending unit r
@@ -20,9 +20,8 @@ from time import monotonic
 from typing import Any, Protocol
 
 from corpus.artifact import MANIFEST, current
-from corpus.executors import ExecutorSettings, execute
-from corpus.executors import LocalSettings as LocalSettings
-from corpus.spent import Spent, timed
+from corpus.engine.executors import ExecutorSettings, execute
+from corpus.engine.spent import Spent, timed
 
 # loguru prints the values of local variables in tracebacks, which would put document text into logs.
 os.environ.setdefault("LOGURU_DIAGNOSE", "NO")

@@ -16,7 +16,7 @@ from datatrove.utils.stats import PipelineStats
 
 from corpus import errors
 from corpus.artifact import current, write_atomic
-from corpus.engine import Unit
+from corpus.engine.units import Unit
 from corpus.errors import ArtifactError, ProvenderError
 
 CHECKOUT = Path(__file__).parents[1]

@@ -1,0 +1,25 @@
+"""The engine: who does the units of a stage, and what it took.
+
+units         a stage's missing units, run as the ranks of a datatrove pipeline
+executors     the recipe's `executor`: this machine, a Ray cluster or Slurm
+local         one pool of worker processes for all stages
+ray_cluster   actors of a Ray cluster
+slurm         job arrays
+remote_ranks  what the two share: ranks on other machines, whose errors come back as files
+spent         time, memory and bytes of each stage, for `provender plan-cluster`
+"""
+
+from corpus.engine.executors import ExecutorSettings, LocalSettings
+from corpus.engine.units import Heartbeat, Outcome, Progress, Unit, pending, run_units, silent
+
+__all__ = [
+    "ExecutorSettings",
+    "Heartbeat",
+    "LocalSettings",
+    "Outcome",
+    "Progress",
+    "Unit",
+    "pending",
+    "run_units",
+    "silent",
+]
