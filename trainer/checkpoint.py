@@ -220,6 +220,8 @@ def prune(run: Path, *, keep_last: int, best: Best | None) -> None:
 
     Without a whole checkpoint nothing is deleted.
     """
+    for left in run.glob(".step-*.old-pruned"):  # by a kill within a deletion
+        shutil.rmtree(left)
     steps = checkpoint_steps(run)
     sound = [step for step in steps if _whole(checkpoint_folder(run, step))]
     if not sound:
