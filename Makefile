@@ -33,7 +33,7 @@ audit: setup ## the report over all of it
 	@$(PROVENDER) audit $(RECIPE)
 
 test: setup ## run all tests (browser tests are skipped without chromium)
-	@$(PYTHON) -m pytest -q -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --dist loadfile
 
 check: setup ## formatting, lint, types, import rules, and that README and --help tell the truth
 	@$(VENV)/bin/ruff format --no-cache --check .

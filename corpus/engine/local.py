@@ -21,12 +21,16 @@ from loguru import logger
 
 from corpus.errors import ArtifactError
 
-_POOLS: dict[int, ProcessPoolExecutor] = {}  # by number of workers
+# By number of workers, with the environment that they have.
+_POOLS: dict[int, tuple[ProcessPoolExecutor, dict[str, str]]] = {}
 
 
-def _end_with_parent() -> None:
-    """Of a worker: end when the process whose pool it is ends, killed or not. Nobody else would tell it, and the server
-    it was forked from lives as long as one of its forks."""
+def _begin(environment: dict[str, str]) -> None:
+    """Of a worker: take the environment of the process whose pool it is (the server it was forked from has that of its
+    own start), and end when that process ends, killed or not. Nobody else would tell it, and the server lives as long
+    as one of its forks."""
+    os.environ.clear()
+    os.environ.update(environment)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -38,20 +42,24 @@ def _end_with_parent() -> None:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    pool = _POOLS.get(workers)
-    if pool is None:
+    environment = dict(os.environ)
+    pool, seen = _POOLS.get(workers, (None, None))
+    if pool is None or seen != environment:
+        if pool is not None:
+            pool.shutdown()
         context = multiprocessing.get_context("forkserver")
         ours = [name for name in sys.modules if name.partition(".")[0] == "corpus"]
         context.set_forkserver_preload(["__main__", *ours])
-        pool = _POOLS[workers] = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(environment,))
+        _POOLS[workers] = pool, environment
     return pool
 
 
 @atexit.register
 def close_pools() -> None:
-    """End the workers. New ones are forked from the same server, with the environment it was started with."""
+    """End the workers."""
     while _POOLS:
-        _POOLS.popitem()[1].shutdown(cancel_futures=True)
+        _POOLS.popitem()[1][0].shutdown(cancel_futures=True)
 
 
 class SharedPoolExecutor(LocalPipelineExecutor):
@@ -83,7 +91,7 @@ class SharedPoolExecutor(LocalPipelineExecutor):
             if errors:
                 raise errors[0]
         except BrokenProcessPool:
-            _POOLS.pop(self.workers).shutdown()
+            _POOLS.pop(self.workers)[0].shutdown()
             raise ArtifactError(
                 "a worker process was killed before its unit was published",
                 where=self.logging_dir.path,

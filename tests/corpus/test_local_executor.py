@@ -31,7 +31,7 @@ class NoteProcess(PipelineStep):
             os.kill(os.getpid(), signal.SIGKILL)
         if rank == self.fails:
             raise DataError("this rank fails", where=rank)
-        (self.folder / str(rank)).write_text(str(os.getpid()))
+        (self.folder / str(rank)).write_text(os.environ.get("TEST_NOTE", str(os.getpid())))
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,14 @@ def test_the_same_workers_serve_the_next_stage(tmp_path: Path) -> None:
     second = run(tmp_path / "b", 12)
     assert os.getpid() not in first and len(first | second) <= 2 and first & second
     assert run(tmp_path / "c", 3, workers=1) == {os.getpid()}
+
+
+def test_workers_have_the_environment_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path / "a", 2)
+    monkeypatch.setenv("TEST_NOTE", "17")
+    assert run(tmp_path / "b", 2) == {17}
+    monkeypatch.delenv("TEST_NOTE")
+    assert 17 not in run(tmp_path / "c", 2)
 
 
 def test_a_killed_worker_is_an_error_and_the_next_run_has_new_ones(tmp_path: Path) -> None:

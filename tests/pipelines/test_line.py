@@ -186,7 +186,7 @@ def test_a_stopped_training_saves_says_how_to_go_on_and_exits_well(finished, tmp
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
-    assert "to go on: provender train" in output and "run=long" in output
+    assert "to go on: " in output and " train " in output and "run=long" in output
     assert list(workspace.glob("runs/long/step-*/manifest.json"))
 
 
