@@ -86,17 +86,15 @@ class Spans:
         return len(self.unit)
 
     def of(self, unit: int, rows: np.ndarray) -> tuple[np.ndarray, "Spans"]:
-        """(bounds int64[rows + 1], spans) of ascending rows of one unit; row rows[i] owns bounds[i]:bounds[i + 1].
-
-        No other rows between them may have spans.
-        """
+        """(bounds int64[rows + 1], spans) of ascending rows of one unit; row rows[i] owns bounds[i]:bounds[i + 1]."""
         first, last = np.searchsorted(self.unit, [unit, unit + 1])
         owner = self.row[first:last]
-        ends = np.searchsorted(owner, rows, side="right")
-        start = np.searchsorted(owner, rows[0]) if len(rows) else 0
-        part = slice(first + start, first + (ends[-1] if len(rows) else 0))
-        inside = Spans(self.unit[part], self.row[part], self.start[part], self.stop[part], self.kind[part])
-        return np.concatenate([[0], ends - start]).astype(np.int64), inside
+        begins, ends = np.searchsorted(owner, rows, side="left"), np.searchsorted(owner, rows, side="right")
+        counts = ends - begins
+        bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        # Rows between them that are not asked for may have spans, too.
+        part = first + np.repeat(begins - bounds[:-1], counts) + np.arange(bounds[-1])
+        return bounds, Spans(self.unit[part], self.row[part], self.start[part], self.stop[part], self.kind[part])
 
 
 def strings(data: np.ndarray, offsets: np.ndarray) -> pa.StringArray:

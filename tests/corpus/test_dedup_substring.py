@@ -48,6 +48,14 @@ def test_spans_are_those_of_brute_force_until_nothing_is_left_to_find(tmp_path_f
     assert not len(find_substrings(again, Spans.none(), asked))
 
 
+def test_a_document_between_those_of_the_second_pass_may_have_been_cut_in_the_first(tmp_path):
+    texts = ["a a", "", "a 漢漢 a", "b b 漢漢", "b a a b"]
+    documents = kept(tmp_path, texts, rank=[2, 3, 1, 0, 4])
+    found = find_substrings(documents, Spans.none(), SubstringSettings(tokens=2))
+    # first 漢 and a a, then the a a that this leaves
+    assert [tokens(text) for text in left(documents, found)] == [[], [], ["a", "a"], ["b", "b", "漢", "漢"], []]
+
+
 def test_a_span_within_one_document_alone_stays(tmp_path):
     documents = kept(tmp_path, ["one two three four one two three four", "something else in here"])
     assert not len(find_substrings(documents, Spans.none(), SubstringSettings(tokens=3)))
