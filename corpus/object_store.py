@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,28 +208,34 @@ class RemoteArtefact:
 
     def fetch(self, name: str, target: Path, sha256: str) -> None:
         """Copy one object to a local file. Raises ArtifactError when it is missing or not of this hash."""
-        digest = hashlib.sha256()
+        where = f"{self.url}/{name}"
         try:
-            with open(target, "wb") as out:
-                for block in self._blocks(f"{self.path}/{name}"):
-                    digest.update(block)
-                    out.write(block)
+            write_checked(self._blocks(f"{self.path}/{name}"), target, sha256, where=where, todo="publish it again")
         except FileNotFoundError:
-            raise ArtifactError("a file of the artefact is missing", where=f"{self.url}/{name}") from None
+            raise ArtifactError("a file of the artefact is missing", where=where) from None
         except OSError as error:
             raise unreachable(self.url, error) from None
-        if digest.hexdigest() != sha256:
-            raise ArtifactError(
-                "a fetched file differs from its manifest",
-                where=f"{self.url}/{name}",
-                found=f"SHA-256 {digest.hexdigest()[:12]}, manifest has {sha256[:12]}",
-                todo="publish it again",
-            )
 
     def _blocks(self, path: str) -> Iterator[bytes]:
         with self.filesystem.open(path, "rb", block_size=4 * BLOCK) as handle:
             while block := handle.read(BLOCK):
                 yield block
+
+
+def write_checked(blocks: Iterable[bytes], target: Path, sha256: str, *, where: str, todo: str) -> None:
+    """Write what is fetched from `where` to a local file. Raises ArtifactError when it is not of this hash."""
+    digest = hashlib.sha256()
+    with open(target, "wb") as out:
+        for block in blocks:
+            digest.update(block)
+            out.write(block)
+    if digest.hexdigest() != sha256:
+        raise ArtifactError(
+            "a fetched file differs from its manifest",
+            where=where,
+            found=f"SHA-256 {digest.hexdigest()[:12]}, manifest has {sha256[:12]}",
+            todo=todo,
+        )
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -94,13 +94,15 @@ class Survivors:
     ) -> dict[str, pl.DataFrame]:
         common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail", BUCKET]
         keep = self.settings.keep
-        measured = {name: read_columns(parts, [], MEASURED).select(MEASURED) for name, parts in files.items()}
+        shared = any(self.settings.buckets_of(source).over == "corpus" for source in self.settings.sources)
+        measured = {name: read_columns(parts, [], MEASURED).select(MEASURED) for name, parts in files.items() if shared}
         models = {source.name: source.perplexity for source in self.settings.sources}
         frames = []
         for source in self.settings.sources:
             rules, buckets = self.settings.decisions_of(source), self.settings.buckets_of(source)
             frame = read_columns(files[source.name], rules, (*keep.columns, *MEASURED))
-            frame = with_buckets(frame, pooled(measured, models, buckets, source.name), buckets)
+            pool = pooled(measured | {source.name: frame.select(MEASURED)}, models, buckets, source.name)
+            frame = with_buckets(frame, pool, buckets)
             frame = apply_rules(frame, rules)
             labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
             frames.append(frame.with_columns(*labels, keep.quality_of(frame)).select(common))

@@ -23,7 +23,7 @@ import numpy as np
 
 from corpus.artifact import MANIFEST, FileEntry, Manifest, content_hash
 from corpus.errors import ArtifactError, ConfigError
-from corpus.object_store import AT
+from corpus.object_store import AT, BLOCK, write_checked
 
 ADOPTED = "datatrove.tokens"
 INDEX_BYTES = 8  # of one document end
@@ -88,22 +88,13 @@ class Mirror:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f".{sha256}.{secrets.token_hex(6)}")
-        digest = hashlib.sha256()
+        where, todo = f"{self.url}/{name}", "publish the store again, or fetch it when its upload has ended"
         try:
-            with fsspec.open(f"{self.url}/{name}", "rb") as source, open(draft, "wb") as out:
-                while chunk := source.read(1 << 22):
-                    digest.update(chunk)
-                    out.write(chunk)
-            if digest.hexdigest() != sha256:
-                raise ArtifactError(
-                    "a fetched file differs from its manifest",
-                    where=f"{self.url}/{name}",
-                    found=f"SHA-256 {digest.hexdigest()[:12]}, manifest has {sha256[:12]}",
-                    todo="publish the store again, or fetch it when its upload has ended",
-                )
+            with fsspec.open(where, "rb") as source:
+                write_checked(iter(partial(source.read, BLOCK), b""), draft, sha256, where=where, todo=todo)
             os.replace(draft, target)
         except FileNotFoundError:
-            raise ArtifactError("a file of the artefact is missing", where=f"{self.url}/{name}") from None
+            raise ArtifactError("a file of the artefact is missing", where=where) from None
         finally:
             draft.unlink(missing_ok=True)
         return target

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Generator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from accelerate import PartialState
 
@@ -28,7 +28,7 @@ class Plan(Protocol):
     @property
     def fingerprint(self) -> str: ...
     @property
-    def sources(self) -> Collection[Any]: ...
+    def sources(self) -> Collection[PlanSource]: ...
 
 
 class Loader(Protocol):

@@ -180,7 +180,6 @@ _ASSIGNED_GATE = (
 _PUBLIC_NAME = re2.compile(
     r"(?i)(?:public|hash|sha\d*|digest|checksum|integrity|csrf|commit|etag|primary|foreign|sort)[\w-]*$"
 )
-_DRAWN = re2.compile(r"^[0-9A-Za-z_.=~%^+/@:*&$#!?-]+$")
 _PASSWORD = re2.compile(r"(?i)(?:passw(?:or)?d|passphrase|pwd|db_?pass)[\w\]\"'-]{0,24}\s*[:=>]+\s*[\"']$")
 _UNDRAWN = re2.compile(
     r"^(?:[a-z]+[_.-])*[a-z]+$|^(?:[A-Z]+_)*[A-Z]+$|^[\d.]+$|://|^/|^\.|^\w+\(|^[\w.]+\.\w+\.[a-z_]+$"

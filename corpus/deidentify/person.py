@@ -36,7 +36,6 @@ def _full(first: str, rest: str = "FLBCflbUEMq") -> str:
 
 _ANY = _full(_STRONG)
 _SURE = _full("FLBCfbU")
-_KNOWN_FIRST = _full("FfBb", "FLBClbUEMq")
 _NAMES = _full("FLBCUflb", "FLBCUflb").replace("{0,3}(?:,?J)?", "{1,3}(?:,?J)?")  # two words or more
 _SINGLE = _word("FLBC")
 _REVERSED = (  # Last, First M.

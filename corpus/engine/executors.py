@@ -39,6 +39,7 @@ class RaySettings(Settings):
     mem_per_cpu_gb: float = Field(2, gt=0, description="memory that Ray reserves for a worker")
     autoscaling: bool = Field(False, description="the cluster grows on demand: do not refuse what it lacks now")
     attempts: int = Field(3, ge=1, description="times a unit is tried whose worker dies")
+    start_within: float = Field(600, gt=0, description="seconds to wait for a first worker to start")
 
     def said(self) -> str:
         return f"Ray, {self.workers or 'all'} workers"

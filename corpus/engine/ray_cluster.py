@@ -18,7 +18,7 @@ from datatrove.pipeline.base import PipelineStep
 from corpus.engine.executors import RaySettings
 from corpus.engine.remote_ranks import RemoteRanks, environment
 from corpus.engine.units import Unit
-from corpus.errors import ConfigError
+from corpus.errors import ArtifactError, ConfigError
 
 MISSING = "Ray is not installed"
 
@@ -42,10 +42,10 @@ class RayUnits(RemoteRanks, RayPipelineExecutor):
 
     def run(self) -> None:
         """Raises what a step raised, after the other running units ended; ConfigError without Ray or without a cluster
-        that can run a worker; ArtifactError for a unit whose workers die again and again."""
+        that can run a worker; ArtifactError for workers that do not start or die again and again."""
         ray = connect(self.settings)
         resources = {"num_cpus": self.cpus_per_task, "memory": int(self.mem_per_cpu_gb * self.cpus_per_task * 2**30)}
-        crew = _Crew(ray, resources, ray.put(self))
+        crew = _Crew(ray, resources, ray.put(self), self.settings.start_within)
         waiting = deque(range(self.tasks))
         attempts = [0] * self.tasks
         failed: list[int] = []
@@ -77,20 +77,37 @@ _IDLE: dict[tuple[Any, ...], list[Any]] = {}
 class _Crew:
     """The actors of a stage and what each is at."""
 
-    def __init__(self, ray: Any, resources: dict[str, Any], executor: Any) -> None:
-        self.ray, self.executor = ray, executor
+    def __init__(self, ray: Any, resources: dict[str, Any], executor: Any, start_within: float) -> None:
+        self.ray, self.executor, self.start_within = ray, executor, start_within
         self._kind = ray.remote(_Worker).options(max_restarts=0, **resources)
         session = ray.get_runtime_context().get_job_id()
         self._idle = _IDLE.setdefault((session, *resources.items()), [])
         self.running: dict[Any, tuple[int, Any]] = {}  # by the reference of the call: rank and actor
+        self._begun = bool(self._idle)
+        self._greetings: list[Any] = []
 
     def begin(self, rank: int) -> None:
-        actor = self._idle.pop() if self._idle else self._kind.remote()
+        if self._idle:
+            actor = self._idle.pop()
+        else:
+            actor = self._kind.remote()
+            self._greetings.append(actor.greet.remote())
         self.running[actor.run.remote(self.executor, rank)] = rank, actor
 
     def ended(self) -> list[tuple[int, str]]:
-        """(rank, "published", "failed" or "dead") of the calls that have ended; waits for one."""
+        """(rank, "published", "failed" or "dead") of the calls that have ended; waits for one. Raises ArtifactError
+        when no worker has started in time, which Ray would wait for without a word."""
         found = []
+        if not self._begun:
+            self._begun = bool(self.ray.wait(self._greetings, num_returns=1, timeout=self.start_within)[0])
+        if not self._begun:
+            raise ArtifactError(
+                "no worker started on the Ray cluster",
+                where="executor",
+                found=f"none in {self.start_within:.0f} seconds",
+                todo="see raylet.err and the newest worker-*.err of its session's logs (here: "
+                "/tmp/ray/session_latest/logs), or raise executor.start_within where nodes come late",
+            )
         for reference in self.ray.wait(list(self.running), num_returns=1)[0]:
             rank, actor = self.running.pop(reference)
             try:
@@ -115,6 +132,9 @@ class _Crew:
 
 class _Worker:
     """The actor: runs ranks in its own process."""
+
+    def greet(self) -> None:
+        """Answered once its process runs."""
 
     def run(self, executor: RayUnits, rank: int) -> None:
         # Arrays that come out of Ray's store cannot be written to, which compiled kernels take for another type; the

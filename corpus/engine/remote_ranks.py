@@ -14,12 +14,13 @@ import orjson
 from datatrove.executor.base import PipelineExecutor
 from datatrove.utils.stats import PipelineStats
 
+import corpus
 from corpus import errors
 from corpus.artifact import current, write_atomic
 from corpus.engine.units import Unit
 from corpus.errors import ArtifactError, ProvenderError
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(corpus.__file__).parents[1]
 
 
 def environment() -> dict[str, str]:

@@ -7,6 +7,8 @@ most 64 bytes long (RFC 5321).
 import numba
 import numpy as np
 
+from corpus.kernels.spans import with_room
+
 _LETTER = np.zeros(256, np.bool_)
 _LETTER[[*range(48, 58), *range(65, 91), *range(97, 123)]] = True
 _LETTER[0xC3:0xD5] = True  # first bytes of letters of the Latin, Greek and Cyrillic scripts, in two bytes of UTF-8
@@ -92,11 +94,8 @@ def _domain_end(data, begin):
 
 @numba.njit(cache=True, nogil=True)
 def _with(found, count, start, end):
-    """`found` with one more address, in an array twice as long where it is full."""
-    if count == found.shape[1]:
-        grown = np.empty((2, 2 * count), np.int32)
-        grown[:, :count] = found
-        found = grown
+    """`found` with one more address."""
+    found = with_room(found, count)
     found[0, count], found[1, count] = start, end
     return found
 

@@ -10,6 +10,8 @@ candidates leave the loop. Several documents lie in one buffer, with a byte betw
 import numba
 import numpy as np
 
+from corpus.kernels.spans import with_room
+
 _WORD = np.zeros(256, np.bool_)
 _WORD[[*range(48, 58), *range(65, 91), 95, *range(97, 123)]] = True
 _OPEN = np.zeros(256, np.bool_)  # what continues a number or a name to the right of it
@@ -18,14 +20,6 @@ _OPEN[np.frombuffer(b".$#+/@-", np.uint8)] = True
 EVERY, INSIDE, BEFORE, AFTER, COLONS, LUHN, HYPHEN = 1, 2, 4, 8, 16, 32, 64
 _LONGEST, _LONGEST_WORD = 320, 64  # bytes that are looked at from one start
 _STOPS = 64  # of the places where patterns may end, from one start; the first are kept
-
-
-@numba.njit(cache=True, nogil=True)
-def _grown(found):
-    """`found` with twice as many columns."""
-    grown = np.empty((len(found), 2 * found.shape[1]), np.int32)
-    grown[:, : found.shape[1]] = found
-    return grown
 
 
 @numba.njit(cache=True, nogil=True)
@@ -44,8 +38,7 @@ def find_words(data, windows, classes, table, first, accepted):
             while True:
                 if first[state + 1] > first[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
                     for index in range(first[state], first[state + 1]):
-                        if count == found.shape[1]:
-                            found = _grown(found)
+                        found = with_room(found, count)
                         found[0, count], found[1, count], found[2, count] = at, end, accepted[index]
                         count += 1
                 if end == size or end - at == _LONGEST_WORD:
@@ -218,8 +211,7 @@ def find_candidates(data, begins, stops, document, at, classes, table, first, ac
                     if not _digits_fit(data, at, end, digits[pattern, 0], digits[pattern, 1], flag & LUHN):
                         continue
                     reported[pattern] = at
-                    if count == found.shape[1]:
-                        found = _grown(found)
+                    found = with_room(found, count)
                     found[0, count], found[1, count] = at, end
                     found[2, count], found[3, count] = pattern, document
                     count += 1

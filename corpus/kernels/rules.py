@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from corpus.kernels.spans import with_room
+
 _LONGEST = 96  # tokens that are looked at from one start
 
 
@@ -34,10 +36,7 @@ def find_matches(tokens, at, classes, table, first, accepted, rules):
                 longest[rule] = end
         for index in range(number):
             rule = seen[index]
-            if count == found.shape[1]:
-                grown = np.empty((3, 2 * count), np.int32)
-                grown[:, :count] = found
-                found = grown
+            found = with_room(found, count)
             found[0, count], found[1, count], found[2, count] = at, longest[rule], rule
             count += 1
             longest[rule] = 0

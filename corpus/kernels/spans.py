@@ -1,7 +1,9 @@
-"""Spans [start, end) of a buffer of texts: trimming, counting in characters, and replacing them."""
+"""Spans [start, end) of a buffer of texts: collecting, trimming, counting in characters, and replacing them."""
 
 import numba
 import numpy as np
+
+from corpus.kernels.characters import characters_in
 
 
 def byte_table(members: bytes) -> np.ndarray:
@@ -9,6 +11,16 @@ def byte_table(members: bytes) -> np.ndarray:
     table = np.zeros(256, np.bool_)
     table[np.frombuffer(members, np.uint8)] = True
     return table
+
+
+@numba.njit(cache=True, nogil=True)
+def with_room(found, count):
+    """`found`, int32[columns, room], with twice the room when `count` of it are taken."""
+    if count < found.shape[1]:
+        return found
+    grown = np.empty((len(found), 2 * count), np.int32)
+    grown[:, :count] = found
+    return grown
 
 
 @numba.njit(cache=True, nogil=True)
@@ -22,15 +34,6 @@ def trimmed(data, starts, ends, table):
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(data, start, end):
-    """Characters of the UTF-8 in data[start:end]."""
-    number = 0
-    for place in range(start, end):
-        number += (data[place] & 0xC0) != 0x80
-    return number
-
-
-@numba.njit(cache=True, nogil=True)
 def in_characters(data, begins, stops, documents, starts, ends):
     """(starts int32[spans], lengths int32[spans], characters int64[documents]), in characters of each span's document;
     spans are disjoint and in order, and of a document without one the characters are not counted (0)."""
@@ -40,16 +43,16 @@ def in_characters(data, begins, stops, documents, starts, ends):
     for index in range(len(starts)):
         if documents[index] != inside:
             if inside >= 0:
-                characters[inside] = counted + _count(data, at, stops[inside])
+                characters[inside] = counted + characters_in(data, at, stops[inside])
             inside, counted = documents[index], 0
             at = begins[inside]
-        counted += _count(data, at, starts[index])
-        length[index] = _count(data, starts[index], ends[index])
+        counted += characters_in(data, at, starts[index])
+        length[index] = characters_in(data, starts[index], ends[index])
         first[index] = counted
         counted += length[index]
         at = ends[index]
     if inside >= 0:
-        characters[inside] = counted + _count(data, at, stops[inside])
+        characters[inside] = counted + characters_in(data, at, stops[inside])
     return first, length, characters
 
 

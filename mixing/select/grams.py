@@ -9,6 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
+from corpus.document import utf8_buffers
+from corpus.kernels.hashing import BASIS, PRIME
+from corpus.kernels.minhash import mix
+
 SPACE, WORD, SIGN = 0, 1, 2
 
 
@@ -26,15 +30,6 @@ CLASSES = _classes()
 
 
 @njit(cache=True, nogil=True)
-def _mix(value):
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xFF51AFD7ED558CCD)
-    value ^= value >> np.uint64(33)
-    value *= np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ value >> np.uint64(33)
-
-
-@njit(cache=True, nogil=True)
 def _next(data, at, stop, classes):
     """(hash of the next token, the place after it); hash 0 when there is none."""
     while at < stop and classes[data[at]] == SPACE:
@@ -42,14 +37,14 @@ def _next(data, at, stop, classes):
     if at == stop:
         return np.uint64(0), at
     kind = classes[data[at]]
-    value = np.uint64(0xCBF29CE484222325)
+    value = BASIS
     while at < stop and classes[data[at]] == kind:
         byte = data[at]
         if 65 <= byte <= 90:
             byte += np.uint8(32)
-        value = (value ^ np.uint64(byte)) * np.uint64(0x100000001B3)
+        value = (value ^ np.uint64(byte)) * PRIME
         at += 1
-    return _mix(value) | np.uint64(1), at
+    return mix(value) | np.uint64(1), at
 
 
 @njit(cache=True, nogil=True)
@@ -60,7 +55,7 @@ def _bucket(value, buckets):
 @njit(cache=True, nogil=True)
 def _pair(before, token):
     # Mixing in between: the pair (a, b) is not the pair (b, a).
-    return _mix(before * np.uint64(0x9E3779B97F4A7C15) + token)
+    return mix(before * np.uint64(0x9E3779B97F4A7C15) + token)
 
 
 @njit(cache=True, nogil=True)
@@ -148,31 +143,21 @@ def _type_entropy(data, offsets, classes, out):
         out[row] = entropy if tokens else np.nan
 
 
-def _buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 bytes and int32[rows + 1] offsets into them."""
-    text = text.cast(pa.string())  # other writers' shards have 64-bit offsets
-    _, offsets, data = text.buffers()
-    if not len(text) or data is None:
-        return np.empty(0, np.uint8), np.zeros(len(text) + 1, np.int32)
-    bounds = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
-    return np.frombuffer(data, np.uint8), bounds
-
-
 def add_counts(text: pa.StringArray, counts: np.ndarray, *, bigrams: bool = True) -> None:
     """Add the n-grams of all texts to `counts`, int64[buckets]."""
-    _count(*_buffers(text), CLASSES, counts, bigrams)
+    _count(*utf8_buffers(text), CLASSES, counts, bigrams)
 
 
 def weighted_sums(text: pa.StringArray, weights: np.ndarray) -> np.ndarray:
     """float64[rows]: the sum of float64[buckets] weights over the n-grams of each text."""
     out = np.empty(len(text), np.float64)
-    _sum(*_buffers(text), CLASSES, weights, out)
+    _sum(*utf8_buffers(text), CLASSES, weights, out)
     return out
 
 
 def sparse_rows(text: pa.StringArray, buckets: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(bounds int64[rows + 1], buckets int32, counts float32) of the unigrams of each text, a CSR matrix's parts."""
-    data, offsets = _buffers(text)
+    data, offsets = utf8_buffers(text)
     room = int(offsets[-1] - offsets[0]) + 1
     bounds, indices = np.zeros(len(text) + 1, np.int64), np.empty(room, np.int32)
     values = np.empty(room, np.float32)
@@ -183,5 +168,5 @@ def sparse_rows(text: pa.StringArray, buckets: int) -> tuple[np.ndarray, np.ndar
 def type_entropy(text: pa.StringArray) -> np.ndarray:
     """float64[rows]: entropy in bits of the distribution of token types in each text, NaN without tokens."""
     out = np.empty(len(text), np.float64)
-    _type_entropy(*_buffers(text), CLASSES, out)
+    _type_entropy(*utf8_buffers(text), CLASSES, out)
     return out

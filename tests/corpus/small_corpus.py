@@ -47,13 +47,18 @@ def write_inputs(root: Path, documents: int = 60, sources: tuple[str, ...] = ("n
             lines = [json.dumps({"text": text}) + "\n" for text in texts[part::4]]
             (root / name / f"{part}.jsonl").write_text("".join(lines))
     (root / "bench.jsonl").write_text(json.dumps({"question": ITEM}) + "\n")
+    write_tokenizer(root / "tokenizer", words)
+    return root
+
+
+def write_tokenizer(folder: Path, words: set[str]) -> None:
+    """Every word is a token; <end> ends a document."""
     vocabulary = {word: number for number, word in enumerate(["<unk>", "<end>", *sorted(words)])}
     tokenizer = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.add_special_tokens(["<end>"])
-    (root / "tokenizer").mkdir()
-    tokenizer.save(str(root / "tokenizer/tokenizer.json"))
-    return root
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def prepare(

@@ -12,8 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import tokenizers
-from tokenizers import models, pre_tokenizers
+from small_corpus import HEADER, ITEM, NOTICE, write_tokenizer
 
 from corpus.artifact import Manifest, RunLock
 from corpus.engine import LocalSettings
@@ -22,9 +21,6 @@ from corpus.recipe import CorpusSettings
 from corpus.tokenize import TokenizerSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
-HEADER = "Printed from the archive of the county hospital, all rights reserved."
-NOTICE = " ".join(f"Notice{number}" for number in range(60)) + "."
-ITEM = "Which of these drugs lowers the heart rate most in a patient at rest with normal kidneys and a slow pulse"
 
 
 def sentence(random: Random, words: int) -> str:
@@ -63,13 +59,7 @@ def inputs(tmp_path_factory) -> Path:
     vectors[7] = vectors[3] + 0.05 * vectors[9]
     columns = {"id": [f"books{i}" for i in range(40)], "embedding": pa.array(vectors.tolist(), pa.list_(pa.float32()))}
     pq.write_table(pa.table(columns), root / "vectors.parquet")
-    words = sorted({word for text in (*news, *books) for word in text.split()})
-    vocabulary = {word: number for number, word in enumerate(["<unk>", "<end>", *words])}
-    tokenizer = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.add_special_tokens(["<end>"])
-    (root / "tokenizer").mkdir()
-    tokenizer.save(str(root / "tokenizer/tokenizer.json"))
+    write_tokenizer(root / "tokenizer", {word for text in (*news, *books) for word in text.split()})
     return root
 
 

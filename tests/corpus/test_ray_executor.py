@@ -77,6 +77,11 @@ def test_a_failed_unit_is_told_with_stage_unit_and_log(tmp_path: Path) -> None:
     assert executor_units.run(tmp_path, cluster()).skipped >= 2
 
 
+def test_a_cluster_that_starts_no_worker_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="no worker started"):
+        executor_units.run(tmp_path, cluster(mem_per_cpu_gb=0.2501, start_within=0.01))
+
+
 def test_a_cluster_without_room_for_a_worker_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no room for one worker"):
         executor_units.run(tmp_path, cluster(cpus_per_task=64))

@@ -9,8 +9,8 @@ import fake_slurm
 import pytest
 from small_corpus import digests, prepare, write_inputs
 
-from corpus import slurm_executor
 from corpus.engine import LocalSettings, Outcome
+from corpus.engine import slurm as slurm_executor
 from corpus.engine.executors import SlurmSettings
 from corpus.errors import ArtifactError, ConfigError, DataError
 

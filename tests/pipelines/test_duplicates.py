@@ -3,13 +3,12 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
 import polars as pl
 import pytest
+from as_a_user import provender
 from generated_text import document
 
 from corpus.dedup.cluster import DedupSettings
@@ -18,7 +17,6 @@ from corpus.dedup.members import cluster_of
 from corpus.errors import DataError
 from pipelines.duplicates import differences
 
-CHECKOUT = Path(__file__).parents[2]
 SOURCE = (
     "    - {{name: {name}, priority: {priority}, reader: {{kind: jsonl, path: {inputs}/{name}, metadata: [score]}}}}\n"
 )
@@ -33,13 +31,6 @@ corpus:
 {sources}  steps: [{{kind: repair}}, {{kind: quality}}]
   decide: []
 """
-
-
-def provender(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=False)
-    assert not check or done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,12 @@
 """Forgetting a patient after a whole run: gone from every artefact, exposures named, a second time nothing to do."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
 import polars as pl
 import pytest
+from as_a_user import provender
 from generated_text import document
 
 from corpus.forget import REGISTER, find_subject
@@ -16,15 +15,6 @@ from pipelines.audit.verify import verify
 
 pytestmark = pytest.mark.slow
 WORD = "marmalade"  # stands in the notes of the patient and nowhere else
-CHECKOUT = Path(__file__).parents[2]
-
-
-def provender(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """A process of its own, as a user's: stages fork workers, which a process that has run polars must not."""
-    command = [sys.executable, "-m", "pipelines", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=False)
-    assert not check or done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture

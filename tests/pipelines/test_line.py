@@ -12,20 +12,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from as_a_user import CHECKOUT, provender
 
 from corpus.artifact import Manifest
 from corpus.errors import ConfigError
 from corpus.perplexity import find_kenlm_tools
 
 pytestmark = pytest.mark.slow
-CHECKOUT = Path(__file__).parents[2]
-
-
-def provender(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=False)
-    assert not check or done.returncode == 0, done.stderr
-    return done
 
 
 def digests(folder: Path, *patterns: str) -> dict[str, str]:

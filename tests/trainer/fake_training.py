@@ -69,3 +69,13 @@ class FakeLoader:
     def iterate(self, start_step: int) -> Generator[TokenBatch, None, None]:
         for step in range(start_step, self.plan.steps):
             yield self.batch(step)
+
+
+class OnlyDomain(FakeLoader):
+    """The rows of the first source alone."""
+
+    def batch(self, step: int) -> TokenBatch:
+        whole = super().batch(step)
+        rows = whole.source_ids == 0
+        names = ("input_ids", "labels", "position_ids", "document_ids", "source_ids")
+        return TokenBatch(*(getattr(whole, name)[rows] for name in names), step=step)

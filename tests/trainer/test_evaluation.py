@@ -96,12 +96,7 @@ def test_the_leak_check_passes_here_and_catches_attention_across_documents(model
     assert check_isolation(model, device) == 0
     assert check_head(model, device) < 1e-5
 
-    class Leaking(PackedModel):
-        def decode(self, input_ids: "torch.Tensor", position_ids: "torch.Tensor") -> "torch.Tensor":
-            ones = torch.ones_like(input_ids)
-            return self.causal.base_model(
-                input_ids=input_ids, position_ids=position_ids, attention_mask=ones, use_cache=False
-            ).last_hidden_state
+    from leaking_model import Leaking
 
     from corpus.errors import TrainingError
 

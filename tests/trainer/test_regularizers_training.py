@@ -7,14 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fake_training import FakeLoader, FakePlan  # noqa: E402
+from fake_training import FakeLoader, FakePlan, OnlyDomain  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from test_training import events, run_plan, settings, stop_at, weights  # noqa: E402
 
 from corpus.artifact import Manifest, content_hash  # noqa: E402
 from corpus.errors import ConfigError, TrainingError  # noqa: E402
 from corpus.tokens import TokenStore  # noqa: E402
-from mixing.batch import TokenBatch  # noqa: E402
 from trainer.loop import train  # noqa: E402
 from trainer.regularizers.assemble import cache_reference  # noqa: E402
 from trainer.settings import TrainSettings  # noqa: E402
@@ -258,13 +257,6 @@ def test_merging_takes_the_lowest_target_loss_that_the_gate_lets_pass(
     from transformers import AutoModelForCausalLM
 
     from trainer.merge import merge
-
-    class OnlyDomain(FakeLoader):
-        def batch(self, step: int) -> TokenBatch:
-            whole = super().batch(step)
-            rows = whole.source_ids == 0
-            names = ("input_ids", "labels", "position_ids", "document_ids", "source_ids")
-            return TokenBatch(*(getattr(whole, name)[rows] for name in names), step=step)
 
     plan = FakePlan(steps=20)
     train(settings(model_folder), plan, OnlyDomain(plan), evaluation, {"general"}, tmp_path / "run")

@@ -119,12 +119,7 @@ def test_attention_across_documents_is_caught_on_the_first_batch(model_folder: P
     alone = replace(batch, position_ids=np.tile(np.arange(16), (5, 1)), document_ids=np.zeros((5, 16), int))
     assert check_leak(model, alone, device) is None
 
-    class Leaking(PackedModel):
-        def decode(self, input_ids: "torch.Tensor", position_ids: "torch.Tensor") -> "torch.Tensor":
-            ones = torch.ones_like(input_ids)
-            return self.causal.base_model(
-                input_ids=input_ids, position_ids=position_ids, attention_mask=ones, use_cache=False
-            ).last_hidden_state
+    from leaking_model import Leaking
 
     with pytest.raises(TrainingError, match="see each other"):
         check_leak(Leaking(model.causal, precision="fp32", chunk=7), batch, device)

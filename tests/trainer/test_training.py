@@ -11,13 +11,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fake_training import FakeLoader, FakePlan, FakeSource  # noqa: E402
+from fake_training import FakeLoader, FakePlan, FakeSource, OnlyDomain  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from corpus.artifact import Manifest  # noqa: E402
 from corpus.errors import ConfigError, TrainingError  # noqa: E402
 from corpus.tokens import TokenizerIdentity, TokenStore  # noqa: E402
-from mixing.batch import TokenBatch  # noqa: E402
 from trainer.checkpoint import checkpoint_steps  # noqa: E402
 from trainer.loop import train  # noqa: E402
 from trainer.metrics import read_metrics  # noqa: E402
@@ -210,13 +209,6 @@ def test_the_gate_stops_a_run_that_forgets_and_no_best_is_named(
 ) -> None:
     # The model is taught stride 3 only; on stride 5 it gets worse.
     plan = FakePlan(steps=40, sources=(FakeSource("domain", "domain"), FakeSource("other", "domain")))
-
-    class OnlyDomain(FakeLoader):
-        def batch(self, step: int) -> TokenBatch:
-            whole = super().batch(step)
-            rows = whole.source_ids == 0
-            names = ("input_ids", "labels", "position_ids", "document_ids", "source_ids")
-            return TokenBatch(*(getattr(whole, name)[rows] for name in names), step=step)
 
     asked = settings(model_folder, gate={"epsilon": 0, "action": "stop"}, learning_rate=0.05)
     result = train(asked, plan, OnlyDomain(plan), evaluation, {"general"}, tmp_path)
