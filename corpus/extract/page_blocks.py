@@ -49,6 +49,7 @@ WORDS = re.compile(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])")
 _ATTRIBUTES = r"""((?: [^\s"'<>/=]+="[^"<]*")*)"""
 TOKEN = re.compile(rf"([^<]*)<(/?)(!|[a-zA-Z][^\s/>]*){_ATTRIBUTES}>")  # text, and what ends it
 UNREAD = re.compile(rf"<!--.*?-->|<(script|style|iframe){_ATTRIBUTES}>.*?</\1>", re.DOTALL)
+UNSEEN = re.compile(rf"<({'|'.join(sorted(DROPPED - VOID))})(?: [^>]*)?>")
 NAMES = tuple((f' {name}="', re.compile(rf' {name}="([^"]*)"')) for name in ("class", "id"))
 ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", "\xa0"), ("&amp;", "&"))
 
@@ -95,7 +96,7 @@ class Outline:
 
 def outline(page: str, by_name: bool) -> tuple[list[Block], list[int], Outline] | None:
     """What `walk` finds, with numbers of elements instead of nodes; None for a page that is written in another way."""
-    page = UNREAD.sub(lambda part: f"<{part[1]}></{part[1]}>" if part[1] else "<!>", page)
+    page = emptied(UNREAD.sub(lambda part: f"<{part[1]}></{part[1]}>" if part[1] else "<!>", page))
     tokens = TOKEN.findall(page)
     if len(tokens) != page.count("<") or tokens[0][2] != "body":
         return None
@@ -145,6 +146,19 @@ def outline(page: str, by_name: bool) -> tuple[list[Block], list[int], Outline] 
                 blocks.append(block)
             linked = linked or tag == "a"
     return None if above else (blocks, unseen, found)
+
+
+def emptied(page: str) -> str:
+    """The page with nothing in elements that are never content, but in those that have one of their kind inside."""
+    parts: list[str] = []
+    at = 0
+    for tag in UNSEEN.finditer(page):
+        begin = tag.end()
+        end = page.find(f"</{tag[1]}>", begin)
+        if begin > at and end >= 0 and page.find(f"<{tag[1]}", begin, end) < 0:
+            parts.append(page[at:begin])
+            at = end
+    return "".join([*parts, page[at:]])
 
 
 def unescaped(text: str) -> str:
