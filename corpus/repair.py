@@ -179,7 +179,7 @@ def with_spans(text: pa.StringArray, starts: np.ndarray, ends: np.ndarray, new: 
         return text
     data, offsets = utf8_buffers(text)
     pieces: list[bytes | memoryview] = []
-    whole = memoryview(data)
+    whole = data.data
     done = int(offsets[0])
     for start, end, value in zip(starts.tolist(), ends.tolist(), new.to_pylist(), strict=True):
         pieces += [whole[done:start], value.encode()]

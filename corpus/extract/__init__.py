@@ -63,7 +63,7 @@ class Extract(Step):
         batch = batch.with_verdicts(large, step=self.name, reason=f"page above {limit} bytes")
         rows = np.flatnonzero(batch.readable).tolist()
         data, offsets = utf8_buffers(batch.text)
-        whole = memoryview(data)
+        whole = data.data
         texts: list[bytes | memoryview] = [
             whole[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
         ]

@@ -44,7 +44,9 @@ def blemishes(data, offsets, classes, lost):
         foreign = False  # the last character is beyond ASCII
         mark = False  # and a dash, a quote or the like
         while at < stop:
-            if not foreign and classes[data[at]] & 1 == 0:  # neither a line end nor one that needs a look: words, blanks
+            if (
+                not foreign and classes[data[at]] & 1 == 0
+            ):  # neither a line end nor one that needs a look: words, blanks
                 lines = 0
                 while at < stop and classes[data[at]] & 1 == 0:
                     at += 1

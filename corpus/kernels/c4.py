@@ -65,8 +65,10 @@ def rewrite(
         phrases.append(("javascript", JAVASCRIPT))
     phrases += [(phrase.lower(), POLICY) for phrase in tests.policy]
     bounds = (tests.max_word_length, tests.citations, tests.punctuation, tests.min_words, tests.curly)
-    made = _rewrite(data, starts, ends, offsets, class_table(), *bounds, *_packed(phrases), ord(joined_by))
-    return Rewritten(*made[:3], Spans(*made[3:]))
+    left, documents, counts, *spans = _rewrite(
+        data, starts, ends, offsets, class_table(), *bounds, *_packed(phrases), ord(joined_by)
+    )
+    return Rewritten(left, documents, counts, Spans(*spans))
 
 
 def _packed(phrases: Sequence[tuple[str, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -93,8 +93,9 @@ def _added(hidden, vectors, row):
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_ngrams(word, size, shortest, longest, buckets, bits, keys, values, vectors, first_row, hidden):
+def _add_ngrams(word, size, ngrams, buckets, bits, keys, values, vectors, first_row, hidden):
     """Add the rows of the n-grams of word[:size], which has its two ends; returns how many."""
+    shortest, longest = ngrams
     mask = len(keys) - 1
     count = 0
     for begin in range(size):
@@ -210,7 +211,7 @@ def two_best(
                 count += 1
             if not ended:
                 word[size + 1] = _END
-                count += _add_ngrams(word, size + 2, *ngrams, buckets, bits, keys, values, vectors, known, hidden)
+                count += _add_ngrams(word, size + 2, ngrams, buckets, bits, keys, values, vectors, known, hidden)
         if count == 0:
             continue
         share = np.float32(1.0 / count)
