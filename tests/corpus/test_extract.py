@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from resiliparse.parse.html import HTMLTree
 
 from corpus.document import Batch, Document
 from corpus.extract import Extract, ExtractSettings
 from corpus.extract import guard as guard_module
 from corpus.extract.guard import Failure, Guard
+from corpus.extract.page_blocks import outline, walk
 
 DOCS = Path("/usr/share/doc/python3.11/html/library/bisect.html")
 
@@ -243,6 +245,74 @@ def test_pages_without_text_or_too_large_are_dropped_and_the_edit_is_booked() ->
     assert done[0].text[0].as_py().strip() == "some words"
     assert len(done[0].unbalanced()) == 0
     assert done[0]["edit.extract"].to_pylist()[1:] == [0, 0]
+
+
+PROSE = "A sentence of ordinary prose, which is long enough to count as content of a page &amp; more. "
+leaves = st.sampled_from(
+    [
+        *(
+            f"<p>{PROSE}</p>",
+            f"<p class='lead'>{PROSE * 3}</p>",
+            "<a href='/'>Home</a>",
+            "<p>short</p>",
+            "&nbsp;x &lt; y",
+        ),
+        *(
+            "<!-- <p>no</p> -->",
+            "<script>if (a < b) '</p>'</script>",
+            "<br>",
+            "<img src=x alt='a>b'>",
+            "text",
+            '<p a"b=1>odd',
+        ),
+        *(
+            "<span class=byline>by</span>",
+            f"<td>{PROSE}",
+            "<svg><title>t</title><path d='m'/></svg>",
+            "<template><p>t</template>",
+        ),
+    ]
+)
+containers = st.sampled_from(
+    [
+        "div",
+        "div class='comments'",
+        "div id=sidebar",
+        "section",
+        "article",
+        "nav",
+        "ul",
+        "li",
+        "footer",
+        "a href='/x'",
+        "table",
+    ]
+)
+bodies = st.recursive(
+    leaves,
+    lambda inner: st.tuples(containers, st.lists(inner, max_size=5)).map(
+        lambda part: f"<{part[0]}>{''.join(part[1])}</{part[0].split()[0]}>"
+    ),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(bodies, min_size=1, max_size=4).map("".join))
+def test_blocks_read_off_the_writing_are_those_of_the_tree(body: str) -> None:
+    tree = HTMLTree.parse(f"<body class='home'>{body}</body>")
+    for by_name in (True, False):
+        found = outline(tree.body.html, by_name)
+        if found is None:
+            continue
+        shapes = [
+            [(block.tag, block.text, block.links, block.part, len(block.below)) for block in blocks]
+            for blocks in (found[0], walk(tree.body, by_name)[0])
+        ]
+        assert shapes[0] == shapes[1]
+        assert all(
+            part.startswith(f"<{block.tag}") for block in found[0] for part in [found[2].without([block.element], [])]
+        )
 
 
 def test_a_child_serves_unit_after_unit_and_one_that_died_between_them_is_no_page_s_fault() -> None:

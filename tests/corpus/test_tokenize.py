@@ -210,6 +210,15 @@ def test_a_store_has_a_shard_for_each_parquet_file_and_one_end_per_document(mode
     assert store.documents["bytes"].to_pylist() == [len(text.encode()) for part in texts for text in part]
 
 
+def test_a_store_is_the_same_whatever_the_number_of_threads(model: Path, tmp_path: Path) -> None:
+    tokenizer = load(model)
+    texts = [f"{sentence} {number}" for number in range(300) for sentence in SENTENCES]
+    _, lengths = tokenizer.encode(pa.array(texts))
+    path = shard(tmp_path / "a.parquet", texts, lengths)
+    one, three = (build_store([path], tmp_path / str(n), tokenizer, {}, threads=n) for n in (1, 3))
+    assert one.manifest.files == three.manifest.files
+
+
 def test_a_count_that_does_not_hold_is_a_data_error_and_publishes_nothing(model: Path, tmp_path: Path) -> None:
     tokenizer = load(model)
     _, lengths = tokenizer.encode(pa.array(SENTENCES))
