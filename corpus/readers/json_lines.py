@@ -1,14 +1,20 @@
 """JSON Lines: one JSON object a line."""
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from itertools import islice
 from typing import Any, Literal
 
 import orjson
 from pydantic import field_validator
 
+from corpus.errors import DataError
 from corpus.readers.base import Member, Reading, RecordReader, RecordSettings, Tally, quarantined, too_large
-from corpus.readers.files import lines
+from corpus.readers.files import DamagedError, InputFile, lines
+
+LOOKED_AT = 100  # records of a source before it is refused for the name of its text field
 
 
 class JsonlSettings(RecordSettings):
@@ -34,6 +40,36 @@ class JsonlReader(RecordReader):
 
     suffixes = (".jsonl", ".ndjson", ".json")
     settings: JsonlSettings
+
+    def check(self, files: Sequence[InputFile]) -> None:
+        """Raises DataError when not one of the first records of the first file has the text field: it is misspelt, and
+        every record would be a quarantined row."""
+        names: dict[str, None] = {}
+        if not files:
+            return
+        for number, record in enumerate(islice(self._records(files[0]), LOOKED_AT), 1):
+            if self.settings.text_field in record:
+                return
+            names |= dict.fromkeys(record)
+            if number == LOOKED_AT:
+                close = get_close_matches(self.settings.text_field, names, n=1)
+                raise DataError(
+                    f"no record has the text field {self.settings.text_field!r}",
+                    where=f"{self.root.folder}/{files[0].path}",
+                    found=f"in the first {LOOKED_AT} records: {', '.join(list(names)[:20])}",
+                    todo="correct `text_field` of the reader" + (f": did you mean {close[0]!r}?" if close else ""),
+                )
+
+    def _records(self, file: InputFile) -> Iterator[dict[str, Any]]:
+        """The records of a file that can be parsed, up to its first damage."""
+        with self.root.stored(file) as stored, contextlib.suppress(DamagedError):
+            for member in self.members(file, stored):
+                for line in lines(member.stream, self.settings.max_bytes):
+                    if not isinstance(line, int):
+                        with contextlib.suppress(orjson.JSONDecodeError):
+                            record = orjson.loads(line)
+                            if isinstance(record, dict):
+                                yield record
 
     def readings(self, member: Member, tally: Tally) -> Iterator[Reading]:
         settings = self.settings

@@ -31,6 +31,7 @@ from corpus.readers import (
     ClinicalNotesSettings,
     CodeSettings,
     HuggingFaceSettings,
+    JsonlSettings,
     PdfSettings,
     PmcSettings,
     Reader,
@@ -471,3 +472,21 @@ def _quiet_datasets() -> Iterator[None]:
 
     datasets.disable_progress_bars()
     yield
+
+
+@pytest.mark.parametrize("records", [99, 100])
+def test_a_misspelt_text_field_is_refused_where_enough_records_lack_it(tmp_path: Path, records: int) -> None:
+    (tmp_path / "a.jsonl").write_text('{"title": "t", "texts": "one"}\n\n5\n' * records)
+    reader = make_reader(JsonlSettings(path=str(tmp_path)), "s")
+    if records < 100:
+        reader.check(reader.files())
+        return
+    with pytest.raises(DataError, match=r"no record has the text field 'text'") as refused:
+        reader.check(reader.files())
+    assert "title, texts" in str(refused.value) and "did you mean 'texts'?" in str(refused.value)
+
+
+def test_one_record_with_the_text_field_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"texts": "one"}\n' * 99 + '{"text": "one"}\n' * 10)
+    reader = make_reader(JsonlSettings(path=str(tmp_path)), "s")
+    reader.check(reader.files())
