@@ -173,11 +173,13 @@ def current(folder: Path, function: dict[str, Any]) -> Manifest | None:
 
 @dataclass
 class Draft:
-    """An artefact being written: files go under `path`, their row counts into `rows`, sums into `totals`."""
+    """An artefact being written: files go under `path`, their row counts into `rows`, sums into `totals`. `hashes` has
+    the SHA-256 of files that are hard links into other artefacts, whose manifests say it: they are not read again."""
 
     path: Path
     totals: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -200,8 +202,11 @@ def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: RunLock 
         files = []
         for path in paths:
             name = path.relative_to(draft.path).as_posix()
-            fsync(path)
-            files.append(FileEntry(name, path.stat().st_size, content_hash(path), draft.rows.get(name)))
+            digest = draft.hashes.get(name)
+            if digest is None:
+                fsync(path)
+                digest = content_hash(path)
+            files.append(FileEntry(name, path.stat().st_size, digest, draft.rows.get(name)))
         manifest = Manifest(kind, function, tuple(files), draft.totals)
         (draft.path / MANIFEST).write_bytes(manifest.to_json())
         fsync(draft.path / MANIFEST)

@@ -129,6 +129,10 @@ class Batch:
             self._memo[name] = compute(self)
         return self._memo[name]
 
+    def remembers(self, name: str) -> bool:
+        """Whether `memo` has computed what goes by this name, or was given it."""
+        return name in self._memo
+
     def with_columns(self, columns: Mapping[str, pa.Array]) -> "Batch":
         """Add or replace annotation columns; what was memoised of the text stays valid."""
         data = self.data

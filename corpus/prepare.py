@@ -34,7 +34,7 @@ from corpus.cuts.stages import drops_of, find_cuts, overlay_units
 from corpus.decide import DECISIONS, UnitFiles, apply_rules, as_decisions, read_columns
 from corpus.dedup.signature import Signature
 from corpus.document import DOCUMENTS
-from corpus.engine import ExecutorSettings, Unit
+from corpus.engine import ExecutorSettings, LocalSettings, Unit
 from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
 from corpus.perplexity import (
@@ -294,7 +294,11 @@ class Preparation:
                             work=[folder / entry.path for entry in shards],
                         )
                     )
-        self.stages.units("tokens", units, lambda todo, beat: [StoreUnit(todo, self.tokenizer, beat, self.stages.lock)])
+        executor = self.stages.executor
+        workers = executor.workers if isinstance(executor, LocalSettings) else 1
+        self.stages.units(
+            "tokens", units, lambda todo, beat: [StoreUnit(todo, self.tokenizer, beat, self.stages.lock, workers)]
+        )
 
 
 def _leading_reasons(manifest: Manifest) -> str:

@@ -117,7 +117,7 @@ class CorpusSettings(Settings):
     decontaminate: DecontaminateSettings = DecontaminateSettings()
     after_cuts: AfterCutsSettings = AfterCutsSettings()
     validation: float = Field(0.02, ge=0, lt=1, description="share of each source held out, by duplicate cluster")
-    unit_bytes: int = Field(32 << 20, ge=1, description="input bytes grouped into one unit of work")
+    unit_bytes: int = Field(16 << 20, ge=1, description="input bytes grouped into one unit of work")
 
     @model_validator(mode="after")
     def _names(self) -> "CorpusSettings":
