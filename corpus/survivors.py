@@ -23,11 +23,11 @@ from corpus.decide import (
     split_documents,
     without_duplicates,
 )
-from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
+from corpus.dedup.cluster import DedupSettings, find_clusters
 from corpus.dedup.keep import UnitMeasure, choose_keepers
 from corpus.dedup.semantic import SemanticSettings, find_semantic, semantic_removals
 from corpus.document import DOCUMENTS
-from corpus.engine import Progress, Unit
+from corpus.engine import Progress, Unit, Workplace
 from corpus.perplexity import BUCKET, MEASURED, pooled, with_buckets
 from corpus.recipe import CorpusSettings
 from corpus.stages import Stages, all_units, fingerprints
