@@ -14,6 +14,7 @@ divsufsort (Mori 2008). Anchors are minimizers (Roberts et al. 2004).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numba
@@ -102,8 +103,7 @@ class SortWork:
         for number, folder in self.units:
             for path in sorted(folder.glob("runs-*.npy")):
                 own, data, ends = self._mine(path)
-                begins = [0, *ends[:-1]]
-                which += [texts.setdefault(data[a:b], len(texts)) for a, b in zip(begins, ends, strict=True)]
+                which += [texts.setdefault(data[a:b], len(texts)) for a, b in pairwise([0, *ends])]
                 runs.append(own)
                 unit.append(np.full(own.shape[1], number))
         together = np.concatenate(runs, axis=1)
