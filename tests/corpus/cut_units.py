@@ -1,8 +1,10 @@
 """Units of given texts for tests of what looks across documents."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ from corpus.artifact import write_parquet
 from corpus.cuts.kept import KeptDocuments, KeptUnit
 from corpus.cuts.spans import Cuts, Spans
 from corpus.document import Batch, Document
+from corpus.engine import Workplace
 
 
 def documents_of(texts: Sequence[str], source: str = "s") -> list[Document]:
@@ -33,6 +36,13 @@ def kept(
         chosen = {"rank": ranks[start:stop], "held_out": held[start:stop]}
         made.append(KeptUnit.write(number, 0, path, rows, **chosen, text_bytes=size))
     return KeptDocuments(tuple(made))
+
+
+@contextmanager
+def workplace() -> Iterator[Workplace]:
+    """A place to work that is gone afterwards; in memory, where flushing costs nothing, if that can be."""
+    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        yield Workplace(Path(folder))
 
 
 def spans(documents: KeptDocuments, passes: Sequence[Path]) -> Spans:

@@ -3,14 +3,12 @@
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from cut_units import documents_of, kept, left, spans
+from cut_units import documents_of, kept, left, spans, workplace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +21,6 @@ from corpus.decontaminate import (
     find_contamination,
     read_items,
 )
-from corpus.engine import Workplace
 from corpus.errors import ConfigError, DataError
 
 N = 3
@@ -66,8 +63,8 @@ class Found:
 
 
 def found_in(documents: KeptDocuments, asked: DecontaminateSettings) -> Found:
-    with TemporaryDirectory() as folder:
-        found = find_contamination(documents, Cuts(), asked, Workplace(Path(folder)))
+    with workplace() as place:
+        found = find_contamination(documents, Cuts(), asked, place)
         return Found(spans(documents, found.passes), found.drops, found.items)
 
 
@@ -75,7 +72,7 @@ def drops(found: Found) -> dict[str, dict]:
     return {row["id"]: row for row in found.drops.to_pylist()}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(WORDS, min_size=1, max_size=4), st.lists(WORDS, min_size=1, max_size=4), st.sampled_from([0.0, 0.4, 1.0])
 )

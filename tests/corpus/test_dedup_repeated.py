@@ -2,12 +2,10 @@
 
 import re
 from collections import defaultdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from cut_units import kept, left, spans
+from cut_units import kept, left, spans, workplace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,12 +15,11 @@ from corpus.cuts.spans import Spans
 from corpus.dedup import frequency
 from corpus.dedup.frequency import Frequent, PairWriter, count_works, frequent_here
 from corpus.dedup.repeated import RepeatedSettings, RepeatSettings, find_repeated
-from corpus.engine import Workplace
 
 
 def found_in(documents: KeptDocuments, asked: RepeatedSettings, source: str = "s") -> tuple[Spans, list[dict]]:
-    with TemporaryDirectory() as folder:
-        found = find_repeated(documents, (source,), asked, Workplace(Path(folder)))
+    with workplace() as place:
+        found = find_repeated(documents, (source,), asked, place)
         return spans(documents, found.passes), found.most.to_pylist()
 
 

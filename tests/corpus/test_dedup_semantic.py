@@ -1,18 +1,15 @@
 """Semantic duplicates against all cosines."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cut_units import workplace
 
 from corpus.dedup.cosine import similar_pairs
 from corpus.dedup.keep import KeepSettings
 from corpus.dedup.semantic import SemanticSettings, find_semantic, read_names, read_vectors, semantic_removals
-from corpus.engine import Workplace
 from corpus.errors import ConfigError, DataError
 
 
@@ -35,10 +32,10 @@ def settings(path: object = "none.parquet", **options: object) -> SemanticSettin
 
 
 def pairs(vectors: np.ndarray, clusters: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "vectors.npy"
+    with workplace() as place:
+        path = place.folder / "vectors.npy"
         np.save(path, vectors)
-        return similar_pairs(path, 0.95, clusters, 1, Workplace(Path(folder)))
+        return similar_pairs(path, 0.95, clusters, 1, place)
 
 
 def test_few_documents_are_compared_all_with_all():
@@ -64,8 +61,8 @@ def write(path, names, vectors, kind=None) -> None:
 
 
 def removals(frame: pl.DataFrame, asked: SemanticSettings) -> pl.DataFrame:
-    with TemporaryDirectory() as folder:
-        found = find_semantic(frame, asked, Workplace(Path(folder)))
+    with workplace() as place:
+        found = find_semantic(frame, asked, place)
     return semantic_removals(frame.filter("passes"), found, KeepSettings())
 
 

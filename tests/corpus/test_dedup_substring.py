@@ -1,12 +1,10 @@
 """Repeated substrings against brute force."""
 
 from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from unittest import mock
 
 import pytest
-from cut_units import kept, left, spans
+from cut_units import kept, left, spans, workplace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,14 +12,13 @@ from corpus.cuts.kept import KeptDocuments
 from corpus.cuts.spans import Cuts, Spans
 from corpus.dedup import frequency, runs
 from corpus.dedup.substring import SubstringSettings, find_substrings
-from corpus.engine import Workplace
 
 TEXT = st.lists(st.sampled_from(["a", "b", "c", "d\n\n", "ab", "漢漢"]), max_size=14).map(" ".join)
 
 
 def found_in(documents: KeptDocuments, asked: SubstringSettings) -> Spans:
-    with TemporaryDirectory() as folder:
-        return spans(documents, find_substrings(documents, Cuts(), asked, Workplace(Path(folder))))
+    with workplace() as place:
+        return spans(documents, find_substrings(documents, Cuts(), asked, place))
 
 
 def tokens(text: str) -> list[str]:
