@@ -204,7 +204,7 @@ class Preparation:
         if cuts is None:
             return first.publish("decide", self.workspace / "decisions", files, columns), files
         survivors = first.publish("survivors", self.workspace / "survivors", files, columns)
-        found = find_cuts(cuts, self.annotated, survivors, self.workspace, self.stages.artefact)
+        found = find_cuts(cuts, self.annotated, survivors, self.stages)
         overlays = overlay_units(self.annotated, found, self.tokenizer, self.workspace / "cuts")
         if cut := [unit for parts in overlays.values() for unit in parts if unit is not None]:
             self.stages.units("cuts", cut, lambda todo, beat: [CutUnit(todo, self.tokenizer, beat, self.stages.lock)])
