@@ -28,14 +28,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.document import BASE, EDIT
 from corpus.errors import ArtifactError, DataError
 from corpus.ledger import LEDGER
+from pipelines.audit.measurements import FOLDERS, column_of, is_shown
 from pipelines.audit.workspace import dataset_folders, ledger_files, shows_texts, token_stores
 
 MEMORY = "1GB"
-MEASURES = ("annotate", "perplexity")  # folders whose files lie beside the ledger, row by row
-UNSHOWN = ("dedup.", "cuts.spans", EDIT)  # columns that serve a stage; edits are in the ledger
 
 
 class Views:
@@ -162,7 +160,7 @@ class Views:
         rows = [pq.read_metadata(path).num_rows for path in ledgers]
         sides = [f"(SELECT * FROM {self.scan(ledgers)})"]
         taken = set(LEDGER.names)
-        for folder in MEASURES:
+        for folder in FOLDERS:
             units = sorted(path for path in (self.workspace / folder / source).glob("*/*.parquet"))
             if [pq.read_metadata(path).num_rows for path in units] != rows:
                 continue
@@ -185,21 +183,9 @@ class Views:
         self.names.append(name)
 
 
-def column_of(measurement: str) -> str:
-    """`language.score` → `language_score`, as the annotations of a shard are called."""
-    return measurement.replace(".", "_")
-
-
 def measured_columns(views: Views) -> list[str]:
     """Columns of `documents` that the ledger does not have."""
     return [name for name in views.columns("documents") if name not in LEDGER.names]
-
-
-def is_shown(field: pa.Field) -> bool:
-    """Whether a column of a unit is a measurement to show: no text, no edit, nothing that serves a stage alone."""
-    plain = field.name in BASE.names or field.name == "token_count" or field.name.startswith(UNSHOWN)
-    nested = pa.types.is_nested(field.type) and field.name != "deidentify.spans"
-    return not (plain or nested)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from synthetic_workspace import write_all
 
 from pipelines.audit.everything import ask
-from pipelines.report import render_html
+from pipelines.report.page import render_html
 
 
 class Tables(HTMLParser):
