@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from corpus.artifact import read_parquet
 from pipelines.audit import corpus_questions, provenance, samples, token_questions, training_questions
+from pipelines.audit.counters import Conservation, Edits, Ids, RemovedValues
 from pipelines.audit.verify import Check, verify
 from pipelines.audit.views import Views
 from pipelines.audit.workspace import Missing, existing, missing
@@ -76,6 +77,9 @@ def ask(workspace: Path) -> Audit:
     with Views(workspace) as views:
         frames = {"funnel": corpus_questions.funnel(views)}
         frames["totals"] = corpus_questions.totals_of(frames["funnel"])
+        for source in views.ledgers:
+            views.counted(source, Edits, RemovedValues, Conservation, Ids)
         frames |= {name: question(views) for name, question in CORPUS_QUESTIONS.items()}
+        checks = verify(workspace, views)
     frames |= {name: question(workspace) for name, question in TRAINING_QUESTIONS.items()}
-    return Audit(workspace.name, frames, verify(workspace), missing(workspace), provenance.recipe(workspace))
+    return Audit(workspace.name, frames, checks, missing(workspace), provenance.recipe(workspace))

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from corpus.errors import ArtifactError, DataError
 from corpus.ledger import LEDGER
 from pipelines.audit.measurements import FOLDERS, column_of, is_shown
+from pipelines.audit.row_groups import Counter, count_file, each_of
 from pipelines.audit.workspace import dataset_folders, ledger_files, shows_texts, token_stores
 
 MEMORY = "1GB"
@@ -46,6 +47,8 @@ class Views:
         self.folder = tempfile.TemporaryDirectory(prefix="provender-audit-")
         self.names: list[str] = []
         self._files: list[str] = []
+        self.ledgers = ledger_files(self.workspace)
+        self._counted: dict[tuple[str, type], list] = {}
         self.connection = duckdb.connect()
         settings = {"threads": os.cpu_count() or 1, "memory_limit": MEMORY, "temp_directory": self.folder.name}
         for name, value in settings.items():
@@ -70,6 +73,15 @@ class Views:
     def columns(self, view: str) -> list[str]:
         """Names of the columns of a view."""
         return self.query("SELECT column_name FROM (DESCRIBE " + view + ")")["column_name"].to_list()
+
+    def counted(self, source: str, *kinds: type[Counter]) -> list[list[Any]]:
+        """For each kind of counter what it counts in each ledger file of a source; one pass for all not yet counted."""
+        wanted = [kind for kind in kinds if (source, kind) not in self._counted]
+        if wanted:
+            files = each_of(self.ledgers[source], lambda path: count_file(path, [kind() for kind in wanted]))
+            for number, kind in enumerate(wanted):
+                self._counted[source, kind] = [counters[number] for counters in files]
+        return [self._counted[source, kind] for kind in kinds]
 
     def query(self, sql: str, *values: Any) -> pl.DataFrame:
         """The answer of a query of ours; `values` are those of its `?`. Raises ArtifactError for damaged files."""
@@ -106,6 +118,17 @@ class Views:
             self.register(name, question(self.workspace).to_arrow())
         return self
 
+    def with_clustered(self) -> Self:
+        """Add `clustered`, the rows of the ledger that have copies or are copies, once: few of many, which the
+        questions about duplicates ask again and again."""
+        if not self.has("clustered"):
+            columns = "id, source, fate, cluster, duplicate_of, duplicate_kind, similarity, bytes_in, tokens_in"
+            rows = f"SELECT {columns} FROM ledger WHERE cluster IS NOT NULL OR duplicate_of IS NOT NULL"
+            with _reading(self.workspace):
+                self.connection.execute(f"CREATE TEMP TABLE clustered AS {rows}")
+            self.names.append("clustered")
+        return self
+
     def register(self, name: str, table: pa.Table) -> None:
         """Add a table in memory as a view."""
         self.connection.register(name, table)
@@ -125,7 +148,7 @@ class Views:
         return pl.DataFrame(pl.from_arrow(relation.to_arrow_table()))
 
     def _open(self) -> None:
-        ledgers = ledger_files(self.workspace)
+        ledgers = self.ledgers
         if not any(ledgers.values()):
             self.register("ledger", LEDGER.empty_table())
             self.register("documents", LEDGER.empty_table())
