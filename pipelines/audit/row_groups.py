@@ -4,11 +4,11 @@ Strings that repeat (fates, reasons, the keys of edits) come as codes into a sho
 never made into strings of each row. A row group of 16,384 rows takes a few megabytes, whatever the ledger's size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from corpus.errors import ArtifactError
 from corpus.ledger import LEDGER
 
+Unit, Answer = TypeVar("Unit"), TypeVar("Answer")
 ID_BYTES = 32  # of an id: hex digits
 WORKERS = 2
 _CODED = {"source", "split", "fate", "step", "reason", "edits.list.element.key", "pii.list.element.key"}
@@ -88,6 +89,12 @@ def count_file(path: Path, counters: list[Counter]) -> list[Counter]:
     return counters
 
 
+def kept_rows(path: Path) -> np.ndarray:
+    """bool[rows] of a ledger file: which documents were kept."""
+    parts = [RowGroup(table, path).codes("fate").are("kept") for table in row_groups(path, ["fate"])]
+    return np.concatenate([np.zeros(0, bool), *parts])
+
+
 def row_groups(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     """The columns of a parquet file, row group by row group, page checksums verified."""
     try:
@@ -113,10 +120,10 @@ def id_words(ids: pa.StringArray, where: Path | None = None) -> np.ndarray:
     return np.frombuffer(data, np.uint64, 4 * len(ids), int(ends[0])).reshape(-1, 4)
 
 
-def each_of(paths: Sequence[Path], work) -> list:  # type: ignore[no-untyped-def]
-    """`work(path)` of every file, two at a time, in order: reading and counting let other threads run."""
+def each_of(units: Sequence[Unit], work: Callable[[Unit], Answer]) -> list[Answer]:
+    """`work` on every file (or other unit), two at a time, in order: reading and counting let other threads run."""
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(work, paths))
+        return list(pool.map(work, units))
 
 
 def _codes(column: pa.Array) -> Codes:

@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.artifact import read_parquet
 from corpus.errors import ArtifactError, DataError
 from corpus.ledger import LEDGER
 from pipelines.audit.measurements import FOLDERS, column_of, is_shown
@@ -49,6 +51,7 @@ class Views:
         self._files: list[str] = []
         self.ledgers = ledger_files(self.workspace)
         self._counted: dict[tuple[str, type], list] = {}
+        self._beside_of: dict[str, list[tuple[list[Path], dict[str, str]]]] = {}
         self.connection = duckdb.connect()
         settings = {"threads": os.cpu_count() or 1, "memory_limit": MEMORY, "temp_directory": self.folder.name}
         for name, value in settings.items():
@@ -82,6 +85,18 @@ class Views:
             for number, kind in enumerate(wanted):
                 self._counted[source, kind] = [counters[number] for counters in files]
         return [self._counted[source, kind] for kind in kinds]
+
+    def measured(self, source: str, at: int, columns: Sequence[str]) -> dict[str, np.ndarray]:
+        """float64[rows] of the measurements `columns` of the documents of the source's ledger file number `at`, in its
+        order; not a number where nothing was measured. A column that its unit does not have is left out."""
+        found: dict[str, np.ndarray] = {}
+        for units, names in self._beside_of.get(source, []):
+            there = set(pq.read_schema(units[at]).names)
+            wanted = {names[column]: column for column in columns if column in names and names[column] in there}
+            if wanted:
+                table = pl.DataFrame(pl.from_arrow(read_parquet(units[at], list(wanted))))
+                found |= {column: table[name].cast(pl.Float64).to_numpy() for name, column in wanted.items()}
+        return found
 
     def query(self, sql: str, *values: Any) -> pl.DataFrame:
         """The answer of a query of ours; `values` are those of its `?`. Raises ArtifactError for damaged files."""
@@ -188,10 +203,12 @@ class Views:
             if [pq.read_metadata(path).num_rows for path in units] != rows:
                 continue
             names = [field.name for field in pq.read_schema(units[0]) if is_shown(field)]
-            chosen = [f'"{name}" AS {column_of(name)}' for name in names if column_of(name) not in taken]
+            chosen = {column_of(name): name for name in names if column_of(name) not in taken}
             taken |= {column_of(name) for name in names}
             if chosen:
-                sides.append(f"(SELECT {', '.join(chosen)} FROM {self.scan(units, union_by_name=True)})")
+                self._beside_of.setdefault(source, []).append((units, chosen))
+                listed = ", ".join(f'"{name}" AS {column}' for column, name in chosen.items())
+                sides.append(f"(SELECT {listed} FROM {self.scan(units, union_by_name=True)})")
         return f"SELECT * FROM {' POSITIONAL JOIN '.join(sides)}"
 
     def scan(self, files: Sequence[Path], **options: bool) -> str:
