@@ -28,9 +28,12 @@ def tokens(views: Views) -> pl.DataFrame:
     keys = ("source", "split", "language")
     counted = views.query(
         f"""
-        SELECT source, split, coalesce(language, '{NOT_IDENTIFIED}') AS language, tokens_out AS length,
-            count(*) AS documents, sum(bytes_out)::BIGINT AS bytes
-        FROM ledger WHERE fate = 'kept' GROUP BY ALL ORDER BY ALL
+        SELECT source, split, coalesce(language, '{NOT_IDENTIFIED}') AS language, length,
+            sum(documents)::BIGINT AS documents, sum(bytes)::BIGINT AS bytes
+        FROM (
+            SELECT source, split, language, tokens_out AS length, count(*) AS documents, sum(bytes_out) AS bytes
+            FROM ledger WHERE fate = 'kept' GROUP BY ALL)
+        GROUP BY ALL ORDER BY ALL
         """
     )
     totals = counted.group_by(keys, maintain_order=True).agg(
@@ -45,13 +48,19 @@ def tokens(views: Views) -> pl.DataFrame:
 def bands(views: Views) -> pl.DataFrame:
     """source, language, decision, split, length band, perplexity bucket and band → documents, bytes, tokens as they
     came in. The decision is `kept`, or the step that dropped them."""
+    # Grouped by what is stored, named afterwards: there are thousands of groups and millions of rows.
     return views.query(
         f"""
         SELECT source, coalesce(language, '{NOT_IDENTIFIED}') AS language,
-            CASE WHEN fate = 'kept' THEN fate ELSE step END AS decision, split,
-            {_band("tokens_in")} AS length_band, perplexity_bucket, {_band(_perplexity(views))} AS perplexity_band,
-            count(*) AS documents, sum(bytes_in)::BIGINT AS bytes, coalesce(sum(tokens_in), 0)::BIGINT AS tokens
-        FROM documents GROUP BY ALL ORDER BY ALL
+            CASE WHEN fate = 'kept' THEN fate ELSE step END AS decision, split, length_band, perplexity_bucket,
+            perplexity_band, sum(documents)::BIGINT AS documents, sum(bytes)::BIGINT AS bytes,
+            sum(tokens)::BIGINT AS tokens
+        FROM (
+            SELECT source, language, fate, step, split, {_band("tokens_in")} AS length_band, perplexity_bucket,
+                {_band(_perplexity(views))} AS perplexity_band, count(*) AS documents, sum(bytes_in) AS bytes,
+                coalesce(sum(tokens_in), 0) AS tokens
+            FROM documents GROUP BY ALL)
+        GROUP BY ALL ORDER BY ALL
         """
     )
 
