@@ -24,7 +24,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -70,6 +69,8 @@ def content_hash(path: str | Path) -> str:
     if local.is_file():
         with open(local, "rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
+    import fsspec  # half of the time of a look-up's imports, and not for local files
+
     with fsspec.open(str(path), "rb") as handle:
         digest = hashlib.sha256()
         while chunk := handle.read(1 << 22):

@@ -70,7 +70,7 @@ class IdIndex:
         found = []
         # Equal hashes may lie across a border of batches: begin with the last batch that starts below.
         for batch in self._batches[max(0, int(np.searchsorted(self._first, wanted)) - 1) :]:
-            hashes = batch.column("hash").to_numpy()
+            hashes = np.from_dlpack(batch.column("hash"))  # `to_numpy` would import pandas
             low, high = np.searchsorted(hashes, wanted), np.searchsorted(hashes, wanted, side="right")
             same = range(int(low), int(high))
             found += [batch.column("row")[i].as_py() for i in same if batch.column("id")[i].as_py() == document_id]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -70,9 +71,9 @@ def read(folder: Path) -> tuple[dict[str, Any], np.ndarray]:
             "a plan of another format", where=folder, found=body["format"], todo="compile it again: `provender mix`"
         )
     counts = np.zeros((len(body["sources"]), body["steps"] + 1), np.int32)
-    for rows in scan_parquet(folder / "plan.parquet", ["step", "source", "sequences"], rows=1 << 18):
-        source, step = rows["source"].to_numpy(), rows["step"].to_numpy()
-        counts[source, step + 1] = rows["sequences"].to_numpy()
+    for batch in scan_parquet(folder / "plan.parquet", ["step", "source", "sequences"], rows=1 << 18):
+        rows = pl.DataFrame(pl.from_arrow(batch))  # pyarrow's own `to_numpy` imports pandas
+        counts[rows["source"].to_numpy(), rows["step"].to_numpy() + 1] = rows["sequences"].to_numpy()
     small = int(counts.sum(axis=1, dtype=np.int64).max(initial=0)) < 1 << 31
     return body, np.cumsum(counts, axis=1, out=counts if small else None, dtype=None if small else np.int64)
 

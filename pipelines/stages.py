@@ -214,7 +214,8 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
 def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     """Check everything, print the tables, write the report; its path, and whether every check passed."""
     from pipelines.audit.everything import ask
-    from pipelines.report import render_text, write_report
+    from pipelines.report.publish import write_report
+    from pipelines.report.terminal import render_text
 
     with workspace(recipe) as lock:
         with progress.stage("audit") as meter:
