@@ -44,6 +44,7 @@ BASE = pa.schema(
 )
 EDIT = "edit."
 QUARANTINE = "quarantine"
+VERDICT = "quarantine.reason"  # of a column file: why a document that the reader found readable is quarantined
 DOCUMENTS = "documents.parquet"  # of an annotated unit: its records, with all their columns
 SUBJECT = "subject"  # the key in `metadata` of whom a document is about: a patient
 
@@ -155,6 +156,13 @@ class Batch:
         batch = Batch(_set_column(data, "reason", pc.if_else(mask, reason, self["reason"])))
         batch._memo = self._memo
         return batch
+
+    def quarantined(self, reason: str) -> "Batch":
+        """The rows as if the reader had found them unreadable for `reason`: without text."""
+        rows = len(self)
+        data = _set_column(self.data, "text", pa.array([""] * rows, self.text.type))
+        data = _set_column(data, "step", pa.array([QUARANTINE] * rows, pa.string()))
+        return Batch(_set_column(data, "reason", pa.array([reason] * rows, pa.string())))
 
     @property
     def edit_kinds(self) -> list[str]:
