@@ -183,7 +183,8 @@ def utf8_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     _, offsets, data = text.buffers()
     width = np.int64 if pa.types.is_large_string(text.type) else np.int32
     bounds = np.frombuffer(offsets, width)[text.offset : text.offset + len(text) + 1] if len(text) else np.zeros(1)
-    return np.frombuffer(data or b"", np.uint8), bounds.astype(np.int64)
+    # Of no text an array like those of texts, which can be written to: kernels are compiled for each kind.
+    return np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), bounds.astype(np.int64)
 
 
 def _byte_length(text: pa.StringArray) -> pa.Array:

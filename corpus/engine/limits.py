@@ -68,6 +68,11 @@ def expendable() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
+def is_expendable() -> bool:
+    """Whether `expendable` was said of this process."""
+    return _LIMITS.expendable
+
+
 @contextmanager
 def limited(seconds: float, memory: int) -> Iterator[None]:
     """End this process, if it is expendable, when the body takes `seconds` of processor time or `memory` bytes more

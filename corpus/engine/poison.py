@@ -13,7 +13,7 @@ worked on a harmless one; so neither a model that cannot be loaded nor a machine
 import signal
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from corpus.document import Batch
 from corpus.engine.forkserver import context
-from corpus.engine.limits import GB, PATIENCE, GuardSettings, anonymous_bytes, expendable, limited
+from corpus.engine.limits import GB, PATIENCE, GuardSettings, anonymous_bytes, expendable, is_expendable, limited
 from corpus.errors import ArtifactError
 
 START = 600.0  # seconds in which a child must have loaded its models and worked on a harmless document
@@ -72,6 +72,7 @@ def guarded(
 
             def under_limits() -> Generator[Batch, None, None]:
                 for batch in data:
+                    _load(steps, batch)
                     begun.allowed(settings.allowance(len(batch), pace) * PATIENCE)
                     with limited(settings.allowance(len(batch), pace), memory):
                         yield batch
@@ -81,6 +82,20 @@ def guarded(
                 yield from _through(held, steps, rank, size)
             finally:
                 held.close()  # an error on its way up would keep the limits alive
+
+
+_LOADED: set[tuple[str, ...]] = set()  # names of steps that this process has run
+
+
+def _load(steps: Sequence[DocumentStep], batch: Batch) -> None:
+    """Once per process: let the steps load their models and kernels at a harmless document, where there are limits."""
+    names = tuple(step.name for step in steps)
+    if is_expendable() and names not in _LOADED and len(batch):
+        _LOADED.add(names)
+        row = _harmless(batch)
+        with suppress(Exception):  # a step may refuse it, and has loaded its model by then
+            for step in steps:
+                row = step.process(row)
 
 
 def _through(data: Iterable[Batch], steps: Sequence[Any], rank: int, size: int) -> Iterator[Batch]:
@@ -258,7 +273,8 @@ def _serve(line: Connection, steps: Sequence[DocumentStep]) -> None:
         except Exception as error:
             answer = ("raised", error)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        line.send(answer)
+        with suppress(BrokenPipeError):
+            line.send(answer)
 
 
 def _harmless(batch: Batch) -> Batch:
@@ -279,7 +295,9 @@ def _to_bytes(batch: Batch) -> bytes:
 
 def _from_bytes(data: bytes) -> Batch:
     with pa.ipc.open_stream(data) as reader:
-        return Batch(reader.read_next_batch())
+        batch = reader.read_next_batch()
+    # Copied: views of what was received cannot be written to, which compiled kernels take for another type.
+    return Batch(batch.take(pa.array(range(batch.num_rows), pa.int64())))
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:
