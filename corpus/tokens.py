@@ -162,6 +162,11 @@ class TokenStore:
                 )
         return store
 
+    def verify(self) -> None:
+        """Hash every file of the store: one reading of it. Raises ArtifactError at the first that is missing or is not
+        what was published."""
+        self.manifest.verify(Path(self.folder), self.locate)
+
     def __getstate__(self) -> dict[str, Any]:
         """The fields without the maps, which another process opens anew."""
         return {"folder": self.folder, "manifest": self.manifest, "locate": self.locate}

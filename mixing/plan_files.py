@@ -59,7 +59,7 @@ def _write_rows(path: Path, cumulative: np.ndarray) -> int:
 def read(folder: Path) -> tuple[dict[str, Any], np.ndarray]:
     """plan.json and the cumulative counts. Raises ArtifactError when they are absent, damaged, or of another format."""
     folder = Path(folder)
-    Manifest.read(folder)
+    Manifest.read(folder).verify(folder)
     try:
         body = json.loads((folder / "plan.json").read_bytes())
         known = body["format"] == FORMAT

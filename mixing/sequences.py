@@ -74,6 +74,12 @@ class Sequences:
             )
         return cls(store, int(found.function["sequence_length"]), Path(folder))
 
+    def verify(self) -> None:
+        """Hash the files of the store and of the packing. Raises ArtifactError at the first that differs."""
+        self.store.verify()
+        if self._manifest is not None and self.folder is not None:
+            self._manifest.verify(self.folder)
+
     @cached_property
     def _manifest(self) -> Manifest | None:
         return None if self.folder is None else Manifest.read(self.folder)
