@@ -30,7 +30,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.errors import ArtifactError
+from corpus.errors import ArtifactError, storage_error
 from corpus.lock import RunLock as RunLock
 
 MANIFEST = "manifest.json"
@@ -223,8 +223,11 @@ def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: RunLock 
         if lock is not None:
             lock.check()
         move_into_place(draft.path, folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft.path, ignore_errors=True)
+        told = storage_error(error, folder)
+        if told is not None:
+            raise told from None
         raise
 
 
