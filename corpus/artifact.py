@@ -199,13 +199,13 @@ def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: RunLock 
     outlived its killed parent must not publish over its successor).
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if lock is not None:
-        lock.check()
-    sweep(folder)
     draft = Draft(folder.parent / f".{folder.name}.draft-{secrets.token_hex(6)}")
-    draft.path.mkdir()
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if lock is not None:
+            lock.check()
+        sweep(folder)
+        draft.path.mkdir()
         yield draft
         paths = sorted(path for path in draft.path.rglob("*") if path.is_file())
         files = []

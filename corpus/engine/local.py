@@ -22,7 +22,7 @@ from corpus.engine.forkserver import context
 from corpus.engine.limits import expendable
 from corpus.errors import ArtifactError
 
-BREAKS = 3  # times in a row that a pool may break without any rank having ended
+BREAKS = 5  # times in a row that a pool may break without any rank having ended
 # By number of workers, with the environment that they have.
 _POOLS: dict[int, tuple[ProcessPoolExecutor, dict[str, str]]] = {}
 

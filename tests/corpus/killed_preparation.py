@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any
 
 
-def run_and_die(inputs: Path, workspace: Path, calls: int) -> None:
-    """Prepare, and die before the call number `calls` of those that flush, rename, link or remove files."""
-    from small_corpus import prepare
-
-    from corpus.engine.executors import LocalSettings
-
+def die_after(calls: int) -> None:
+    """Let this process die before the call number `calls` of those that flush, rename, link or remove files."""
     left = calls
 
     def mortal(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,4 +24,13 @@ def run_and_die(inputs: Path, workspace: Path, calls: int) -> None:
 
     for module, name in ((os, "fsync"), (os, "rename"), (os, "replace"), (os, "link"), (shutil, "rmtree")):
         setattr(module, name, mortal(getattr(module, name)))
+
+
+def run_and_die(inputs: Path, workspace: Path, calls: int) -> None:
+    """Prepare, and die."""
+    from small_corpus import prepare
+
+    from corpus.engine.executors import LocalSettings
+
+    die_after(calls)
     prepare(inputs, workspace, LocalSettings(workers=1), duplicates={"rows_in_memory": 40}, unit_bytes=15_000)
