@@ -292,7 +292,9 @@ def write_parquet(path: Path, batches: pa.Table | Iterable[pa.RecordBatch], sche
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read parquet verifying every page's checksum. Raises ArtifactError when it is damaged, in a page or elsewhere."""
     with _sound(path) as handle:
-        return handle.read(columns=columns)
+        table = handle.read(columns=columns)
+        _complete(table.num_rows, handle.metadata.num_rows)
+        return table
 
 
 def scan_parquet(path: Path, columns: list[str] | None = None, rows: int | None = None) -> Iterator[pa.RecordBatch]:
@@ -301,7 +303,16 @@ def scan_parquet(path: Path, columns: list[str] | None = None, rows: int | None 
     with _sound(path) as handle:
         groups = range(handle.num_row_groups)
         for part in [groups] if rows else [[group] for group in groups]:
-            yield from handle.iter_batches(batch_size=rows or 1024, row_groups=list(part), columns=columns)
+            came = 0
+            for batch in handle.iter_batches(batch_size=rows or 1024, row_groups=list(part), columns=columns):
+                came += batch.num_rows
+                yield batch
+            _complete(came, sum(handle.metadata.row_group(group).num_rows for group in part))
+
+
+def _complete(rows: int, expected: int) -> None:
+    if rows != expected:
+        raise pa.ArrowInvalid(f"{rows} rows where {expected} were written")
 
 
 @contextmanager
