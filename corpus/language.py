@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 from corpus.artifact import content_hash
 from corpus.document import Batch
 from corpus.errors import ConfigError
-from corpus.fasttext_models import load_fasttext
+from corpus.fasttext_models import check_model, load_fasttext
 from corpus.language_codes import best_match, matched
 from corpus.rules import Rule, at_least, shown
 from corpus.settings import Settings
@@ -36,6 +36,7 @@ from corpus.step import Step
 
 MODEL_NAME = "lid.176.ftz"
 MODEL_VARIABLE = "PROVENDER_LID_MODEL"
+_REMEDY = "give a .bin or .ftz file, or leave `model` out"
 
 
 def packaged_model() -> Path:
@@ -81,6 +82,7 @@ class LanguageSettings(Settings):
         1000, ge=1, description="only the first characters of a document or paragraph are looked at; null: all"
     )
     paragraphs: ParagraphSettings | None = Field(None, description="cut paragraphs in other languages")
+    sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="refuse a model file of another hash")
 
     def path(self) -> Path:
         return packaged_model() if self.model is None else Path(self.model)
@@ -89,9 +91,11 @@ class LanguageSettings(Settings):
         path = self.path()
         if not path.is_file():
             raise ConfigError("no such language model", where=path, todo="correct `model` of the language step")
-        return super().identity() | {"model": content_hash(path)}
+        return self.model_dump(mode="json", exclude={"sha256"}) | {"model": content_hash(path)}
 
     def build(self) -> "Language":
+        if self.model is not None and self.path().is_file():
+            check_model(self.path(), self.sha256, _REMEDY)
         return Language(self)
 
 
@@ -199,7 +203,7 @@ _LINE = re.compile(r"(\n)")
 
 
 def _load(path: str) -> Any:
-    return load_fasttext(path, "give a .bin or .ftz file, or leave `model` out")
+    return load_fasttext(path, _REMEDY)
 
 
 class LanguageRule(Settings):
