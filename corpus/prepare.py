@@ -186,10 +186,11 @@ class Preparation:
                         "kind": "corpus.measured",
                         "documents": Manifest.read(unit.folder).fingerprint,
                         "step": step.identity(),
+                        "guard": self.settings.guard.identity() if self.settings.guard else None,
                         "code": code_version("corpus"),
                     },
                     weight=(unit.folder / DOCUMENTS).stat().st_size,
-                    work=MeasureWork(unit.folder / DOCUMENTS, step),
+                    work=MeasureWork(unit.folder / DOCUMENTS, step, self.settings.guard),
                 )
                 for unit in self.annotated[source.name]
             ]
