@@ -29,7 +29,7 @@ from pydantic import Field, model_validator
 from corpus.artifact import content_hash
 from corpus.document import Batch
 from corpus.errors import ConfigError
-from corpus.fasttext_models import load_fasttext
+from corpus.fasttext_models import check_model, load_fasttext
 from corpus.language_codes import best_match, matched
 from corpus.quantised_fasttext import QuantisedModel
 from corpus.rules import Rule, at_least, shown
@@ -38,6 +38,7 @@ from corpus.step import Step
 
 MODEL_NAME = "lid.176.ftz"
 MODEL_VARIABLE = "PROVENDER_LID_MODEL"
+_REMEDY = "give a .bin or .ftz file, or leave `model` out"
 
 
 def packaged_model() -> Path:
@@ -83,6 +84,7 @@ class LanguageSettings(Settings):
         1000, ge=1, description="only the first characters of a document or paragraph are looked at; null: all"
     )
     paragraphs: ParagraphSettings | None = Field(None, description="cut paragraphs in other languages")
+    sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="refuse a model file of another hash")
 
     def path(self) -> Path:
         return packaged_model() if self.model is None else Path(self.model)
@@ -91,9 +93,11 @@ class LanguageSettings(Settings):
         path = self.path()
         if not path.is_file():
             raise ConfigError("no such language model", where=path, todo="correct `model` of the language step")
-        return super().identity() | {"model": content_hash(path)}
+        return self.model_dump(mode="json", exclude={"sha256"}) | {"model": content_hash(path)}
 
     def build(self) -> "Language":
+        if self.model is not None and self.path().is_file():
+            check_model(self.path(), self.sha256, _REMEDY)
         return Language(self)
 
 
@@ -206,7 +210,7 @@ def _two_best(path: str) -> TwoBest:
     quantised = QuantisedModel.read(Path(path))
     if quantised is not None:
         return quantised.best
-    return partial(predicted, load_fasttext(path, "give a .bin or .ftz file, or leave `model` out"))
+    return partial(predicted, load_fasttext(path, _REMEDY))
 
 
 def predicted(model: Any, lines: list[str]) -> list[tuple[str, float, float] | None]:

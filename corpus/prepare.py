@@ -186,10 +186,11 @@ class Preparation:
                         "kind": "corpus.measured",
                         "documents": Manifest.read(unit.folder).fingerprint,
                         "step": step.identity(),
+                        "guard": self.settings.guard.identity() if self.settings.guard else None,
                         "code": code_version("corpus"),
                     },
                     weight=(unit.folder / DOCUMENTS).stat().st_size,
-                    work=MeasureWork(unit.folder / DOCUMENTS, step),
+                    work=MeasureWork(unit.folder / DOCUMENTS, step, self.settings.guard),
                 )
                 for unit in self.annotated[source.name]
             ]
@@ -204,7 +205,7 @@ class Preparation:
         if cuts is None:
             return first.publish("decide", self.workspace / "decisions", files, columns), files
         survivors = first.publish("survivors", self.workspace / "survivors", files, columns)
-        found = find_cuts(cuts, self.annotated, survivors, self.workspace, self.stages.artefact)
+        found = find_cuts(cuts, self.annotated, survivors, self.stages)
         overlays = overlay_units(self.annotated, found, self.tokenizer, self.workspace / "cuts")
         if cut := [unit for parts in overlays.values() for unit in parts if unit is not None]:
             self.stages.units("cuts", cut, lambda todo, beat: [CutUnit(todo, self.tokenizer, beat, self.stages.lock)])
