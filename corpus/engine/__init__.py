@@ -3,6 +3,9 @@
 units         a stage's missing units, run as the ranks of a datatrove pipeline
 executors     the recipe's `executor`: this machine, a Ray cluster or Slurm
 local         one pool of worker processes for all stages
+forkserver    where worker processes come from
+limits        what a batch of documents may take of its process
+poison        documents that kill their process: found and quarantined
 ray_cluster   actors of a Ray cluster
 slurm         job arrays
 remote_ranks  what the two share: ranks on other machines, whose errors come back as files
