@@ -81,6 +81,34 @@ class Sequences:
         self.store.verify()
         if self._manifest is not None and self.folder is not None:
             self._manifest.verify(self.folder)
+            if not self._holds_together():
+                raise ArtifactError(
+                    "the packing does not fit its store", where=self.folder, todo="pack it again: `provender mix`"
+                )
+
+    def _holds_together(self) -> bool:
+        """Whether every row is of pieces that are there, and every piece of tokens that are: a hash says only that the
+        files are those of the manifest, whoever wrote it."""
+        assert self.folder is not None
+        sizes = {name: (self.folder / f"{name}.i64").stat().st_size for name in ("rows", "pieces", "by_document")}
+        if sizes["rows"] % 8 or sizes["pieces"] % 24 or sizes["by_document"] * 3 != sizes["pieces"]:
+            return False
+        assert self.layout is not None
+        rows, pieces = self.layout
+        document, start, size = pieces.T
+        return bool(
+            len(rows) == self.sequences + 1
+            and rows[0] == 0
+            and rows[-1] == len(pieces)
+            and (np.diff(rows) >= 0).all()
+            and (size > 0).all()
+            and (start >= 0).all()
+            and (start + size <= self.store.tokens).all()
+            and (document >= 0).all()
+            and (document < self.store.document_count).all()
+            and (self._by_document >= 0).all()
+            and (self._by_document < len(pieces)).all()
+        )
 
     @cached_property
     def _manifest(self) -> Manifest | None:
