@@ -93,6 +93,7 @@ def pack(
         "packing": settings.identity(),
     } | ({"source": source, "seed": seed} if settings.weights is not None else {})
     if current(folder, function) is None:
+        store.verify()  # a packing of ends that were damaged would outlive the damage
         packed = arrange(store, settings, sequence_length, source, seed)
         if len(packed.rows) == 1:
             raise DataError(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from corpus.errors import ProvenderError
+from corpus.errors import ProvenderError, storage_error
 from pipelines.cli import audit, corpus, mix, train
 from pipelines.cli.arguments import Overrides, RecipeName, Workspace, load, show, workspace_folder
 
@@ -159,6 +159,12 @@ def main() -> None:
     except ProvenderError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        told = storage_error(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"error: {told}\n")
+        sys.exit(told.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; what was published stays, run the same command to go on\n")
         sys.exit(130)
