@@ -19,7 +19,8 @@ from corpus.artifact import complete, sound_parquet
 from corpus.errors import ArtifactError
 from corpus.ledger import LEDGER
 
-Unit, Answer = TypeVar("Unit"), TypeVar("Answer")
+Unit = TypeVar("Unit")
+Answer = TypeVar("Answer")
 ID_BYTES = 32  # of an id: hex digits
 WORKERS = 2
 _CODED = {"source", "split", "fate", "step", "reason", "edits.list.element.key", "pii.list.element.key"}
