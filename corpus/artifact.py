@@ -297,32 +297,33 @@ def write_parquet(path: Path, batches: pa.Table | Iterable[pa.RecordBatch], sche
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read parquet verifying every page's checksum. Raises ArtifactError when it is damaged, in a page or elsewhere."""
-    with _sound(path) as handle:
+    with sound_parquet(path) as handle:
         table = handle.read(columns=columns)
-        _complete(table.num_rows, handle.metadata.num_rows)
+        complete(table.num_rows, handle.metadata.num_rows)
         return table
 
 
 def scan_parquet(path: Path, columns: list[str] | None = None, rows: int | None = None) -> Iterator[pa.RecordBatch]:
     """Stream parquet, checksums verified, in the record batches in which it was written, of at most 1,024 rows; with
     `rows`, for narrow columns, in batches of so many. Memory does not grow with the file."""
-    with _sound(path) as handle:
+    with sound_parquet(path) as handle:
         groups = range(handle.num_row_groups)
         for part in [groups] if rows else [[group] for group in groups]:
             came = 0
             for batch in handle.iter_batches(batch_size=rows or 1024, row_groups=list(part), columns=columns):
                 came += batch.num_rows
                 yield batch
-            _complete(came, sum(handle.metadata.row_group(group).num_rows for group in part))
+            complete(came, sum(handle.metadata.row_group(group).num_rows for group in part))
 
 
-def _complete(rows: int, expected: int) -> None:
+def complete(rows: int, expected: int) -> None:
+    """Raise pa.ArrowInvalid when fewer or more rows came than the footer promised."""
     if rows != expected:
         raise pa.ArrowInvalid(f"{rows} rows where {expected} were written")
 
 
 @contextmanager
-def _sound(path: Path) -> Iterator[pq.ParquetFile]:
+def sound_parquet(path: Path) -> Iterator[pq.ParquetFile]:
     """A parquet file of ours, open. Pages have checksums and the footer has none, but the names and types of columns
     stand in it twice, once as parquet's and once as Arrow's, and so do the rows: a flip in either is found."""
     try:

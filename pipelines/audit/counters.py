@@ -23,7 +23,7 @@ SPLITS = ("train", "validation")
 class Edits:
     """By kind of edit, over kept documents: `documents` it changed, bytes `removed` and `added`."""
 
-    columns: ClassVar = ("fate", "edits")
+    columns: ClassVar[tuple[str, ...]] = ("fate", "edits")
     documents: Sums[str] = field(default_factory=Sums)
     removed: Sums[str] = field(default_factory=Sums)
     added: Sums[str] = field(default_factory=Sums)
@@ -40,7 +40,7 @@ class Edits:
 class RemovedValues:
     """By type, over all documents whatever became of them: `documents` with at least one, `values` removed."""
 
-    columns: ClassVar = ("pii",)
+    columns: ClassVar[tuple[str, ...]] = ("pii",)
     documents: Sums[str] = field(default_factory=Sums)
     values: Sums[str] = field(default_factory=Sums)
 
@@ -63,7 +63,7 @@ FAULTS = (UNEXPLAINED, OUTPUT, REASONLESS, UNEVEN, FATELESS)
 class Conservation:
     """Documents by fate, bytes and tokens that were kept, and rows by fault."""
 
-    columns: ClassVar = ("fate", "reason", "bytes_in", "bytes_out", "tokens_in", "tokens_out", "edits")
+    columns: ClassVar[tuple[str, ...]] = ("fate", "reason", "bytes_in", "bytes_out", "tokens_in", "tokens_out", "edits")
     sums: Sums[str] = field(default_factory=Sums)
 
     def count(self, rows: RowGroup) -> None:
@@ -90,7 +90,7 @@ class Conservation:
 class Ids:
     """`hashes` uint64 of every id, in order; by split, how many ids were kept and the digest of them in order."""
 
-    columns: ClassVar = ("id", "fate", "split")
+    columns: ClassVar[tuple[str, ...]] = ("id", "fate", "split")
     hashes: list[np.ndarray] = field(default_factory=list)
     kept: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     digests: dict[str, "hashlib._Hash"] = field(default_factory=lambda: {name: hashlib.sha256() for name in SPLITS})
@@ -102,7 +102,7 @@ class Ids:
         for name in SPLITS:
             own = kept & splits.are(name)
             self.kept[name] += int(own.sum())
-            self.digests[name].update(np.ascontiguousarray(words[own]))
+            self.digests[name].update(words[own].tobytes())
 
 
 def digest_of_ids(path: Path) -> tuple[int, bytes]:
@@ -111,7 +111,7 @@ def digest_of_ids(path: Path) -> tuple[int, bytes]:
     for table in row_groups(path, ["id"]):
         words = id_words(RowGroup(table, path).ids(), path)
         count += len(words)
-        digest.update(np.ascontiguousarray(words))
+        digest.update(words.tobytes())
     return count, digest.digest()
 
 

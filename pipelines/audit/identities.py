@@ -126,7 +126,10 @@ def publish_index(workspace: Path, lock: RunLock | None = None) -> None:
 
 def repeated_ids(paths: Sequence[Path]) -> int:
     """How many rows of these ledger files repeat the id of another one; exact."""
-    return repeated_among([count_file(path, [Ids()])[0].hashes for path in paths], paths)
+    counters = [Ids() for _ in paths]
+    for path, counter in zip(paths, counters, strict=True):
+        count_file(path, [counter])
+    return repeated_among([counter.hashes for counter in counters], paths)
 
 
 def repeated_among(hashes: Sequence[Sequence[np.ndarray]], paths: Sequence[Path]) -> int:

@@ -15,10 +15,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.artifact import complete, sound_parquet
 from corpus.errors import ArtifactError
 from corpus.ledger import LEDGER
 
-Unit, Answer = TypeVar("Unit"), TypeVar("Answer")
+Unit = TypeVar("Unit")
+Answer = TypeVar("Answer")
 ID_BYTES = 32  # of an id: hex digits
 WORKERS = 2
 _CODED = {"source", "split", "fate", "step", "reason", "edits.list.element.key", "pii.list.element.key"}
@@ -97,16 +99,14 @@ def kept_rows(path: Path) -> np.ndarray:
 
 def row_groups(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     """The columns of a parquet file, row group by row group, page checksums verified."""
-    try:
-        about = pq.read_metadata(path)
+    with sound_parquet(path) as checked:
+        about = checked.metadata
         coded = [name for at in range(about.num_columns) if (name := about.schema.column(at).path) in _CODED]
         with pq.ParquetFile(path, metadata=about, read_dictionary=coded, page_checksum_verification=True) as handle:
             for group in range(handle.num_row_groups):
-                yield handle.read_row_group(group, columns, use_threads=False)
-    except FileNotFoundError:
-        raise ArtifactError("missing file", where=path, todo="run the stage that writes it") from None
-    except (OSError, pa.ArrowException) as error:
-        raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None
+                table = handle.read_row_group(group, columns, use_threads=False)
+                complete(table.num_rows, about.row_group(group).num_rows)
+                yield table
 
 
 def id_words(ids: pa.StringArray, where: Path | None = None) -> np.ndarray:

@@ -365,7 +365,7 @@ def write_measured(folder: Path, written: Written, seed: int = 5) -> None:
 
 
 def write_all(folder: Path, documents: int = 60, steps: int = 40, measured: bool = False) -> Written:
-    """A whole workspace: corpus, plan, a run with replay and a run without; `measured`: with all that can be measured."""
+    """A whole workspace: corpus, plan, a run with replay and one without; `measured`: with all that can be measured."""
     written = write_corpus(folder, documents=documents)
     if measured:
         write_measured(folder, written)

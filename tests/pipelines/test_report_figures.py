@@ -300,11 +300,13 @@ def test_evaluations_gates_and_speed(tables: dict, events: dict) -> None:
 def test_no_table_of_the_page_is_left_unchecked(tables: dict) -> None:
     checked = {
         "From documents read to documents kept", "Why documents were not kept", "Bytes by kind of edit",
-        "Removed values by type", "What found them", "Recall on identities that were planted", "Duplicates by source and keeper", "The largest clusters",
+        "Removed values by type", "What found them", "Recall on identities that were planted",
+        "Duplicates by source and keeper", "The largest clusters",
         "Kept tokens by source, split and language; percentiles per document",
         "Tokens by source and decision, as they came in", "Tokens by length band (tokens)",
         "Tokens by perplexity band", "Tokens by perplexity bucket", "The most repeated lines and paragraphs",
-        "Items of evaluation sets found in the corpus", "Languages before and after", "Planned and realised tokens, over the steps that were finished",
+        "Items of evaluation sets found in the corpus", "Languages before and after",
+        "Planned and realised tokens, over the steps that were finished",
         "Bits per byte before and after", "The forgetting gate", "Runs",
         "guarded: bits per byte of each set at each evaluated step",
         "no-replay: bits per byte of each set at each evaluated step",
