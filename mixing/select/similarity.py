@@ -19,11 +19,11 @@ from corpus.settings import Settings
 from mixing.select.embedding import (
     DIGITS,
     Embedding,
-    EncoderSettings,
     HashedSettings,
     all_vectors,
     unit,
 )
+from mixing.select.encoder import EncoderSettings
 from mixing.select.texts import Texts
 
 EmbeddingSettings = Annotated[HashedSettings | EncoderSettings, Field(discriminator="kind")]
