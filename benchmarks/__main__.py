@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import corpus, cuts, dedup, deidentify, line, loop, mixing, quality, scale_out, trainer
+from benchmarks import corpus, cuts, dedup, deidentify, line, loop, mixing, quality, scale_out, selection, trainer
 from benchmarks.measure import REPEATS, Row
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -41,7 +41,7 @@ def page(rows: list[Row]) -> str:
 def main() -> None:
     """Measure room by room, print each row as it comes, write the page."""
     rows: list[Row] = []
-    for room in (line, quality, corpus, deidentify, dedup, cuts, mixing, trainer, loop, scale_out):
+    for room in (line, quality, corpus, deidentify, dedup, cuts, mixing, selection, trainer, loop, scale_out):
         for row in room.rows():
             print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×", flush=True)
             rows.append(row)
