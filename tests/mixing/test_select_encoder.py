@@ -154,7 +154,7 @@ def test_encoder_and_novelty_choose_documents_as_any_measure_does(pool, causal, 
             "task": {"source": "notes"},
             "pool": ["web"],
             "by": [
-                {"kind": "similarity", "embedding": embedding},
+                {"kind": "similarity", "embedding": embedding, "centred": False},
                 {"kind": "nearest", "k": 1, "embedding": embedding},
                 {"kind": "novelty", "model": {"kind": "causal_lm", "model": str(causal)}},
             ],
