@@ -10,7 +10,7 @@ task's model is mixed with the pool's (Jelinek and Mercer 1980): no token is mor
 Both models are learned for the same number of words, so that an unknown one is as unlikely under either.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property, partial
 from math import log2
 from pathlib import Path

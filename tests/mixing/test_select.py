@@ -157,11 +157,13 @@ def test_moore_lewis_is_the_difference_of_two_cross_entropies(tmp_path: Path) ->
     assert scores[0] == pytest.approx(differences.mean())
     assert scores[1] > 0 > scores[2]
     assert math.isnan(scores[3])
-    mixed = MooreLewisSettings(mixed=0.25).fit(stream(task), stream(pool), tmp_path, 0)
+    for name in ("mixed", "trie"):
+        (tmp_path / name).mkdir()
+    mixed = MooreLewisSettings(mixed=0.25).fit(stream(task), stream(pool), tmp_path / "mixed", 0)
     assert mixed.score(pa.array([line]))[0] == pytest.approx(np.log2(0.25 * 2**differences + 0.75).mean(), rel=1e-5)
     # A trie is read by KenLM itself.
     trie = MooreLewisSettings.model_validate({"mixed": 0.25, "kenlm": {"order": 3, "prune": [0], "structure": "trie"}})
-    assert trie.fit(stream(task), stream(pool), tmp_path, 0).score(pa.array([line]))[0] == pytest.approx(
+    assert trie.fit(stream(task), stream(pool), tmp_path / "trie", 0).score(pa.array([line]))[0] == pytest.approx(
         mixed.score(pa.array([line]))[0], rel=1e-5
     )
     # A word that neither model knows is no more likely in the smaller one.
@@ -188,7 +190,7 @@ def test_likeness_to_the_mean_and_to_each_text_are_what_cosines_say() -> None:
     mean = wanted.sum(axis=0) / np.linalg.norm(wanted.sum(axis=0))
     plain = SimilaritySettings(embedding=HashedSettings(dimension=64), centred=False)
     scores = plain.fit(stream(task), stream(pool), Path(), 0)
-    assert scores.score(pa.array(pool)) == pytest.approx(vectors @ mean, abs=1e-4)
+    assert scores.score(pa.array(pool))[:-1] == pytest.approx(vectors[:-1] @ mean, abs=1e-4)
     middle = vectors[:-1].mean(axis=0)  # the last text is empty: it has no vector
 
     def turned(rows: np.ndarray) -> np.ndarray:
