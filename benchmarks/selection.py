@@ -201,6 +201,9 @@ def pieces(texts: Sequence[str], size: int, random: np.random.Generator, length:
 
 def outcomes() -> dict[str, Outcome]:
     """The comparison on the real texts with the base model of 260,000 parameters."""
+    import torch
+
+    torch.set_num_threads(1)  # the model is tiny: threads would wait for each other, on a busy machine for long
     task, pool = task_and_pool()
     with TemporaryDirectory() as name:
         model = SHARED / "data/models/stories260K"

@@ -85,7 +85,7 @@ def test_the_tapt_recipe_trains_on_the_task_and_what_is_nearest_to_it(model: Pat
         },
         "mix.sequence_length": 64,
         "mix.global_batch": 4,
-        "mix.steps": 60,
+        "mix.steps": 90,
         "mix.sources.pool.packing.weights": chosen,
         "select.by.0.k": 3,
         "train.model": model,
@@ -96,10 +96,9 @@ def test_the_tapt_recipe_trains_on_the_task_and_what_is_nearest_to_it(model: Pat
     recipe = load_recipe("tapt", [f"{key}={value}" for key, value in changes.items()])
     prepare_corpus(recipe)
     select_documents(recipe)
-    plan = compile_mixture(recipe)
+    compile_mixture(recipe)
     result = train_model(recipe)
     assert result.reason == "finished"
-    assert plan.names == ("general", "pool", "task") or set(plan.names) == {"general", "pool", "task"}
     given = {source: tokens for source, tokens in result.tokens_by_source.items() if tokens}
     assert set(given) == {"task", "pool", "general"}
     evaluations = [e for e in read_metrics(tmp_path / "work/runs/main/metrics.jsonl") if e["event"] == "eval"]
