@@ -19,7 +19,6 @@ from mixing.packing import METHODS, PackingSettings, pack
 from mixing.select.dsir import DsirSettings
 from mixing.select.novelty import DiversitySettings
 from mixing.select.similarity import SimilaritySettings
-from mixing.select.written import lines_of
 from mixing.sequences import Sequences
 
 TEXTS = ("A few words, and a few words more. That is all.", "Other words; of 2 lines\nand a sign: é.")
@@ -41,7 +40,6 @@ def measure_texts() -> None:
 
     for measure in (DsirSettings(), SimilaritySettings(), DiversitySettings()):
         measure.fit(texts, texts, Path(), 0).score(next(texts()))
-    list(lines_of(next(texts())))
 
 
 def run_plan(folder: Path) -> None:

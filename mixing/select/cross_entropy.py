@@ -24,11 +24,10 @@ from corpus.artifact import content_hash
 from corpus.errors import ConfigError
 from corpus.perplexity import LmSettings, find_kenlm_tools, train_kenlm
 from corpus.perplexity.estimate import MODEL_FILE
-from corpus.perplexity.normalisation import Normalisation, read_normalisation
+from corpus.perplexity.normalisation import Normalisation, normalised, normalised_column, read_normalisation
 from corpus.perplexity.probing import ProbingModel
 from corpus.settings import Settings
 from mixing.select.texts import Texts, batches_of, sample_of
-from mixing.select.written import lines_of
 
 BITS = log2(10)  # in a decimal digit, which KenLM counts in
 VOCABULARY = 1 << 18  # words a model is learned for, known or not
@@ -62,7 +61,7 @@ class MooreLewisSettings(Settings):
                 continue
             drawn = sample_of(pool, min(self.sample, count), seed) if name == "general" else []
             texts = task() if name == "in_domain" else batches_of(drawn)
-            lines = (line for batch in texts for written in lines_of(batch, self._writing) for line in written)
+            lines = (line for batch in texts for line in normalised(batch, self._writing))
             paths.append(folder / f"{name}.binary")
             train_kenlm(lines, paths[-1], self.kenlm, *find_kenlm_tools(), vocabulary=VOCABULARY)
         return CrossEntropyDifference(paths[0], paths[1], self._writing, self.mixed)
@@ -106,7 +105,7 @@ class CrossEntropyDifference:
 
     def score(self, text: pa.StringArray) -> np.ndarray:
         """float64[rows]: bits per token that the task's model needs less than the pool's; NaN without words."""
-        written = pa.array(["\n".join(lines) for lines in lines_of(text, self.writing)], pa.string())
+        written = normalised_column(text, self.writing)
         (inside, tokens), (general, _) = (scorer(written) for scorer in self._models)
         bits = BITS * (inside - general)
         if self.mixed < 1:
