@@ -6,6 +6,7 @@ Each is called the way a run calls it, on a store of a few tokens and on two sho
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +16,11 @@ from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.budget import MixSettings
 from mixing.compile import compile_plan
 from mixing.loader import Loader
-from mixing.packing import METHODS, PackingSettings, pack
+from mixing.packing import Method, PackingSettings, pack
 from mixing.select.dsir import DsirSettings
 from mixing.select.novelty import DiversitySettings
 from mixing.select.similarity import SimilaritySettings
-from mixing.sequences import Sequences
+from mixing.sequences import Stores
 
 TEXTS = ("A few words, and a few words more. That is all.", "Other words; of 2 lines\nand a sign: é.")
 LENGTH = 4
@@ -50,14 +51,14 @@ def run_plan(folder: Path) -> None:
         writer.add(pa.array([str(n) for n in range(len(lengths))]), "compile", lengths, np.ones(26, np.int64), lengths)
         writer.close()
     store = TokenStore.open(folder / "store")
-    for method in METHODS:
+    for method in get_args(Method):
         packing = PackingSettings.model_validate({"method": method})
-        cut: Sequences = pack(store, packing, LENGTH, folder / method, source="compile")
+        cut = pack(store, packing, LENGTH, folder / method, source="compile")
         sources = {"compile": {"packing": packing.model_dump()}, "replay": {"role": "replay"}}
         mix = MixSettings.model_validate(
             {"sequence_length": LENGTH, "global_batch": 2, "steps": 2, "sources": sources, "seed": 1}
         )
-        stores = {"compile": cut, "replay": store}
+        stores: Stores = {"compile": cut, "replay": store}
         plan = compile_plan(stores, mix)
         Loader(plan, stores).batch(0)
         plan.show(0, stores)
