@@ -85,6 +85,7 @@ def test_the_tapt_recipe_trains_on_the_task_and_what_is_nearest_to_it(model: Pat
         },
         "mix.sequence_length": 64,
         "mix.global_batch": 4,
+        "corpus.validation": 0.2,  # of 60 texts
         "mix.steps": 90,
         "mix.sources.pool.packing.weights": chosen,
         "select.by.0.k": 3,
