@@ -44,7 +44,7 @@ class PairWriter:
 
     def _write(self) -> None:
         hashes, ranks = (np.concatenate(column) for column in zip(*self._held, strict=True))
-        order = np.argsort(hashes, kind="stable")
+        order = np.argsort(hashes)
         np.save(self.draft.path / f"hashes-{self._chunks:05d}.npy", hashes[order])
         np.save(self.draft.path / f"ranks-{self._chunks:05d}.npy", ranks[order])
         self._pairs += self._count
