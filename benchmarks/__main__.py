@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import corpus, cuts, dedup, deidentify, line, loop, mixing, quality, scale_out, trainer
+from benchmarks import corpus, cuts, dedup, deidentify, line, loop, mixing, quality, scale_out, selection, trainer
 from benchmarks.measure import REPEATS, Row
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -42,7 +42,7 @@ def page(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-ROOMS = (line, quality, corpus, deidentify, dedup, cuts, mixing, trainer, loop, scale_out)
+ROOMS = (line, quality, corpus, deidentify, dedup, cuts, mixing, selection, trainer, loop, scale_out)
 
 
 def main(chosen: list[str]) -> None:

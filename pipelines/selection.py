@@ -30,7 +30,9 @@ def select_documents(recipe: Recipe) -> RenderableType:
     folder = recipe.folder / "selection" / recipe.run
     with workspace(recipe) as lock:
         table = select(settings, _task(recipe), _pool(recipe, settings.pool), folder, lock, _watch)
+    some = set(table.filter(table["chosen_documents"] > 0)["source"])
     taken = [f"  {name}: {{packing: {{weights: {folder / 'chosen' / name}.parquet, weight_column: chosen}}}}"
+             if name in some else f"  # {name}: nothing chosen, leave it out"
              for name in settings.pool]  # fmt: skip
     return Group(framed(table, f"Selection, by {', '.join(m.kind for m in settings.by)}"), "mix.sources:", *taken)
 

@@ -184,10 +184,11 @@ def _score(model, starts, buckets, ids, nodes, places, index, backoffs, fresh, l
 
 
 @numba.njit(cache=True, nogil=True)
-def score_lines(data, offsets, table, model, starts, buckets, begin_word, end_word):
+def score_lines(data, offsets, table, model, starts, buckets, begin_word, end_word, each):
     """(Σ log10 p float64, tokens int64) of each text: its lines one by one, each after a begin and with an end of
     sentence, words parted by white space, a line without words left out. `table` is `characters.class_table()`;
-    `starts` and `buckets`, int64[order + 1], are the tables' first bytes and sizes: words, then by order of n-gram."""
+    `starts` and `buckets`, int64[order + 1], are the tables' first bytes and sizes: words, then by order of n-gram.
+    `each`, float64[tokens of all texts] or empty, takes the log10 p of every token."""
     rows = len(offsets) - 1
     order = len(starts) - 1
     scores, tokens = np.zeros(rows, np.float64), np.zeros(rows, np.int64)
@@ -195,7 +196,7 @@ def score_lines(data, offsets, table, model, starts, buckets, begin_word, end_wo
     room = RUN + order + 2
     keys, ids, context = np.zeros(room, np.uint64), np.zeros(room, np.int64), np.zeros(room, np.int64)
     nodes, places = np.zeros((room, order), np.uint64), np.zeros((room, order), np.int64)
-    length = 0
+    length, written = 0, 0
     for row in range(rows):
         at, stop = offsets[row], offsets[row + 1]
         inside = False  # a line that has words
@@ -235,4 +236,7 @@ def score_lines(data, offsets, table, model, starts, buckets, begin_word, end_wo
                 score, length = _score(model, starts, buckets, ids, nodes, places, index, backoffs, fresh, length)
                 scores[row] += score
                 tokens[row] += 1
+                if len(each):
+                    each[written] = score
+                    written += 1
     return scores, tokens

@@ -89,7 +89,7 @@ class CausalLm(Step):
     def process(self, batch: Batch) -> Batch:
         values = np.full(len(batch), np.nan, np.float32)
         tokens = np.zeros(len(batch), np.int32)
-        with _one_thread():
+        with one_thread():
             model, tokenizer = _load(self.settings.model)
             for row, text in enumerate(batch.text.to_pylist()):
                 if text and not text.isspace():
@@ -149,7 +149,8 @@ class CausalLm(Step):
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, and the number it had before given back: sums in one order, whatever else runs."""
     import torch
 
     threads = torch.get_num_threads()

@@ -80,10 +80,19 @@ def find_kenlm_tools() -> tuple[Path, Path]:
     return found[0], found[1]
 
 
-def train_kenlm(lines: Iterable[str], model: Path, settings: LmSettings, lmplz: Path, build_binary: Path) -> int:
+def train_kenlm(
+    lines: Iterable[str],
+    model: Path,
+    settings: LmSettings,
+    lmplz: Path,
+    build_binary: Path,
+    vocabulary: int | None = None,
+) -> int:
     """Estimate a model from normalised lines into the file `model`; returns the number of lines.
 
-    Raises DataError when there is too little text to estimate from. Disk: the text and its n-grams, beside `model`.
+    `vocabulary`: words there may be, seen and unseen, so that of two models to be compared neither finds an unseen word
+    likelier for being small. Raises DataError when there is too little text to estimate from. Disk: the text and its
+    n-grams, beside `model`.
     """
     folder = model.parent
     corpus, arpa = folder / "corpus.txt", folder / "lm.arpa"
@@ -94,6 +103,8 @@ def train_kenlm(lines: Iterable[str], model: Path, settings: LmSettings, lmplz: 
             count += 1
     prune = ["--prune", *map(str, settings.prune)] if any(settings.prune) else []
     command: list[str | Path] = [lmplz, "-o", str(settings.order), "-S", settings.memory, "-T", folder, *prune]
+    if vocabulary is not None:
+        command += ["--vocab_pad", str(vocabulary)]
     # Without the fallback lmplz gives up on small or regular text, whose discounts cannot be estimated.
     command += ["--discount_fallback", "--skip_symbols", "--text", corpus, "--arpa", arpa]
     made = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -97,5 +97,16 @@ class ProbingModel:
 
     def score(self, text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
         """(Σ log10 p float64, words and line ends int64) of each normalised text (no nulls), line by line."""
+        return self._score(text, np.empty(0))
+
+    def score_each(self, text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
+        """(log10 p float64[tokens of all texts], tokens int64[rows]); tokens are words and line ends in their order."""
+        _, offsets = utf8_buffers(text)
+        # A word has a byte and one after it, but for the last of the texts; so has a line's end.
+        each = np.empty(int(offsets[-1] - offsets[0]) + 2 * len(text) + 1)
+        _, tokens = self._score(text, each)
+        return each[: tokens.sum()], tokens
+
+    def _score(self, text: pa.StringArray, each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         model = (self.data, self.starts, self.buckets, self.begin_word, self.end_word)
-        return score_lines(*utf8_buffers(text), class_table(), *model)
+        return score_lines(*utf8_buffers(text), class_table(), *model, each)

@@ -7,7 +7,7 @@
 A measure is stored by what it is a function of, so that another budget chooses again in seconds and measures nothing.
 `chosen` is a weight of 0 or 1 by document id: a budget takes it as `packing.weights`.
 
-    dsir            grams, dsir              hashed uni- and bigram importance weights (Xie et al. 2023)
+    dsir            grams, dsir              importance weights by hashed words or n-grams (Xie et al. 2023)
     moore_lewis     cross_entropy            H_general − H_in under two KenLM models (Moore and Lewis 2010)
     similarity      embedding, similarity    cosine to the mean of the task (ETS-DACP, Xie et al. 2024)
     novelty         novelty                  perplexity under a proxy model (ETA-DACP)

@@ -8,16 +8,13 @@ name its folder (mixing/select/encoder.py), which is slower by a factor of a tho
 """
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 from scipy import sparse
 
-from corpus.artifact import content_hash
-from corpus.errors import ConfigError
 from corpus.settings import Settings
 from mixing.select.grams import sparse_rows
 from mixing.select.texts import Texts, sample_of
@@ -92,24 +89,6 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """The rows at unit length; zero rows stay."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-
-
-class EncoderSettings(Settings):
-    """Mean of the last hidden states of a local transformer: a sentence-transformers folder, or the base model."""
-
-    kind: Literal["encoder"]
-    model: str = Field(description="a folder in Hugging Face layout, with its tokenizer")
-    length: int = Field(256, ge=2, description="tokens of a text that are read; the rest is not seen")
-
-    def identity(self) -> dict[str, Any]:
-        if not (Path(self.model) / "config.json").is_file():
-            raise ConfigError("no such model", where=self.model, todo="give a local folder with a config.json")
-        return super().identity() | {"model": content_hash(Path(self.model))}
-
-    def fit(self, task: Texts, pool: Texts, seed: int) -> Embedding:
-        from mixing.select.encoder import Encoder
-
-        return Encoder(self)
 
 
 def all_vectors(embedding: Embedding, texts: Texts) -> Iterator[np.ndarray]:

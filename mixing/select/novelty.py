@@ -5,11 +5,11 @@ The paper takes the entropy of part-of-speech types; here the types are the word
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpus.document import BASE, Batch
 from corpus.perplexity import CausalLmSettings, PerplexitySettings
@@ -24,6 +24,12 @@ class NoveltySettings(Settings):
 
     kind: Literal["novelty"] = "novelty"
     model: CausalLmSettings | PerplexitySettings = Field(discriminator="kind")
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if isinstance(self.model, PerplexitySettings) and not isinstance(self.model.model, str):
+            raise ValueError("novelty compares documents under one model: name one, not one per language")
+        return self
 
     def identity(self) -> dict[str, Any]:
         return {"kind": self.kind, "model": self.model.identity()}
@@ -40,7 +46,7 @@ class Novelty:
 
     def score(self, text: pa.StringArray) -> np.ndarray:
         """float64[rows]: nats per token; NaN for a text without words."""
-        given: dict[str, pa.Array] = {"text": text}
+        given: dict[str, pa.Array] = {"text": text.cast(pa.string())}
         columns = [given[field.name] if field.name in given else _blank(field, len(text)) for field in BASE]
         measured = self.step.process(Batch(pa.RecordBatch.from_arrays(columns, schema=BASE)))
         values = measured["perplexity.value"].to_numpy(zero_copy_only=False).astype(np.float64)

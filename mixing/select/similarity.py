@@ -19,27 +19,56 @@ from corpus.settings import Settings
 from mixing.select.embedding import (
     DIGITS,
     Embedding,
-    EncoderSettings,
     HashedSettings,
     all_vectors,
     unit,
 )
-from mixing.select.texts import Texts
+from mixing.select.encoder import EncoderSettings
+from mixing.select.texts import Texts, batches_of, sample_of
 
 EmbeddingSettings = Annotated[HashedSettings | EncoderSettings, Field(discriminator="kind")]
 BLOCK = 1024  # task texts compared at a time
 
 
 class SimilaritySettings(Settings):
-    """Cosine of a document and the mean vector of the task's texts."""
+    """Cosine of a document and the mean vector of the task's texts, both seen from the middle of the pool."""
 
     kind: Literal["similarity"] = "similarity"
     embedding: EmbeddingSettings = HashedSettings()
+    centred: bool = Field(
+        True,
+        description="vectors less the pool's mean: what all texts have in common says nothing; the paper has it not",
+    )
+    sample: int = Field(4000, ge=1, description="texts of the pool its mean is taken of")
 
     def fit(self, task: Texts, pool: Texts, folder: Path, seed: int) -> "MeanSimilarity":
-        embedding = self.embedding.fit(task, pool, seed)
-        total = sum(vectors.sum(axis=0, dtype=np.float64) for vectors in all_vectors(embedding, task))
-        return MeanSimilarity(embedding, unit(np.atleast_2d(total).astype(np.float32))[0])
+        embedding: Embedding = self.embedding.fit(task, pool, seed)
+        if self.centred:
+            drawn = sample_of(pool, self.sample, seed)
+            embedding = Centred(embedding, _mean(embedding, lambda: batches_of(drawn)))
+        mean = _mean(embedding, task)
+        return MeanSimilarity(embedding, unit(mean[None])[0])
+
+
+def _mean(embedding: Embedding, texts: Texts) -> np.ndarray:
+    """float32[dimension]: of the texts that have a vector."""
+    total, count = np.zeros(1), 0
+    for vectors in all_vectors(embedding, texts):
+        total = total + vectors.sum(axis=0, dtype=np.float64)
+        count += int(vectors.any(axis=1).sum())
+    return (total / max(count, 1)).astype(np.float32)
+
+
+class Centred:
+    """Vectors less a middle, at unit length; zero where there was none."""
+
+    def __init__(self, embedding: Embedding, middle: np.ndarray) -> None:
+        self.embedding, self.middle = embedding, middle
+
+    def vectors(self, text: pa.StringArray) -> np.ndarray:
+        found = self.embedding.vectors(text)
+        found[found.any(axis=1)] -= self.middle
+        return unit(found)
 
 
 class MeanSimilarity:
@@ -49,8 +78,10 @@ class MeanSimilarity:
         self.embedding, self.mean = embedding, mean
 
     def score(self, text: pa.StringArray) -> np.ndarray:
-        """float64[rows] in [−1, 1]."""
-        return np.round((self.embedding.vectors(text) @ self.mean).astype(np.float64), DIGITS)
+        """float64[rows] in [−1, 1]; NaN for a text without words."""
+        vectors = self.embedding.vectors(text)
+        cosines = np.round((vectors @ self.mean).astype(np.float64), DIGITS)
+        return np.where(vectors.any(axis=1), cosines, np.nan)
 
 
 class NearestSettings(Settings):

@@ -52,3 +52,8 @@ def sample_of(texts: Texts, size: int, seed: int) -> list[str]:
                 kept[place] = (seen + row, batch[row].as_py())
         seen += len(batch)
     return [text for _, text in sorted(kept)]
+
+
+def batches_of(texts: Sequence[str]) -> Iterator[pa.StringArray]:
+    """Texts that are held, as a pass over a pool gives them."""
+    return (pa.array(texts[at : at + ROWS], pa.string()) for at in range(0, len(texts), ROWS))

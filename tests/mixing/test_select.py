@@ -59,7 +59,9 @@ def test_ngrams_are_counted_as_a_dictionary_counts_them(documents: list[str]) ->
 @given(documents_, st.integers(16, 300))
 def test_dsir_is_the_sum_of_log_ratios_of_the_buckets(documents: list[str], buckets: int) -> None:
     task, pool = documents[: len(documents) // 2 + 1], documents
-    scorer = DsirSettings(buckets=buckets).fit(stream(task), stream(pool), Path(), 0)
+    plain = {"features": "ngrams", "buckets": buckets}
+    scorer = DsirSettings.model_validate(plain | {"mean": False}).fit(stream(task), stream(pool), Path(), 0)
+    average = DsirSettings.model_validate(plain).fit(stream(task), stream(pool), Path(), 0)
     counted = []
     for texts in (task, pool):
         counts = np.zeros(buckets, np.int64)
@@ -74,6 +76,45 @@ def test_dsir_is_the_sum_of_log_ratios_of_the_buckets(documents: list[str], buck
         own = np.zeros(buckets, np.int64)
         grams.add_counts(pa.array([document]), own)
         assert score == pytest.approx(float(own @ np.array(ratios)), abs=1e-9)
+        mean = average.score(pa.array([document]))[0]
+        if own.sum():
+            assert mean == pytest.approx(score / own.sum() * counted[1].sum() / len(pool), abs=1e-9)
+        else:
+            assert math.isnan(mean)
+
+
+@settings(max_examples=50, deadline=None)
+@given(documents_, st.sampled_from([0.1, 0.5, 0.9]))
+def test_words_weigh_by_their_damped_counts_and_rarity(documents: list[str], mixed: float) -> None:
+    """The formula of the module by dictionaries; with many buckets no two words share one."""
+    task, pool = documents[: len(documents) // 2 + 1], documents
+    buckets = 1 << 20
+    scorer = DsirSettings(buckets=buckets, mixed=mixed).fit(stream(task), stream(pool[:1], pool[1:]), Path(), 0)
+    counts = [Counter(_tokens(document)) for document in pool]
+    having = Counter(word for count in counts for word in count)
+    idf = {word: math.log((1 + len(pool)) / (1 + having[word])) for word in having}
+
+    def damped(some: list[Counter[str]]) -> dict[str, float]:
+        return {word: sum(math.log1p(count[word]) for count in some) for word in having}
+
+    p = {word: value * idf[word] for word, value in damped(counts[: len(task)]).items()}
+    q = {word: (value + 1) * idf[word] for word, value in damped(counts).items()}
+    nobody = (buckets - len(having)) * math.log(1 + len(pool))  # buckets that no word of the pool is in
+    totals = max(sum(p.values()), 1e-300), sum(q.values()) + nobody
+    ratios = {
+        word: math.log(mixed * (p[word] / totals[0]) / (q[word] / totals[1]) + 1 - mixed) if q[word] else 0.0
+        for word in having
+    }
+    average = sum(value * idf[word] for word, value in damped(counts).items()) / len(pool)
+    for count, score in zip(counts, scorer.score(pa.array(documents)), strict=True):
+        own = {word: math.log1p(times) * idf[word] for word, times in count.items()}
+        if not own:
+            assert math.isnan(score)
+        elif not sum(own.values()):
+            assert score == 0
+        else:
+            mean = sum(weight * ratios[word] for word, weight in own.items()) / sum(own.values())
+            assert score == pytest.approx(mean * average, rel=1e-6, abs=1e-9)
 
 
 @settings(max_examples=50, deadline=None)
@@ -102,15 +143,32 @@ def test_moore_lewis_is_the_difference_of_two_cross_entropies(tmp_path: Path) ->
     find_kenlm_tools()
     task = ["the heart pumps blood through the body .", "blood flows to the heart and to the lungs ."] * 5
     pool = ["def f ( x ) : return x", "the ship sailed in the morning and was lost at sea ."] * 5 + task[:2]
-    scorer = MooreLewisSettings().fit(stream(task), stream(pool), tmp_path, 0)
+    plain = MooreLewisSettings(mixed=1).fit(stream(task), stream(pool), tmp_path, 0)
     inside, general = (kenlm.Model(str(tmp_path / f"{name}.binary")) for name in ("in_domain", "general"))
     line = "The heart flows .\n\nX"
     written = ["the heart flows .", "x"]
-    bits = [-sum(model.score(entry) for entry in written) * math.log2(10) / 7 for model in (general, inside)]
-    scores = scorer.score(pa.array([line, task[0], pool[0], " \n"]))
-    assert scores[0] == pytest.approx(bits[0] - bits[1])
+    tokens = [
+        [score * math.log2(10) for text in written for score, _, _ in model.full_scores(text)]
+        for model in (inside, general)
+    ]
+    differences = np.subtract(*tokens)
+    assert len(differences) == 7
+    scores = plain.score(pa.array([line, task[0], pool[0], " \n"]))
+    assert scores[0] == pytest.approx(differences.mean())
     assert scores[1] > 0 > scores[2]
     assert math.isnan(scores[3])
+    for name in ("mixed", "trie"):
+        (tmp_path / name).mkdir()
+    mixed = MooreLewisSettings(mixed=0.25).fit(stream(task), stream(pool), tmp_path / "mixed", 0)
+    assert mixed.score(pa.array([line]))[0] == pytest.approx(np.log2(0.25 * 2**differences + 0.75).mean(), rel=1e-5)
+    # A trie is read by KenLM itself.
+    trie = MooreLewisSettings.model_validate({"mixed": 0.25, "kenlm": {"order": 3, "prune": [0], "structure": "trie"}})
+    assert trie.fit(stream(task), stream(pool), tmp_path / "trie", 0).score(pa.array([line]))[0] == pytest.approx(
+        mixed.score(pa.array([line]))[0], rel=1e-5
+    )
+    # A word that neither model knows is no more likely in the smaller one.
+    unknown = [model.score("zebra", bos=False, eos=False) for model in (inside, general)]
+    assert unknown[0] == pytest.approx(unknown[1], abs=0.3)
 
 
 def test_random_projection_finds_the_singular_vectors() -> None:
@@ -130,8 +188,19 @@ def test_likeness_to_the_mean_and_to_each_text_are_what_cosines_say() -> None:
     embedding = HashedSettings(dimension=64).fit(stream(task), stream(pool), 0)
     vectors, wanted = embedding.vectors(pa.array(pool)), embedding.vectors(pa.array(task))
     mean = wanted.sum(axis=0) / np.linalg.norm(wanted.sum(axis=0))
-    scores = SimilaritySettings(embedding=HashedSettings(dimension=64)).fit(stream(task), stream(pool), Path(), 0)
-    assert scores.score(pa.array(pool)) == pytest.approx(vectors @ mean, abs=1e-4)
+    plain = SimilaritySettings(embedding=HashedSettings(dimension=64), centred=False)
+    scores = plain.fit(stream(task), stream(pool), Path(), 0)
+    assert scores.score(pa.array(pool))[:-1] == pytest.approx(vectors[:-1] @ mean, abs=1e-4)
+    middle = vectors[:-1].mean(axis=0)  # the last text is empty: it has no vector
+
+    def turned(rows: np.ndarray) -> np.ndarray:
+        return (rows - middle) / np.linalg.norm(rows - middle, axis=1, keepdims=True)
+
+    mean = turned(wanted).sum(axis=0) / np.linalg.norm(turned(wanted).sum(axis=0))
+    centred = SimilaritySettings(embedding=HashedSettings(dimension=64)).fit(stream(task), stream(pool), Path(), 0)
+    found = centred.score(pa.array(pool))
+    assert found[:-1] == pytest.approx(turned(vectors[:-1]) @ mean, abs=1e-4)
+    assert math.isnan(found[-1])
     for k in (1, 2, 50):
         nearest = NearestSettings(k=k, embedding=HashedSettings(dimension=64)).fit(
             stream(task[:2], task[2:]), stream(pool[:4], pool[4:]), Path(), 0
