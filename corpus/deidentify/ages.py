@@ -58,6 +58,21 @@ def _predicate(candidate: Candidate) -> bool:
     return _age(candidate) and _ENDS.search(candidate.after) is not None
 
 
+_SOMEBODY = re2.compile(
+    r"(?i)^,? (?:(?:with|who|presents?|presenting|here|admitted|brought|found|in|has|was)\b|(?:w|p|c|s)/)"
+)
+_METRES = re2.compile(r"^ ?[mf]\b")
+
+
+def _sex(candidate: Candidate) -> bool:
+    """ "98F", "a 94 M", "93 m with chest pain"; "90 m long" is a length."""
+    metres = _METRES.search(candidate.after)
+    return _age(candidate) and (metres is None or _SOMEBODY.search(candidate.after[metres.end() :]) is not None)
+
+
+_CHECKS = {"predicate": _predicate, "sex": _sex}
+
+
 def age(profile: str) -> Sequence[Shape]:
     """Ages over 89; what is masked is the number, or the word that stands for it."""
     return [
@@ -66,7 +81,7 @@ def age(profile: str) -> Sequence[Shape]:
                 "AGE",
                 f"age.{name}",
                 f"(?i){pattern}",
-                _predicate if name == "predicate" else _age,
+                _CHECKS.get(name, _age),
                 group=_NUMBER,
                 score=0.9,
             )

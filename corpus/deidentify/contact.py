@@ -135,7 +135,7 @@ def url_shield() -> Gated:
 
 
 _HANDLE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9_]"
-_USER_LABEL = r"(?i)(?:user ?name|login|user ?id|user|skype(?: id| name)?|twitter|instagram|screen name|u)"
+_USER_LABEL = r"(?i)(?:user ?name|login|user ?id|user|skype(?: id| name)?|twitter|instagram|screen name)"
 _NO_NAME = {
     "name",
     "id",
@@ -171,6 +171,14 @@ def username() -> list[Shape]:
             rf"{_USER_LABEL} {{0,2}}(?:is )?[:=] {{0,2}}{_HANDLE}",
             _user_name,
             group=rf"{_USER_LABEL} *(?:is )?[:=] *([A-Za-z0-9_.-]+)$",
+            score=0.7,
+        ),
+        Shape(
+            "USERNAME",
+            "username.short",
+            r"(?i)u: [a-z0-9_.@-]+\np: ",
+            _user_name,
+            group=r"(?i)u: ([a-z0-9_.@-]+)\n",
             score=0.7,
         ),
         Shape(

@@ -29,15 +29,6 @@ def anything(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.
     return np.ones(len(firsts), bool)
 
 
-def one_by_one(accept: Callable[[Classified, int, int], bool]) -> Accept:
-    """A validator of arrays that asks `accept` for each finding."""
-
-    def every(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
-        return np.array([accept(document, *own) for own in zip(firsts.tolist(), lasts.tolist(), strict=True)], bool)
-
-    return every
-
-
 @dataclass(frozen=True)
 class Rule:
     """A pattern over classes whose groups are findings, how sure they are, and a validator of each."""

@@ -38,6 +38,10 @@ _LABEL = re2.compile(
     r"|contact(?: number)?|answering at|voicemail|messages? (?:to|on)|registered|handy|móvil|celular|portable"
     r"|(?:my|his|her|their|our|the|this) number)\b[^0-9;]{0,24}$"
 )
+# Words of ordinary prose too ("the string is 123456789", "a text of 1234567"): an ungrouped number needs another one.
+_WEAK_LABEL = re2.compile(
+    r"(?i)\b(?:ring|reach(?:ed)?|home|work|office|portable|handy|registered|(?:the|this) number)\b[^0-9;]{0,24}$"
+)
 _USE = re2.compile(r"(?i)^\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b")
 _COUNTRY_CODE = re2.compile(r"\+\d{1,3}[ .-]?$")
 _MEASURED_BEFORE = re2.compile(r"[\w.+/@#$€£%*=^-]$|\d[,:]$")
@@ -165,7 +169,10 @@ def _in_context(candidate: Candidate) -> bool:
     digits = phone_digits(candidate.value)
     if not _loose(candidate) or _COUNTRY_CODE.search(candidate.before):
         return False
-    return 7 <= len(digits) <= 14 and not is_fiction_phone(digits) and _labelled(candidate)
+    if not 7 <= len(digits) <= 14 or is_fiction_phone(digits) or not _labelled(candidate):
+        return False
+    plain = candidate.value.isdigit() and len(digits) != 10
+    return not plain or _WEAK_LABEL.search(candidate.before) is None
 
 
 def _in_code(candidate: Candidate) -> bool:

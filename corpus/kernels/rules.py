@@ -3,9 +3,15 @@
 import numba
 import numpy as np
 
+from corpus.kernels.hashing import contains
 from corpus.kernels.spans import with_room
 
 _LONGEST = 96  # tokens that are looked at from one start
+
+
+@numba.njit(cache=True, nogil=True)
+def _in_word(byte):
+    return 48 <= byte <= 57 or 65 <= byte <= 90 or byte == 95 or 97 <= byte <= 122
 
 
 @numba.njit(cache=True, nogil=True)
@@ -69,3 +75,54 @@ def standing(starts, rules, which, ends, groups, number):
                 own[count] = rule
                 count += 1
     return firsts[:count], lasts[:count], own[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def of_class_within(classes, firsts, lasts, table):
+    """bool[spans]: a token of the span [first, last) has one of the classes, bool[256]."""
+    found = np.zeros(len(firsts), np.bool_)
+    for index in range(len(firsts)):
+        for token in range(firsts[index], lasts[index]):
+            found[index] |= table[classes[token]]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def word_within(words, firsts, lasts, members):
+    """bool[spans]: a token of the span [first, last) is one of the words of a set (corpus/kernels/hashing.py)."""
+    found = np.zeros(len(firsts), np.bool_)
+    for index in range(len(firsts)):
+        for token in range(firsts[index], lasts[index]):
+            found[index] |= words[token] != 0 and contains(members, words[token])
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def without_small(data, starts, ends):
+    """bool[spans]: no small letter of ASCII is in data[start:end]."""
+    kept = np.ones(len(starts), np.bool_)
+    for index in range(len(starts)):
+        for place in range(starts[index], ends[index]):
+            kept[index] &= not 97 <= data[place] <= 122
+    return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def followed_by(data, places, reach, classes, table, first, edge):
+    """bool[places]: the automaton accepts a piece of the text that begins at the place, within `reach` bytes; where
+    `edge` is set, one that ends where a word does."""
+    kept = np.zeros(len(places), np.bool_)
+    for index in range(len(places)):
+        state = 1
+        end, stop = places[index], min(len(data), places[index] + reach)
+        while end < stop:
+            state = table[state, classes[data[end]]]
+            if state == 0:
+                break
+            end += 1
+            if first[state + 1] > first[state] and not (
+                edge and end < len(data) and _in_word(data[end - 1]) and _in_word(data[end])
+            ):
+                kept[index] = True
+                break
+    return kept
