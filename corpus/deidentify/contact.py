@@ -5,14 +5,13 @@ The ranges that our own surrogates live in are skipped (reserved.py names them),
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from urllib.parse import urlsplit
 
 import numpy as np
 import re2
 
 from corpus.deidentify.network import octets
-from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, Verdicts
+from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, accepted
 from corpus.deidentify.reserved import EMAIL_DOMAINS, URL_HOSTS
 from corpus.kernels.addresses import find_emails, find_urls
 from corpus.kernels.spans import byte_table, trimmed
@@ -31,10 +30,6 @@ class AddressFinder:
     shield: bool = False
     score: float = 1.0
 
-    @cached_property
-    def _verdicts(self) -> Verdicts:
-        return Verdicts(self.accept)
-
     def places(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         view = np.frombuffer(data, np.uint8)
         starts, ends = self.candidates(view).astype(np.int64)
@@ -42,7 +37,7 @@ class AddressFinder:
             return starts, ends
         if self.trim:
             ends = trimmed(view, starts, ends, byte_table(self.trim))
-        kept = self._verdicts.of(data, starts, ends)
+        kept = accepted(self.accept, data, starts, ends)
         return starts[kept], ends[kept]
 
 

@@ -98,6 +98,7 @@ class Grammar:
         self.finders = tuple(finders)
         self._rules = tuple(rule for finder in self.finders for rule in finder.rules)
         self._known: dict[tuple[int, bytes], list[tuple[int, int]]] = {}
+        self.steps = 0  # words that the automaton has read so far
 
     @cached_property
     def _automaton(self) -> Automaton:
@@ -132,8 +133,9 @@ class Grammar:
         at = state = 0
         while state >= 0:
             tables = (own.classes, own.table, own.first, own.accepted)
-            found, at, state = find_matches(tokens, at, *tables, len(self._rules))
+            found, at, state, steps = find_matches(tokens, at, *tables, len(self._rules))
             parts.append(found)
+            self.steps += steps
             if state >= 0:
                 own.explore(state)
         starts, ends, rules = np.concatenate(parts, axis=1)

@@ -11,13 +11,17 @@ from corpus.deidentify.recogniser import Candidate, Shape
 from corpus.deidentify.reserved import RECORD_MARK
 from corpus.kernels.keccak import eip55_checks
 
-_OPEN = re2.compile(r"[\w.$€£#+/@-]$")
-_CLOSED = re2.compile(r"^(?:\w|[-.]\d|[-@/]\w)")
+_DIGITS = frozenset("0123456789")
+_WORD = _DIGITS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+_OPEN = _WORD | frozenset(".$€£#+/@-")
 
 
 def apart(candidate: Candidate) -> bool:
-    """Nothing that would continue it touches the candidate."""
-    return not _OPEN.search(candidate.before) and not _CLOSED.search(candidate.after)
+    """Nothing that would continue it touches the candidate: a word, or a sign such as a hyphen and a word behind it."""
+    sign, after = candidate.after[:1], candidate.after[1:2]
+    if candidate.before[-1:] in _OPEN or sign in _WORD:
+        return False
+    return not (sign in {"-", "@", "/"} and after in _WORD) and not (sign == "." and after in _DIGITS)
 
 
 def digits_of(value: str) -> str:

@@ -12,12 +12,12 @@ it. Offsets are bytes of UTF-8 until `characters` turns them into characters.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import re2
 
-from corpus.deidentify.joined import SEPARATOR, Joined
+from corpus.deidentify.joined import Joined
 from corpus.kernels.distinct import distinct, windows_of
 from corpus.kernels.spans import byte_table, trimmed
 
@@ -58,57 +58,47 @@ def _word(character: str) -> bool:
 
 Validator = Callable[[Candidate], bool]
 
-_REMEMBERED = 1 << 14
-_SEPARATOR = bytes([SEPARATOR])
-_Window = tuple[bytes, bytes, bytes]  # a candidate, what stands before it, what stands after it
+
+class Windows:
+    """Candidates with all that a validator may look at; those that have the same in theirs share a number.
+
+    which   int32[candidates]: the number
+    """
+
+    def __init__(
+        self, joined: Joined, starts: np.ndarray, ends: np.ndarray, kinds: np.ndarray, documents: np.ndarray
+    ) -> None:
+        lows, highs = windows_of(starts, ends, joined.begins, joined.stops, documents, WINDOW)
+        self.which, firsts = distinct(joined.view, lows, starts, ends, highs, kinds)
+        self._data, self._letters = joined.data, joined.letters
+        self._bounds = list(zip(*(c[firsts].tolist() for c in (lows, starts, ends, highs)), strict=True))
+
+    def __len__(self) -> int:
+        return len(self._bounds)
+
+    def candidate(self, number: int, inner: tuple[int, int] | None = None) -> Candidate:
+        """The candidate of a number; with `inner`, the part of it that the offsets name."""
+        low, start, end, high = self._bounds[number]
+        if inner is not None:
+            start, end = start + inner[0], start + inner[1]
+            low, high = max(low, start - WINDOW), min(high, end + WINDOW)
+        parts = self._letters[start:end], self._letters[low:start], self._letters[end:high]
+        if all(part.isascii() for part in parts):
+            return Candidate(*parts)
+        cuts = self._data[start:end], self._data[low:start], self._data[end:high]
+        return Candidate(*(cut.decode(errors="ignore") for cut in cuts))
+
+    def matched(self, number: int) -> bytes:
+        _, start, end, _ = self._bounds[number]
+        return self._data[start:end]
 
 
-def _window(data: bytes, start: int, end: int) -> _Window:
-    """Within the candidate's document, where `data` holds several."""
-    before, after = data[max(0, start - WINDOW) : start], data[end : end + WINDOW]
-    return data[start:end], before[before.rfind(_SEPARATOR) + 1 :], after.partition(_SEPARATOR)[0]
-
-
-def _candidate(window: _Window) -> Candidate:
-    return Candidate(*(part.decode(errors="ignore") for part in window))
-
-
-def _remember(known: dict[_Window, Any], window: _Window, verdict: Any) -> None:
-    if len(known) >= _REMEMBERED:
-        known.clear()
-    known[window] = verdict
-
-
-class Verdicts:
-    """A validator that is asked once for each candidate with its surroundings, and remembers."""
-
-    def __init__(self, accept: Validator) -> None:
-        self.accept = accept
-        self._known: dict[_Window, bool] = {}
-
-    def __call__(self, data: bytes, start: int, end: int) -> bool:
-        window = _window(data, start, end)
-        verdict = self._known.get(window)
-        if verdict is None:
-            verdict = self.accept(_candidate(window))
-            _remember(self._known, window, verdict)
-        return verdict
-
-    def of(self, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """bool[candidates] of one document."""
-        if len(starts) == 0:
-            return np.zeros(0, bool)
-        which, firsts = different(Joined([data]), starts, ends, np.zeros_like(starts), np.zeros_like(starts))
-        asked = zip(starts[firsts].tolist(), ends[firsts].tolist(), strict=True)
-        return np.array([self(data, start, end) for start, end in asked], bool)[which]
-
-
-def different(
-    joined: Joined, starts: np.ndarray, ends: np.ndarray, kinds: np.ndarray, documents: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """`distinct` of candidates with all that a validator may look at."""
-    lows, highs = windows_of(starts, ends, joined.begins, joined.stops, documents, WINDOW)
-    return distinct(joined.view, lows, starts, ends, highs, kinds)
+def accepted(accept: Validator, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """bool[candidates] of one document; the validator is asked once for those that have the same around them."""
+    if len(starts) == 0:
+        return np.zeros(0, bool)
+    windows = Windows(Joined([data]), starts, ends, np.zeros_like(starts), np.zeros_like(starts))
+    return np.array([accept(windows.candidate(number)) for number in range(len(windows))], bool)[windows.which]
 
 
 class Gated(Protocol):
@@ -176,10 +166,6 @@ class Recogniser:
             object.__setattr__(self, "name", self.type.lower())
 
     @cached_property
-    def _verdicts(self) -> Verdicts:
-        return Verdicts(self.accept)
-
-    @cached_property
     def compiled(self) -> "re2._Regexp":
         return re2.compile(self.pattern)
 
@@ -189,7 +175,7 @@ class Recogniser:
         starts, ends = spans[:, 0], spans[:, 1]
         if self.trim:
             ends = trimmed(np.frombuffer(data, np.uint8), starts, ends, byte_table(self.trim))
-        kept = self._verdicts.of(data, starts, ends)
+        kept = accepted(self.accept, data, starts, ends)
         return starts[kept], ends[kept]
 
 
@@ -223,22 +209,13 @@ class Shape:
     score: float = 1.0
     shield: bool = False
 
-    @cached_property
-    def _known(self) -> dict[_Window, tuple[int, int] | None]:
-        return {}
-
-    def place(self, data: bytes, start: int, end: int) -> tuple[int, int] | None:
-        """Where the identifier of the candidate data[start:end] is, from its start; None where it is rejected."""
-        key = _window(data, start, end)
-        try:
-            return self._known[key]
-        except KeyError:
-            pass
-        inner = (0, end - start) if self.group is None else self._within(key[0])
-        if inner is not None and not self.accept(_candidate(_window(data, start + inner[0], start + inner[1]))):
-            inner = None
-        _remember(self._known, key, inner)
-        return inner
+    def place(self, windows: Windows, number: int) -> tuple[int, int] | None:
+        """Where the identifier of a candidate is, from its start; None where it is rejected."""
+        if self.group is None:
+            candidate = windows.candidate(number)
+            return (0, len(windows.matched(number))) if self.accept(candidate) else None
+        inner = self._within(windows.matched(number))
+        return inner if inner is not None and self.accept(windows.candidate(number, inner)) else None
 
     @cached_property
     def compiled_group(self) -> "re2._Regexp":

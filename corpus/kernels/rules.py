@@ -17,13 +17,14 @@ def _in_word(byte):
 @numba.njit(cache=True, nogil=True)
 def find_matches(tokens, at, classes, table, first, accepted, rules):
     """(starts, ends, rules) int32[3, matches]: of each rule its longest match from each token, in order of start; and
-    (at, state) where the table does not say where `state` leads, to go on from `at` when it does; state -1 at the end.
+    (at, state) where the table does not say where `state` leads, to go on from `at` when it does, state -1 at the end;
+    and how many tokens the automaton has read.
     """
     size = len(tokens)
     found = np.empty((3, 64), np.int32)
     longest = np.zeros(rules, np.int64)
     seen = np.empty(rules, np.int32)
-    count = 0
+    count, steps = 0, 0
     while at < size:
         state, end, number = 1, at, 0
         while end < size and end - at < _LONGEST:
@@ -32,7 +33,7 @@ def find_matches(tokens, at, classes, table, first, accepted, rules):
             if state == 0:
                 break
             if state < 0:
-                return found[:, :count], at, before_it
+                return found[:, :count], at, before_it, steps
             end += 1
             for index in range(first[state], first[state + 1]):
                 rule = accepted[index]
@@ -46,8 +47,9 @@ def find_matches(tokens, at, classes, table, first, accepted, rules):
             found[0, count], found[1, count], found[2, count] = at, longest[rule], rule
             count += 1
             longest[rule] = 0
+        steps += end - at
         at += 1
-    return found[:, :count], at, -1
+    return found[:, :count], at, -1, steps
 
 
 @numba.njit(cache=True, nogil=True)
