@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import re2
 
+from corpus.deidentify.joined import Joined
 from corpus.deidentify.network import octets
 from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, accepted
 from corpus.deidentify.reserved import EMAIL_DOMAINS, URL_HOSTS
@@ -25,19 +26,16 @@ class AddressFinder:
     name: str
     candidates: Callable[[np.ndarray], np.ndarray]
     accept: Validator
-    gate: str
+    gate: str = ""
     trim: bytes = b""
     shield: bool = False
     score: float = 1.0
 
-    def places(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
-        view = np.frombuffer(data, np.uint8)
-        starts, ends = self.candidates(view).astype(np.int64)
-        if len(starts) == 0:
-            return starts, ends
+    def everywhere(self, joined: Joined) -> tuple[np.ndarray, np.ndarray]:
+        starts, ends = self.candidates(joined.view).astype(np.int64)
         if self.trim:
-            ends = trimmed(view, starts, ends, byte_table(self.trim))
-        kept = accepted(self.accept, data, starts, ends)
+            ends = trimmed(joined.view, starts, ends, byte_table(self.trim))
+        kept = accepted(self.accept, joined, starts, ends)
         return starts[kept], ends[kept]
 
 
@@ -112,21 +110,18 @@ def email(profile: str, headers: str = "mask") -> list[Gated | Shape]:
     """`headers`: addresses in the licence headers of source code are masked, or kept."""
     accept = _credited_email if profile == "code" and headers == "keep" else _email
     spelled = Shape("EMAIL", "email.spelled", _SPELLED, _spelled_email, score=0.8)
-    return [AddressFinder("EMAIL", "email", find_emails, accept, gate="@"), *([] if profile == "code" else [spelled])]
-
-
-_URL_GATE = r"(?i)://|www\."
+    return [AddressFinder("EMAIL", "email", find_emails, accept), *([] if profile == "code" else [spelled])]
 
 
 def url(every: bool) -> list[Gated]:
     """`every`: each URL is a finding, else those that point at one person."""
     accept = _url if every else _personal_url
-    return [AddressFinder("URL", "url" if every else "url.personal", find_urls, accept, _URL_GATE, _URL_TRIM)]
+    return [AddressFinder("URL", "url" if every else "url.personal", find_urls, accept, trim=_URL_TRIM)]
 
 
 def url_shield() -> Gated:
     """Every URL, to protect the digits in it."""
-    return AddressFinder("URL", "url.shield", find_urls, lambda _: True, _URL_GATE, _URL_TRIM, shield=True)
+    return AddressFinder("URL", "url.shield", find_urls, lambda _: True, trim=_URL_TRIM, shield=True)
 
 
 _HANDLE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9_]"

@@ -7,21 +7,19 @@ import re2
 import stdnum.bic
 import stdnum.us.rtn
 
-from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.recogniser import DIGITS, WORD, Candidate, Shape
 from corpus.deidentify.reserved import RECORD_MARK
 from corpus.kernels.keccak import eip55_checks
 
-_DIGITS = frozenset("0123456789")
-_WORD = _DIGITS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
-_OPEN = _WORD | frozenset(".$€£#+/@-")
+_OPEN = WORD | frozenset(".$€£#+/@-")
 
 
 def apart(candidate: Candidate) -> bool:
     """Nothing that would continue it touches the candidate: a word, or a sign such as a hyphen and a word behind it."""
     sign, after = candidate.after[:1], candidate.after[1:2]
-    if candidate.before[-1:] in _OPEN or sign in _WORD:
+    if candidate.before[-1:] in _OPEN or sign in WORD:
         return False
-    return not (sign in {"-", "@", "/"} and after in _WORD) and not (sign == "." and after in _DIGITS)
+    return not (sign in {"-", "@", "/"} and after in WORD) and not (sign == "." and after in DIGITS)
 
 
 def digits_of(value: str) -> str:

@@ -13,9 +13,9 @@ import numpy as np
 
 from corpus.deidentify.grammar import Findings, GrammarFinder, Rule
 from corpus.deidentify.lexicon import BREAK
-from corpus.deidentify.questions import Behind, Words, any_of, begins_large, byte_at, in_capitals, sizes
+from corpus.deidentify.questions import Behind, Words, any_of, begins_large, byte_at, has_class, in_capitals, sizes
 from corpus.deidentify.wordclass import Classified
-from corpus.kernels.hashing import look_up, map_of
+from corpus.kernels.rules import repeated
 
 _STRONG = "FLBCflbUEMqRQcS"  # what may be a name after a strong cue
 _LISTED = "FLBflb"
@@ -238,7 +238,7 @@ _LISTED_RANKS = np.array([rule.name in _LISTED_RULES for rule in _RULES])
 _LISTED_NAME, _LAST_NAME, _UNKNOWN, _UNLISTED = any_of("FLB"), any_of("LB"), any_of("CU"), any_of("CUW")
 _BEGINNING, _GOES_ON = any_of('.:=|"('), any_of("weN")
 _THING_BEFORE, _THING_AFTER = any_of("hRQ"), any_of("WCUOGqQceXk")
-_APART = np.uint64(0x9E3779B97F4A7C15)  # makes another word of the same word in another document
+_REPEATABLE = np.stack([_LISTED_NAME | _UNKNOWN, _ORDINARY])
 
 
 @dataclass(frozen=True)
@@ -257,23 +257,22 @@ class PersonFinder(GrammarFinder):
         if len(found.firsts) == 0:
             return found
         classes = document.classes
-        words = document.words ^ (np.cumsum(classes == ord(BREAK)).astype(np.uint64) * _APART)
         lengths = found.lasts - found.firsts
         tokens = np.arange(lengths.sum()) + np.repeat(found.firsts - (np.cumsum(lengths) - lengths), lengths)
         long = document.ends[tokens] - document.starts[tokens] > 2
         kinds = classes[tokens]
         sure, listed = (np.repeat(ranks[found.rules], lengths) for ranks in (_SURE_RANKS, _LISTED_RANKS))
-        unlisted = np.cumsum(np.concatenate([[0], _UNLISTED[classes]]))
-        all_listed = np.repeat((unlisted[found.lasts] == unlisted[found.firsts]) & (lengths > 1), lengths)
+        unlisted = has_class(document, found.firsts, found.lasts, _UNLISTED)
+        all_listed = np.repeat(~unlisted & (lengths > 1), lengths)
         names = tokens[long & ~listed & (_LISTED_NAME[kinds] | (_UNKNOWN[kinds] & sure))]
         lasts = tokens[long & listed & all_listed & _LAST_NAME[kinds]]
         ordinary = tokens[long & sure & _ORDINARY[kinds]]
-        capital = np.flatnonzero(_LISTED_NAME[classes] | _UNKNOWN[classes])
-        inside = _among(words, np.flatnonzero(_ORDINARY[classes]), ordinary)
-        inside = inside[~_BEGINNING[document.near(inside - 1)] & ~_GOES_ON[document.near(inside + 1)]]
-        alone = _among(words, capital, lasts)
-        alone = alone[~_THING_BEFORE[document.near(alone - 1)] & ~_THING_AFTER[document.near(alone + 1)]]
-        again = np.unique(np.concatenate([_among(words, capital, names), inside, alone]))
+        capital, inside, alone = repeated(
+            *(classes, document.words, ord(BREAK), _REPEATABLE, names, ordinary, lasts, _THING_BEFORE, _THING_AFTER)
+        )
+        within = np.flatnonzero(inside)
+        inside[within[_BEGINNING[document.near(within - 1)] | _GOES_ON[document.near(within + 1)]]] = False
+        again = np.flatnonzero(capital | inside | alone)
         after = document.near(again + 1)
         again = again[~np.where(after == _S, document.near(again + 2) == _NOUN, _EPONYM_OR_PLACE[after])]
         every = Findings(
@@ -282,12 +281,6 @@ class PersonFinder(GrammarFinder):
             np.concatenate([found.rules, np.full(len(again), len(self.rules))]),
         )
         return every.settled(len(classes))
-
-
-def _among(words: np.ndarray, tokens: np.ndarray, named: np.ndarray) -> np.ndarray:
-    """Those of the tokens whose word is that of a named one."""
-    table, held = map_of(words[named], named)
-    return tokens[look_up(table, held, words[tokens], -1) >= 0]
 
 
 def person(profile: str) -> Sequence[GrammarFinder]:

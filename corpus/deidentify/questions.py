@@ -10,8 +10,8 @@ import numpy as np
 
 from corpus.deidentify.automaton import Automaton
 from corpus.deidentify.wordclass import Classified
-from corpus.kernels.hashing import hashes_of, set_of
-from corpus.kernels.rules import followed_by, of_class_within, without_small, word_within
+from corpus.kernels.hashing import set_of
+from corpus.kernels.rules import followed_by, of_class_within, without_small, word_within, words_at
 from corpus.kernels.spans import byte_table
 
 
@@ -27,16 +27,12 @@ class Words:
         self._words = tuple(words)
 
     @cached_property
-    def _hashes(self) -> np.ndarray:
-        return hashes_of(self._words)
-
-    @cached_property
     def _set(self) -> np.ndarray:
         return set_of(self._words)
 
     def at(self, document: Classified, tokens: np.ndarray) -> np.ndarray:
-        """bool[tokens]: the token is one of the words. Tokens before the first count as the first, which is none."""
-        return np.isin(document.words[np.clip(tokens, 0, len(document.words) - 1)], self._hashes)
+        """bool[tokens]: the token is one of the words."""
+        return words_at(document.words, tokens, self._set)
 
     def within(self, document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
         """bool[spans]: a token of the span is one of the words."""

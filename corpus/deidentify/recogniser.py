@@ -21,6 +21,8 @@ from corpus.deidentify.joined import Joined
 from corpus.kernels.distinct import distinct, windows_of
 from corpus.kernels.spans import byte_table, trimmed
 
+DIGITS = frozenset("0123456789")
+WORD = DIGITS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 WINDOW = 48  # bytes of context on either side of a candidate
 
 
@@ -49,11 +51,7 @@ class Candidate(NamedTuple):
     @property
     def joined(self) -> bool:
         """A letter, digit or underscore touches the candidate: it is a part of something longer."""
-        return bool(_word(self.before[-1:]) or _word(self.after[:1]))
-
-
-def _word(character: str) -> bool:
-    return character.isascii() and (character.isalnum() or character == "_")
+        return self.before[-1:] in WORD or self.after[:1] in WORD
 
 
 Validator = Callable[[Candidate], bool]
@@ -93,11 +91,11 @@ class Windows:
         return self._data[start:end]
 
 
-def accepted(accept: Validator, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """bool[candidates] of one document; the validator is asked once for those that have the same around them."""
+def accepted(accept: Validator, joined: Joined, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """bool[candidates]; the validator is asked once for those that have the same around them."""
     if len(starts) == 0:
         return np.zeros(0, bool)
-    windows = Windows(Joined([data]), starts, ends, np.zeros_like(starts), np.zeros_like(starts))
+    windows = Windows(joined, starts, ends, np.zeros_like(starts), joined.documents_of(starts))
     return np.array([accept(windows.candidate(number)) for number in range(len(windows))], bool)[windows.which]
 
 
@@ -130,6 +128,14 @@ class Placing(Gated, Protocol):
 
     def places(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         """(starts, ends) int64 of the findings in one document, in order and disjoint."""
+
+
+@runtime_checkable
+class Everywhere(Gated, Protocol):
+    """A finder that reads the joined documents at once; its findings are of its own type, name and score."""
+
+    def everywhere(self, joined: Joined) -> tuple[np.ndarray, np.ndarray]:
+        """(starts, ends) int64 of the findings, in order and disjoint, in bytes of the joined documents."""
 
 
 @runtime_checkable
@@ -175,7 +181,7 @@ class Recogniser:
         starts, ends = spans[:, 0], spans[:, 1]
         if self.trim:
             ends = trimmed(np.frombuffer(data, np.uint8), starts, ends, byte_table(self.trim))
-        kept = accepted(self.accept, data, starts, ends)
+        kept = accepted(self.accept, Joined([data]), starts, ends)
         return starts[kept], ends[kept]
 
 

@@ -19,7 +19,7 @@ import re2
 from corpus.deidentify.automaton import Automaton
 from corpus.deidentify.grammar import Grammar, GrammarFinder
 from corpus.deidentify.joined import Joined
-from corpus.deidentify.recogniser import Finder, Gated, Placing, Preparing, Shape, Span, Windows
+from corpus.deidentify.recogniser import Everywhere, Finder, Gated, Placing, Preparing, Shape, Span, Windows
 from corpus.kernels.automaton import (
     AFTER,
     AFTER_WORD,
@@ -86,7 +86,7 @@ class Shapes:
             | HYPHEN * (s.apart == "hyphen")
             for s in self.shapes
         ]
-        return np.array(flags, np.uint8), np.array([shape.digits for shape in self.shapes], np.int16)
+        return np.array(flags, np.uint8), np.array([shape.digits for shape in self.shapes], np.int16).reshape(-1, 2)
 
     def candidates(self, joined: Joined) -> np.ndarray:
         """int32[4, candidates]: start, end, place of the shape, document; in order of start, before validation."""
@@ -167,7 +167,7 @@ class Proposed:
             if inner is None:
                 continue
             first, last = start + inner[0], start + inner[1]
-            if first >= reached and not taken[first:last].any():
+            if first >= reached and (shape.group is None or not taken[first:last].any()):
                 taken[first:last] = True
                 reached = last
                 firsts.append(first)
@@ -205,7 +205,8 @@ class Scanner:
         grammars = [(rank, own) for rank, own in ranked if isinstance(own, GrammarFinder)]
         self._grammar = Grammar([finder for _, finder in grammars])
         self._grammar_ranks = [rank for rank, _ in grammars]
-        finders = [(rank, own) for rank, own in ranked if not isinstance(own, Shape | GrammarFinder)]
+        self._everywhere = {rank: own for rank, own in ranked if isinstance(own, Everywhere)}
+        finders = [(rank, own) for rank, own in ranked if not isinstance(own, Shape | GrammarFinder | Everywhere)]
         self._placing = {rank: own for rank, own in finders if isinstance(own, Placing)}
         self._telling = {rank: own for rank, own in finders if isinstance(own, Finder)}
         options = re2.Options()
@@ -284,6 +285,10 @@ class Scanner:
         for rank, found in zip(self._grammar_ranks, self._grammar.find(joined), strict=True):
             own = np.array([self._label(Label(*said)) for said in found.said], np.int64)
             parts.append((np.full(len(found.starts), rank), found.starts, found.ends, own[found.rules]))
+        for rank, finder in self._everywhere.items():
+            starts, ends = finder.everywhere(joined)
+            same = np.full(len(starts), rank)
+            parts.append((same, starts, ends, self._rank_labels[same]))
         for rank in self._always:
             if isinstance(model := self.recognisers[rank], Preparing):
                 model.prepare(joined.texts)

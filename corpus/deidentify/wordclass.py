@@ -130,6 +130,8 @@ def _word(data, at, kinds, lower):
             letters += 1
             at += 1
             continue
+        if byte == 32:  # what ends most words
+            break
         kind, code, size = _kind_at(data, at, kinds)
         if kind in (_SMALL, _CAPITAL):
             if kind == _CAPITAL:

@@ -183,6 +183,7 @@ def find_candidates(data, begins, stops, document, at, starts, classes, table, f
     for kind in range(len(starts)):
         for byte in range(256):
             opens[kind, byte] = table[starts[kind], classes[byte]]
+    ends_here = first[1:] > first[:-1]
     steps = 0
     while document < len(begins):
         begin, size = begins[document], stops[document]
@@ -204,7 +205,7 @@ def find_candidates(data, begins, stops, document, at, starts, classes, table, f
             while True:
                 if state < 0:
                     return found[:, :count], document, at, before_it, steps
-                if first[state + 1] > first[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
+                if ends_here[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
                     place = min(stopped, _STOPS - 1)
                     stopped_at[place], states[place] = end, state
                     stopped = place + 1

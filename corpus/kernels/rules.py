@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from corpus.kernels.hashing import contains
+from corpus.kernels.hashing import add, contains, slots_for
 from corpus.kernels.spans import with_room
 
 _LONGEST = 96  # tokens that are looked at from one start
@@ -96,6 +96,59 @@ def word_within(words, firsts, lasts, members):
     for index in range(len(firsts)):
         for token in range(firsts[index], lasts[index]):
             found[index] |= words[token] != 0 and contains(members, words[token])
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def words_at(words, tokens, members):
+    """bool[tokens]: the token is one of the words of a set; tokens beyond either end are none."""
+    found = np.zeros(len(tokens), np.bool_)
+    for index in range(len(tokens)):
+        token = tokens[index]
+        found[index] = 0 <= token < len(words) and words[token] != 0 and contains(members, words[token])
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def repeated(classes, words, begins, kinds, named, ordinary, lasts, before, after):
+    """bool[3, tokens]: the token stands for a word that is named in its document: a capitalised one by `named`, an
+    ordinary one by `ordinary`, a capitalised one by `lasts`, where the table `before` has not the class before it and
+    `after` not the one after it.
+
+    begins   uint8: the class of the token that begins a document
+    kinds    bool[2, 256]: classes of capitalised words, of ordinary ones
+    named, ordinary, lasts   int64: tokens that name somebody, each ascending
+    """
+    found = np.zeros((3, len(classes)), np.bool_)
+    first = 0
+    sizes = np.array([len(named), len(ordinary), len(lasts)])
+    cursors = np.zeros(3, np.int64)
+    while first < len(classes):
+        last = first + 1
+        while last < len(classes) and classes[last] != begins:
+            last += 1
+        for kind in range(3):
+            tokens = named if kind == 0 else ordinary if kind == 1 else lasts
+            start = cursors[kind]
+            stop = start
+            while stop < sizes[kind] and tokens[stop] < last:
+                stop += 1
+            cursors[kind] = stop
+            if start == stop:
+                continue
+            table = np.zeros(slots_for(stop - start), np.uint64)
+            for place in range(start, stop):
+                add(table, words[tokens[place]])
+            own = kinds[1 if kind == 1 else 0]
+            for token in range(first, last):
+                if own[classes[token]] and contains(table, words[token]):
+                    kept = True
+                    if kind == 2:
+                        kept = not (
+                            before[classes[token - 1]] or (token + 1 < len(classes) and after[classes[token + 1]])
+                        )
+                    found[kind, token] = kept
+        first = last
     return found
 
 
