@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import re2
-
-from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.recogniser import Candidate, Shape, nearby
 
 _FIGURE = r"(?:9\d|1[01]\d|12[0-5])"
 _UNIT_WORD = r"(?:one|two|three|four|five|six|seven|eight|nine)"
@@ -27,7 +25,7 @@ _PATTERNS = {
 _NUMBER = rf"(?i).*?({_VALUE})(?:[^0-9a-z].*|{_OLD}| ?(?:y|yr|f|m|female|male|man|woman))?$"
 _DECADE = r"(?i)(?:her|his|their|my)[ -](?:(?:early|mid|late)[ -])?(?:nineties|90'?s)"
 _NAMED = r"(?i)(?:super)?(?:centenarian|nonagenarian)s?"
-_UNITS = re2.compile(
+_UNITS = nearby(
     r"(?i)^\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles|°|degrees)"
 )
 
@@ -41,7 +39,7 @@ def _age(candidate: Candidate) -> bool:
     )
 
 
-_DECADE_OF_LIFE = re2.compile(r"(?i)\b(?:in|into|reached|well into|entering)\s*$")
+_DECADE_OF_LIFE = nearby(r"(?i)\b(?:in|into|reached|well into|entering)\s*$")
 
 
 def _decade(candidate: Candidate) -> bool:
@@ -50,7 +48,7 @@ def _decade(candidate: Candidate) -> bool:
     return own and _DECADE_OF_LIFE.search(candidate.before) is not None
 
 
-_ENDS = re2.compile(r"(?i)^(?:[.,;)]|\s*$| years?\b| and\b)")
+_ENDS = nearby(r"(?i)^(?:[.,;)]|\s*$| years?\b| and\b)")
 
 
 def _predicate(candidate: Candidate) -> bool:
@@ -58,10 +56,10 @@ def _predicate(candidate: Candidate) -> bool:
     return _age(candidate) and _ENDS.search(candidate.after) is not None
 
 
-_SOMEBODY = re2.compile(
+_SOMEBODY = nearby(
     r"(?i)^,? (?:(?:with|who|presents?|presenting|here|admitted|brought|found|in|has|was)\b|(?:w|p|c|s)/)"
 )
-_METRES = re2.compile(r"^ ?[mf]\b")
+_METRES = nearby(r"^ ?[mf]\b")
 
 
 def _sex(candidate: Candidate) -> bool:

@@ -12,7 +12,7 @@ import re2
 
 from corpus.deidentify.joined import Joined
 from corpus.deidentify.network import octets
-from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, accepted
+from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, accepted, nearby
 from corpus.deidentify.reserved import EMAIL_DOMAINS, URL_HOSTS
 from corpus.kernels.addresses import find_emails, find_urls
 from corpus.kernels.spans import byte_table, trimmed
@@ -50,7 +50,7 @@ _FILE_ENDINGS = {
     *("png", "jpg", "jpeg", "gif", "svg", "webp", "js", "css", "json", "py", "html", "so", "service", "target"),
 }
 _SERVICE_ACCOUNTS = {"git", "hg", "svn"}  # git@github.com is an address of a machine
-_EMAIL_CONTEXT = re2.compile(r"(?i)\b(?:e-?mails?|mail|contact|write|reach|address|me)\b")
+_EMAIL_CONTEXT = nearby(r"(?i)\b(?:e-?mails?|mail|contact|write|reach|address|me)\b")
 _LICENSE_HEADER = re2.compile(r"(?i)copyright|\(c\)|©|\bauthors?\b|licen[sc]e|maintainer|@author|written by")
 
 

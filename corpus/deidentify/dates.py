@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import re2
-
-from corpus.deidentify.recogniser import Candidate, Recogniser, Shape
+from corpus.deidentify.recogniser import Candidate, Recogniser, Shape, nearby
 
 MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
@@ -43,22 +41,54 @@ _NAMED = (
     rf"|\b(?:the )?{_DAY_WORD} (?:day )?of {MONTH}(?:,? {YEAR})?\b)"
 )
 _SHORT = r"\b(\d{1,2}/\d{1,2})\b"
-SHORT_CONTEXT = re2.compile(
+SHORT_CONTEXT = nearby(
     r"(?i)\b(?:on|since|until|till|from|dob|born|birth|dated?|today|yesterday|tomorrow|seen|admitted|admission|discharged?"
     r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next"
     r"|mon|tue|wed|thu|fri|sat|sun|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
     r"|week of|as of|follow-?up|f/u|d/c)"
     r"(?: (?:is|was|date))?[\s:,(]*$"
 )
+# What SHORT_CONTEXT asks for, for the compiled loop: without one of them near, nothing is asked.
+SHORT_WORDS = (
+    *(
+        "on",
+        "since",
+        "until",
+        "till",
+        "from",
+        "dob",
+        "born",
+        "birth",
+        "dated?",
+        "today",
+        "yesterday",
+        "tomorrow",
+        "seen",
+    ),
+    *(
+        "admitted",
+        "admission",
+        "discharged?",
+        "implanted",
+        "placed",
+        "surgery",
+        "visit",
+        "due",
+        "dos",
+        "start(?:ed|ing)",
+    ),
+    *("through", "by", "last", "next", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "week of", "as of"),
+    *("(?:mon|tues|wednes|thurs|fri|satur|sun)day", "follow-?up", "f/u", "d/c"),
+)
 _BIRTH_GATE = r"(?i)\b(?:d\.?o\.?[bd]|birth|born|date of death)"
-_BIRTH = re2.compile(
+_BIRTH = nearby(
     r"(?i)\b(?:d\.?o\.?[bd]\b\.?|birth(?:day|date)|birth date|date of (?:birth|death)|born(?: on)?)[^0-9\n]{0,24}$"
 )
 # Two days in one: "3-5", "3/4 to 3/9".
-RANGE = re2.compile(
+RANGE = nearby(
     r"\d(?:st|nd|rd|th)?(?:/\d+)* ?(?:–| to | through | thru | - )|[A-Za-z]\.? \d{1,2}-\d|^\d{1,2}-\d{1,2} |/\d+-\d+/"
 )
-_LOWER_MAY = re2.compile(r"\b(?:may|mar|march)\b")
+_LOWER_MAY = nearby(r"\b(?:may|mar|march)\b")
 
 
 @dataclass(frozen=True)
@@ -144,7 +174,7 @@ def date(profile: str) -> Sequence[Recogniser | Shape]:
         return [
             Shape("DATE", "date.numeric", bounded(_NUMERIC), _date),
             Shape("DATE", "date.named", bounded(_NAMED), _named_date),
-            Shape("DATE", "date.short", bounded(_SHORT), _short_date),
+            Shape("DATE", "date.short", bounded(_SHORT), _short_date, SHORT_WORDS),
         ]
     return [Recogniser("DATE", pattern, _born, gate=_BIRTH_GATE) for pattern in (_NUMERIC, _NAMED)]
 

@@ -6,7 +6,7 @@ Most have no form of their own and are known by their label, which the pattern h
 import re2
 
 from corpus.deidentify.payment import digits_of, enough_digits
-from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.recogniser import Candidate, Shape, nearby
 from corpus.deidentify.reserved import RECORD_MARK
 
 _VALUE = r"(?:[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*"
@@ -21,7 +21,7 @@ _CLINICAL_LABEL = r"|chart|accession|encounter|specimen|(?:unit|case|visit) (?:n
 # "Anna Diaz-Tran (165-72-15)": a number in brackets after a name.
 _IN_BRACKETS = r"\((?:(?:[A-Z]{1,3})?\d{6,10}|\d{2,3}-\d{2}-\d{2})\)"
 _NAME_BEFORE = re2.compile(r"\p{Lu}[\p{L}.'’-]*\s\($")
-_GENBANK = re2.compile(r"^(?:[A-Z]\d{5}|[A-Z]{2}\d{6}|[A-Z]{3}\d{5})$")  # accession numbers of sequences, in papers
+_GENBANK = nearby(r"^(?:[A-Z]\d{5}|[A-Z]{2}\d{6}|[A-Z]{3}\d{5})$")  # accession numbers of sequences, in papers
 
 
 def _record(candidate: Candidate) -> bool:

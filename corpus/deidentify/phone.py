@@ -3,13 +3,14 @@
 The numbering plans are those of the package phonenumbers (Google's libphonenumber), whose patterns run in re2.
 """
 
-from functools import lru_cache
+import re
+from functools import lru_cache, partial
 
 import phonenumbers
 import re2
 
 from corpus.deidentify.payment import digits_of
-from corpus.deidentify.recogniser import Candidate, Shape, Validator
+from corpus.deidentify.recogniser import Candidate, Shape, Validator, nearby
 from corpus.deidentify.reserved import is_fiction_phone
 
 REGIONS = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
@@ -32,19 +33,20 @@ _WORDS = (
     *(r"callback", r"contact(?:ed)?", r"answering at", r"voicemail", r"messages? (?:to|on)", r"registered", r"number"),
     *(r"handy", r"móvil", r"celular", r"portable", r"office", r"home", r"work", r"telepono"),
 )
-_LABEL = re2.compile(
+_LABEL = nearby(
     r"(?i)\b(?:(?:tele)?phones?|ph|tel|telefon|telefone|telepono|téléphone|call(?:ed|ing)?|call me (?:on|at)|mobile"
     r"|cell(?:ular)?|fax|pager|dial|whatsapp|sms|text(?:ing)? (?:me|us|him|her)|reach(?:ed)?|ring|hotline|callback"
     r"|contact(?: number)?|answering at|voicemail|messages? (?:to|on)|registered|handy|móvil|celular|portable"
     r"|(?:my|his|her|their|our|the|this) number)\b[^0-9;]{0,24}$"
 )
 # Words of ordinary prose too ("the string is 123456789", "a text of 1234567"): an ungrouped number needs another one.
-_WEAK_LABEL = re2.compile(
+_WEAK_LABEL = nearby(
     r"(?i)\b(?:ring|reach(?:ed)?|home|work|office|portable|handy|registered|(?:the|this) number)\b[^0-9;]{0,24}$"
 )
-_USE = re2.compile(r"(?i)^\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b")
-_COUNTRY_CODE = re2.compile(r"\+\d{1,3}[ .-]?$")
-_MEASURED_BEFORE = re2.compile(r"[\w.+/@#$€£%*=^-]$|\d[,:]$")
+_USE = nearby(r"(?i)^\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b")
+_GROUPS = re.compile("[ -]")
+_COUNTRY_CODE = nearby(r"\+\d{1,3}[ .-]?$")
+_MEASURED_BEFORE = nearby(r"(?:[\w.+/@#$€£%*=^-]|\d[,:])$")
 
 
 def phone_digits(value: str) -> str:
@@ -123,7 +125,7 @@ def _american(candidate: Candidate) -> bool:
 
 def _trunk(candidate: Candidate) -> bool:
     digits = phone_digits(candidate.value)
-    groups = re2.split(r"[ -]", candidate.value)
+    groups = _GROUPS.split(candidate.value)
     if not _loose(candidate) or _nobodys(digits) or [len(group) for group in groups] == [3, 2, 4]:  # as an SSN
         return False
     if _labelled(candidate):
@@ -150,7 +152,7 @@ def _national(regions: tuple[str, ...]) -> Validator:
             return False
         if not candidate.alone:
             return any(valid_in(region, digits) for region in regions)
-        groups = [len(group) for group in re2.split(r"[ -]", candidate.value)]
+        groups = [len(group) for group in _GROUPS.split(candidate.value)]
         grouped = len(groups) > 1 and max(groups) <= 4 and groups != [3, 2, 4]
         plain = candidate.value.isdigit() and len(digits) >= 10
         return (grouped or plain) and any(valid_in(region, digits) for region in REGIONS)
@@ -186,11 +188,22 @@ def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:
     if profile == "code":
         return [Shape("PHONE", "phone.labelled", f"{_INTERNATIONAL}|{_AMERICAN}", _in_code, _WORDS)]
     national = _national(regions)
+    shape = partial(Shape, "PHONE", apart="measured")
     return [
         Shape("PHONE", "phone.international", _INTERNATIONAL, _international, every=True, digits=(8, 17)),
-        Shape("PHONE", "phone.labelled", _LOOSE, _in_context, _WORDS, every=True, digits=(7, 20), score=0.9),
-        Shape("PHONE", "phone.american", _AMERICAN, _american, score=0.8),
-        Shape("PHONE", "phone.area", _AREA, _area, score=0.7),
-        Shape("PHONE", "phone.trunk", _TRUNK, _trunk, every=True, digits=(8, 12), score=0.7),
+        Shape(
+            "PHONE",
+            "phone.labelled",
+            _LOOSE,
+            _in_context,
+            _WORDS,
+            apart="measured",
+            every=True,
+            digits=(7, 20),
+            score=0.9,
+        ),
+        shape("phone.american", _AMERICAN, _american, score=0.8),
+        shape("phone.area", _AREA, _area, score=0.7),
+        shape("phone.trunk", _TRUNK, _trunk, every=True, digits=(8, 12), score=0.7),
         Shape("PHONE", "phone.national", _LOOSE, national, _WORDS, every=True, digits=(8, 12), score=0.7),
     ]

@@ -9,6 +9,7 @@ What a pattern matched is a candidate; a validator that may look at a window of 
 it. Offsets are bytes of UTF-8 until `characters` turns them into characters.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +58,12 @@ class Candidate(NamedTuple):
 Validator = Callable[[Candidate], bool]
 
 
+def nearby(pattern: str) -> "re.Pattern[str]":
+    """A validator's pattern for what stands within WINDOW of a candidate: there a search that backtracks is bounded,
+    and one of the standard library costs a fraction of a call of re2. As in re2, `$` at its end is the very end."""
+    return re.compile(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, re.ASCII)
+
+
 class Windows:
     """Candidates with all that a validator may look at; those that have the same in theirs share a number.
 
@@ -80,9 +87,9 @@ class Windows:
         if inner is not None:
             start, end = start + inner[0], start + inner[1]
             low, high = max(low, start - WINDOW), min(high, end + WINDOW)
-        parts = self._letters[start:end], self._letters[low:start], self._letters[end:high]
-        if all(part.isascii() for part in parts):
-            return Candidate(*parts)
+        letters = self._letters
+        if letters[low:high].isascii():
+            return Candidate(letters[start:end], letters[low:start], letters[end:high])
         cuts = self._data[start:end], self._data[low:start], self._data[end:high]
         return Candidate(*(cut.decode(errors="ignore") for cut in cuts))
 
@@ -196,7 +203,7 @@ class Shape:
     every    candidates of every length are tried, the longest first, and not the longest only
     inside   it may begin where a digit follows a letter, inside a token
     apart    nothing that would continue it touches it, such as a hyphen; or nothing "before" it; or no "hyphen" before
-             it; or nor do "colons"
+             it; or nor do "colons"; or nothing that makes it a "measured" number, as in 2*1234567 or 1234567%
     digits   how many digits it has, at least and at most
     luhn     its digits pass the check of ISO/IEC 7812-1
     """
@@ -209,7 +216,7 @@ class Shape:
     group: str | None = None
     every: bool = False
     inside: bool = False
-    apart: bool | Literal["before", "hyphen", "colons"] = False
+    apart: bool | Literal["before", "hyphen", "colons", "measured"] = False
     digits: tuple[int, int] = (0, 1000)
     luhn: bool = False
     score: float = 1.0

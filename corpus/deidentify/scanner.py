@@ -30,6 +30,7 @@ from corpus.kernels.automaton import (
     HYPHEN,
     INSIDE,
     LUHN,
+    MEASURED,
     apart_by_kind,
     find_candidates,
     find_words,
@@ -84,6 +85,7 @@ class Shapes:
             | COLONS * (s.apart == "colons")
             | LUHN * s.luhn
             | HYPHEN * (s.apart == "hyphen")
+            | MEASURED * (s.apart == "measured")
             for s in self.shapes
         ]
         return np.array(flags, np.uint8), np.array([shape.digits for shape in self.shapes], np.int16).reshape(-1, 2)

@@ -16,10 +16,18 @@ _WORD = np.zeros(256, np.bool_)
 _WORD[[*range(48, 58), *range(65, 91), 95, *range(97, 123)]] = True
 _OPEN = np.zeros(256, np.bool_)  # what continues a number or a name to the right of it
 _OPEN[np.frombuffer(b".$#+/@-", np.uint8)] = True
+_MEASURE = np.zeros(256, np.bool_)  # what makes a number to the right of it a part of an expression
+_MEASURE[np.frombuffer(b".+/@#$%*=^-", np.uint8)] = True
 # What a pattern asks for, as bits.
-EVERY, INSIDE, BEFORE, AFTER, COLONS, LUHN, HYPHEN = 1, 2, 4, 8, 16, 32, 64
+EVERY, INSIDE, BEFORE, AFTER, COLONS, LUHN, HYPHEN, MEASURED = 1, 2, 4, 8, 16, 32, 64, 128
 # What stands before a start, and by it the flags that forbid a pattern there: each kind has a start state of its own.
-FORBIDDEN = (0, BEFORE | HYPHEN, BEFORE, COLONS, BEFORE)  # nothing, - or ., another sign of _OPEN, a colon, a letter
+FORBIDDEN = (
+    0,
+    BEFORE | HYPHEN | MEASURED,
+    BEFORE | MEASURED,
+    COLONS,
+    BEFORE | MEASURED,
+)  # nothing, - or ., another sign of _OPEN, a colon, a letter
 AFTER_WORD = 4  # there only patterns with INSIDE begin
 _AFTER_SIGN = 2
 _KIND = np.zeros(256, np.uint8)
@@ -146,6 +154,24 @@ def _continued(data, begin, size, at, end, flag):
 
 
 @numba.njit(cache=True, nogil=True)
+def _measured(data, begin, size, at, end):
+    """What touches data[at:end] in data[begin:size] makes it a part of an expression or of a longer number."""
+    if at > begin:
+        sign = data[at - 1]
+        if _WORD[sign] or _MEASURE[sign]:
+            return True
+        if (sign == 44 or sign == 58) and at - 1 > begin and 48 <= data[at - 2] <= 57:
+            return True
+    if end < size:
+        sign = data[end]
+        if _WORD[sign] or sign == 37 or sign == 47:
+            return True
+        if end + 1 < size and (sign == 45 or sign == 46 or sign == 44 or sign == 58):
+            return 48 <= data[end + 1] <= 57
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
 def _digits_fit(data, at, end, least, most, luhn):
     """data[at:end] has `least` to `most` digits; with `luhn`, they pass the check of ISO/IEC 7812-1."""
     count, total = 0, 0
@@ -169,7 +195,7 @@ def find_candidates(data, begins, stops, document, at, starts, classes, table, f
     starts  int32[kinds]: the start state by what stands before (FORBIDDEN)
     flags   uint8[patterns], of EVERY (each end is reported and not the longest only), INSIDE (may begin where a digit
             follows a letter), BEFORE, AFTER and COLONS (nothing continues it there), LUHN (its digits check),
-            HYPHEN (neither a hyphen nor a point before it)
+            HYPHEN (neither a hyphen nor a point before it), MEASURED (no part of an expression or of a number)
     digits  int16[patterns, 2]: how many digits it has, at least and at most
     """
     reported = np.full(len(flags), -1, np.int64)
@@ -225,6 +251,8 @@ def find_candidates(data, begins, stops, document, at, starts, classes, table, f
                     if reported[pattern] == at and not flag & EVERY:
                         continue
                     if not (opening or flag & INSIDE) or _continued(data, begin, size, at, end, flag):
+                        continue
+                    if flag & MEASURED and _measured(data, begin, size, at, end):
                         continue
                     if not _digits_fit(data, at, end, digits[pattern, 0], digits[pattern, 1], flag & LUHN):
                         continue
