@@ -17,7 +17,7 @@ REGIONS = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
 _EXTENSION = r"(?: ?(?:x|ext\.?|extension) ?\d{1,6})?"
 _INTERNATIONAL = rf"(?:\+|00[ -]?)\d{{1,3}}(?:[ .-]{{0,2}}(?:\(\d{{1,4}}\)|\d{{1,12}})){{1,6}}{_EXTENSION}"
 _AMERICAN = rf"(?:1[ .-])?(?:\(\d{{3}}\)[ .-]{{0,2}}|\d{{3}}[ .-])\d{{3}}[ .-]\d{{4}}{_EXTENSION}"
-_TRUNK = r"0\d{0,4}(?:[ -]\d{2,8}){1,4}|0\d{9,10}"
+_TRUNK = r"0(?:[1-9]\d{0,3})?(?:[ -][1-9]?\d{2,7}){1,4}|0[1-9]\d{8,9}"
 _AREA = r"\(\d{2,5}\)[ .-]{0,2}\d{3,5}[ .-]?\d{3,4}"
 _LOOSE = rf"\(?\d{{1,8}}(?:(?:\)?[ .-]{{1,2}}|\))\(?\d{{1,8}}){{1,5}}{_EXTENSION}|\d{{7,14}}"
 _WORDS = (
@@ -118,19 +118,15 @@ def _possible(digits: str) -> bool:
 def _american(candidate: Candidate) -> bool:
     digits = phone_digits(candidate.value)
     area, exchange = digits[-10:-7], digits[-7:-4]
-    if not _loose(candidate) or _nobodys(digits):
-        return False
-    return _labelled(candidate) or (area[0] not in "01" and exchange[0] not in "01")
+    return area[0] not in "01" and exchange[0] not in "01" and _loose(candidate) and not _nobodys(digits)
 
 
 def _trunk(candidate: Candidate) -> bool:
     digits = phone_digits(candidate.value)
-    groups = _GROUPS.split(candidate.value)
-    if not _loose(candidate) or _nobodys(digits) or [len(group) for group in groups] == [3, 2, 4]:  # as an SSN
+    groups = [len(group) for group in _GROUPS.split(candidate.value)]
+    if (len(groups) < 3 and len(digits) < 10) or groups == [3, 2, 4]:  # as an SSN
         return False
-    if _labelled(candidate):
-        return 8 <= len(digits) <= 12
-    return digits[1:2] != "0" and (len(groups) >= 3 or len(digits) >= 10) and 9 <= len(digits) <= 11
+    return _loose(candidate) and not _nobodys(digits)
 
 
 def _area(candidate: Candidate) -> bool:
@@ -179,7 +175,8 @@ def _in_context(candidate: Candidate) -> bool:
 
 def _in_code(candidate: Candidate) -> bool:
     """For source code, where digits are data: only with a word that says so."""
-    return _labelled(candidate) and 8 <= len(phone_digits(candidate.value)) <= 15 and _american(candidate)
+    digits = phone_digits(candidate.value)
+    return 8 <= len(digits) <= 15 and not _nobodys(digits) and _loose(candidate) and _labelled(candidate)
 
 
 def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:
@@ -204,6 +201,6 @@ def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:
         ),
         shape("phone.american", _AMERICAN, _american, score=0.8),
         shape("phone.area", _AREA, _area, score=0.7),
-        shape("phone.trunk", _TRUNK, _trunk, every=True, digits=(8, 12), score=0.7),
+        shape("phone.trunk", _TRUNK, _trunk, every=True, digits=(9, 11), score=0.7),
         Shape("PHONE", "phone.national", _LOOSE, national, _WORDS, every=True, digits=(8, 12), score=0.7),
     ]
