@@ -93,7 +93,7 @@ class Recipe:
     def text(self, size: int) -> bytes:
         """A text of `size` bytes."""
         draw = random.Random(self.seed)
-        pools = [gene.pieces(draw, _POOL if self.fresh else 1) for gene in self.genes]
+        pools = [gene.pieces(draw, min(_POOL, size // 8) if self.fresh else 1) for gene in self.genes]
         out, length = [], 0
         while length < size:
             for pool in pools:

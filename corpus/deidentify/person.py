@@ -103,6 +103,7 @@ def _in_label(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np
     return _no_eponym(document, firsts, lasts) & ((lasts - firsts > 1) | ~_DOUBTFUL[own] | fits)
 
 
+_THING_BEFORE, _THING_AFTER = any_of("hRQ"), any_of("WCUOGqQceXk")
 _ORDINARY = any_of("flb")  # a name that is a word or a place too
 _GIVEN, _EDGE, _FIELD_EDGE = any_of("FBfb"), any_of("=|_:("), any_of("=|_(NKT~I")
 
@@ -174,6 +175,52 @@ def _met(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndar
     return _no_eponym(document, firsts, lasts) & ((lasts - firsts > 1) | ends)
 
 
+# What notes about patients say and other prose hardly does.
+_OF_NOTES = Words(
+    (
+        *("patient", "patient's", "pt", "pts", "mrn", "dob", "bid", "tid", "prn", "qhs", "mg", "mcg", "rn", "md", "np"),
+        *("icu", "picu", "nicu", "hx", "pmh", "vitals", "denies", "c/o", "s/p", "discharged", "admitted", "consent"),
+        *(
+            "consented",
+            "bedside",
+            "rounds",
+            "rounding",
+            "paged",
+            "prescribed",
+            "dosage",
+            "refill",
+            "appointment",
+            "ward",
+        ),
+        *("outpatient", "inpatient", "caregiver", "telemetry", "intubated", "extubated", "handoff", "preop", "postop"),
+    )
+)
+_THING_AROUND, _SENTENCE = any_of("hWOGRQqxkS-/@#&"), any_of(".|=_\n")
+
+
+def _in_note(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """Two capitalised words or more that no list has, inside a sentence of a note about a patient and not in the name
+    of a thing."""
+    before, after = document.near(firsts - 1), document.near(lasts)
+    inside = ~_THING_AROUND[before] & ~(_THING_AFTER[after] | (after == _HYPHEN) | (after == ord("&")))
+    fits = _no_eponym(document, firsts, lasts) & inside & ~in_capitals(document, firsts, lasts)
+    fits &= ~_SENTENCE[before] | _AFTER_NAME[after]
+    near = np.flatnonzero(fits)
+    fits[near] = _OF_NOTES.near(document, firsts[near], lasts[near], 30)
+    return fits
+
+
+_AFTER_NAME = any_of("tViwN,;.|=(")
+_PATIENT = Words(("patient", "pt"))
+
+
+def _after_patient(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """ "Pt Xyz refuses": not in capitals, and no eponym behind."""
+    patient = _PATIENT.at(document, firsts - 1) | _PATIENT.at(document, firsts - 2)
+    after = document.near(lasts)
+    return patient & _no_eponym(document, firsts, lasts) & ~_THING_AFTER[after] & (sizes(document, firsts) >= 3)
+
+
 _NATION = Words(("us", "uk", "dc", "eu"))
 
 
@@ -215,6 +262,8 @@ _RULES = (
     Rule("acts", rf"({_NAMES})(?:t|iw?[tVm]|V)", 0.7, _no_eponym),
     Rule("named", rf"n(?:w?i|s)?:?({_full('FLBCfbl')})", 0.75, _in_label),
     Rule("self", rf"j({_full('FLBCfb')})", 0.7, _no_eponym),
+    Rule("patient", rf"p\.?({_full('FLBC', 'FLBC')})", 0.7, _after_patient),
+    Rule("note", rf"({_word('CFLB')}(?:{_INITIALS}{_PARTICLES}{_word('CLB')}){{1,2}})", 0.5, _in_note),
     Rule("subject", r"([FLB])t|[.|=\n](C)t", 0.6, _subject),
     Rule("initials", rf"((?:I\.){{1,3}}{_word('LB')})", 0.6, _no_eponym),
     Rule("initials", rf"(?:[y,]|Vw?)(I\.?{_PARTICLES}{_word('C')})", 0.6, _initialled),
@@ -231,13 +280,12 @@ _RULES = (
 _SURE_RULES = frozenset(
     {"title", "credential", "label", "reversed.label", "recorded", "record", "reversed", "relative", "header", "kin"}
 )
-_LISTED_RULES = frozenset({"listed", "initials", "subject"})  # nothing but a list says that it is a name
+_LISTED_RULES = frozenset({"listed", "initials", "subject", "note"})  # nothing but a list says that it is a name
 _SURE_RANKS = np.array([rule.name in _SURE_RULES for rule in _RULES])
 _LISTED_RANKS = np.array([rule.name in _LISTED_RULES for rule in _RULES])
 
 _LISTED_NAME, _LAST_NAME, _UNKNOWN, _UNLISTED = any_of("FLB"), any_of("LB"), any_of("CU"), any_of("CUW")
 _BEGINNING, _GOES_ON = any_of('.:=|"('), any_of("weN")
-_THING_BEFORE, _THING_AFTER = any_of("hRQ"), any_of("WCUOGqQceXk")
 _REPEATABLE = np.stack([_LISTED_NAME | _UNKNOWN, _ORDINARY])
 
 

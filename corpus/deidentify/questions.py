@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from corpus.deidentify.automaton import Automaton
+from corpus.deidentify.lexicon import BREAK
 from corpus.deidentify.wordclass import Classified
 from corpus.kernels.hashing import set_of
-from corpus.kernels.rules import followed_by, of_class_within, without_small, word_within, words_at
+from corpus.kernels.rules import followed_by, of_class_within, without_small, word_near, word_within, words_at
 from corpus.kernels.spans import byte_table
 
 
@@ -33,6 +34,10 @@ class Words:
     def at(self, document: Classified, tokens: np.ndarray) -> np.ndarray:
         """bool[tokens]: the token is one of the words."""
         return words_at(document.words, tokens, self._set)
+
+    def near(self, document: Classified, firsts: np.ndarray, lasts: np.ndarray, reach: int) -> np.ndarray:
+        """bool[spans]: one of the words stands within so many tokens of the span, in the same document."""
+        return word_near(document.words, document.classes, firsts, lasts, self._set, reach, ord(BREAK))
 
     def within(self, document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
         """bool[spans]: a token of the span is one of the words."""

@@ -100,6 +100,23 @@ def word_within(words, firsts, lasts, members):
 
 
 @numba.njit(cache=True, nogil=True)
+def word_near(words, classes, firsts, lasts, members, reach, begins):
+    """bool[spans]: one of the words of a set stands within `reach` tokens of the span, in the same document, which a
+    token of the class `begins` begins."""
+    found = np.zeros(len(firsts), np.bool_)
+    for index in range(len(firsts)):
+        token = firsts[index] - 1
+        while token >= 0 and firsts[index] - token <= reach and classes[token] != begins and not found[index]:
+            found[index] = words[token] != 0 and contains(members, words[token])
+            token -= 1
+        token = lasts[index]
+        while token < len(words) and token - lasts[index] < reach and classes[token] != begins and not found[index]:
+            found[index] = words[token] != 0 and contains(members, words[token])
+            token += 1
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
 def words_at(words, tokens, members):
     """bool[tokens]: the token is one of the words of a set; tokens beyond either end are none."""
     found = np.zeros(len(tokens), np.bool_)
