@@ -192,6 +192,10 @@ _OF_NOTES = Words(
             "appointment",
             "ward",
         ),
+        *("clinic", "wound", "staples", "sutures", "surgery", "medicine", "chart", "npo", "discharge", "labs", "dose"),
+        *("insulin", "nursing", "therapy", "medication", "medications", "allergies", "resuscitation", "diagnosis"),
+        *("hospice", "dialysis", "oncology", "cardiology", "radiology", "ultrasound", "catheter", "antibiotics"),
+        *("health", "symptoms", "exam", "resident", "attending", "physician", "nurse", "shift", "pharmacy", "vaccine"),
         *("outpatient", "inpatient", "caregiver", "telemetry", "intubated", "extubated", "handoff", "preop", "postop"),
     )
 )
@@ -211,7 +215,7 @@ def _in_note(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.
 
 
 _AFTER_NAME = any_of("tViwN,;.|=(")
-_PATIENT = Words(("patient", "pt"))
+_PATIENT = Words(("patient", "pt", "student", "client", "informant", "witness", "examiner", "scribe", "recipient"))
 
 
 def _after_patient(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
@@ -258,6 +262,7 @@ _RULES = (
     Rule("header", rf"({_NAMES})[|=]", 0.85, _headed),
     Rule("kin", rf"({_NAMES}|{_SINGLE})sr", 0.8),
     Rule("relative", rf"r(?:,?n)?(?:[,(]({_full('FLBCfb')})|({_full('FLBCfblME')}))", 0.8, _no_eponym),
+    Rule("relative", rf"ri({_NAMES})", 0.7, _no_eponym),
     Rule("met", rf"m[way]{{0,3}}({_full('FLBC')})|V[way]{{1,3}}({_NAMES})", 0.7, _met),
     Rule("acts", rf"({_NAMES})(?:t|iw?[tVm]|V)", 0.7, _no_eponym),
     Rule("named", rf"n(?:w?i|s)?:?({_full('FLBCfbl')})", 0.75, _in_label),
