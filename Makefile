@@ -35,12 +35,13 @@ audit: setup ## the report over all of it
 test: setup ## run all tests (browser tests are skipped without chromium)
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --dist loadfile
 
-check: setup ## formatting, lint, types, import rules, and that README and --help tell the truth
+check: setup ## formatting, lint, types, import rules, and that README, --help and SECURITY.md tell the truth
 	@$(VENV)/bin/ruff format --no-cache --check .
 	@$(VENV)/bin/ruff check --no-cache .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(PYTHON) -m pytest -q tests/pipelines/test_readme.py tests/pipelines/test_help.py
+	@$(PYTHON) -m pytest -q tests/pipelines/test_readme.py tests/pipelines/test_help.py tests/pipelines/test_security.py
+	@$(PYTHON) -m pipelines.setup.audit
 
 bench: setup ## measure speed, as ratios within one run
 	@$(PYTHON) -m benchmarks

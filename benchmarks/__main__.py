@@ -1,7 +1,11 @@
-"""Run every benchmark and write docs/benchmarks.md with the machine, the versions and the date."""
+"""Run every benchmark and write docs/benchmarks.md with the machine, the versions and the date.
+
+python -m benchmarks mixing trainer     only these, printed and not written
+"""
 
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -38,16 +42,26 @@ def page(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Measure room by room, print each row as it comes, write the page."""
+ROOMS = (line, quality, corpus, deidentify, dedup, cuts, mixing, trainer, loop, scale_out)
+
+
+def main(chosen: list[str]) -> None:
+    """Measure room by room, print each row as it comes, write the page of all."""
+    names = [room.__name__.removeprefix("benchmarks.") for room in ROOMS]
+    if unknown := set(chosen) - set(names):
+        sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     rows: list[Row] = []
-    for room in (line, quality, corpus, deidentify, dedup, cuts, mixing, trainer, loop, scale_out):
+    for name, room in zip(names, ROOMS, strict=True):
+        if chosen and name not in chosen:
+            continue
         for row in room.rows():
             print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×", flush=True)
             rows.append(row)
+    if chosen:
+        return
     PAGE.write_text(page(rows), encoding="utf-8")
     print(f"written to {PAGE}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -63,7 +63,7 @@ def _where(workspace: Path, repeats: int) -> tuple[list[float], float]:
 
 def _report(workspace: Path, repeats: int) -> tuple[list[float], float]:
     from pipelines.audit.everything import ask
-    from pipelines.report import write_report
+    from pipelines.report.publish import write_report
 
     seconds = [_timed(lambda: write_report(workspace, ask(workspace))) for _ in range(repeats)]
     return seconds, (workspace / "report" / "report.html").stat().st_size / 1e6

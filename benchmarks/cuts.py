@@ -9,6 +9,7 @@ datatrove has no finder of repeated substrings, only a remover of what another t
 import json
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -27,13 +28,14 @@ from datatrove.utils.text import ngrams, simplify_text
 
 from benchmarks.measure import Row, interleaved
 from corpus.artifact import write_parquet
-from corpus.cuts.kept import KeptDocuments
-from corpus.cuts.spans import Spans
+from corpus.cuts.kept import KeptDocuments, KeptUnit
+from corpus.cuts.spans import Cuts
 from corpus.decontaminate import DecontaminateSettings, EvaluationSet, find_contamination
+from corpus.dedup.cosine import similar_pairs
 from corpus.dedup.repeated import RepeatedSettings, find_repeated
-from corpus.dedup.semantic import SemanticSettings, similar_pairs
 from corpus.dedup.substring import SubstringSettings, find_substrings
 from corpus.document import Document, batches
+from corpus.engine import LocalSettings, Workplace
 
 MEGABYTES = 3  # for the peers' sake
 NOTICE = "# " + " ".join(f"notice{number}" for number in range(60))
@@ -56,13 +58,26 @@ def planted(megabytes: float) -> list[Document]:
     return found
 
 
-def written(documents: list[Document], folder: Path) -> KeptDocuments:
-    """The documents as one unit, all of them kept."""
-    path = folder / "documents.parquet"
-    write_parquet(path, pa.Table.from_batches([batch.data for batch in batches(iter(documents))]))
-    count = len(documents)
-    size = sum(document.bytes_in for document in documents)
-    return KeptDocuments((path,), (0,), (np.arange(count),), (np.zeros(count, bool),), size)
+def written(documents: list[Document], folder: Path, units: int = 1) -> KeptDocuments:
+    """The documents in so many units, all of them kept."""
+    made = []
+    for number, places in enumerate(np.array_split(np.arange(len(documents)), units)):
+        own = [documents[place] for place in places]
+        path, rows = folder / f"documents-{number}.parquet", folder / f"rows-{number}.npy"
+        write_parquet(path, pa.Table.from_batches([batch.data for batch in batches(iter(own))]))
+        size = sum(document.bytes_in for document in own)
+        held_out = np.zeros(len(own), bool)
+        made.append(KeptUnit.write(number, 0, path, rows, rank=places, held_out=held_out, text_bytes=size))
+    return KeptDocuments(tuple(made))
+
+
+@contextmanager
+def workplace(folder: Path, workers: int = 1) -> Iterator[Workplace]:
+    """A place to work that is gone afterwards, as every run of a finder begins."""
+    try:
+        yield Workplace(folder / "work", LocalSettings(workers=workers))
+    finally:
+        rmtree(folder / "work")
 
 
 def items(documents: list[Document]) -> list[str]:
@@ -87,10 +102,11 @@ def _rows(folder: Path, megabytes: float) -> Iterator[Row]:
     stock = [StockDocument(text=document.text, id=document.id) for document in documents]
 
     def reading() -> object:
-        return [None for _ in kept.texts(Spans.none())]
+        return [None for _ in kept.texts(Cuts())]
 
     def repeated() -> object:
-        return find_repeated(kept, ("stdlib",), RepeatedSettings(paragraphs=None))
+        with workplace(folder) as place:
+            return find_repeated(kept, ("stdlib",), RepeatedSettings(paragraphs=None), place)
 
     def by_sentence() -> None:
         config = SentDedupConfig(n_sentences=1, split_sentences=False)
@@ -111,7 +127,8 @@ def _rows(folder: Path, megabytes: float) -> Iterator[Row]:
     sets = (EvaluationSet(name="bench", path=str(folder / "bench.jsonl"), fields=("q",)),)
 
     def contaminated() -> object:
-        return find_contamination(kept, Spans.none(), DecontaminateSettings(sets=sets))
+        with workplace(folder) as place:
+            return find_contamination(kept, Cuts(), DecontaminateSettings(sets=sets), place)
 
     config = NGramsDecontConfig(n_grams=13)
     stock_filter = NGramsDecontFilter(str(folder / "index"), config=config)
@@ -133,7 +150,8 @@ def _rows(folder: Path, megabytes: float) -> Iterator[Row]:
     yield Row("decontamination, 13-grams", "MB/s", ours, "datatrove NGramsDecontFilter", theirs)
 
     def substrings() -> object:
-        return find_substrings(kept, Spans.none(), SubstringSettings())
+        with workplace(folder) as place:
+            return find_substrings(kept, Cuts(), SubstringSettings(), place)
 
     ours, theirs = interleaved(size, substrings, reading, repeats=3)
     yield Row("repeated substrings of 50 tokens, both rounds", "MB/s", ours, "limit: reading the texts", theirs)
@@ -141,8 +159,11 @@ def _rows(folder: Path, megabytes: float) -> Iterator[Row]:
     vectors = np.random.default_rng(1).standard_normal((10_000, 384)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 
+    np.save(folder / "vectors.npy", vectors)
+
     def semantic() -> object:
-        return similar_pairs(vectors, SemanticSettings(path="given.parquet", clusters=5))
+        with workplace(folder) as place:
+            return similar_pairs(folder / "vectors.npy", 0.95, 5, 1, place)
 
     ours, theirs = interleaved(
         len(vectors) / 1e3,

@@ -42,11 +42,12 @@ from benchmarks.measure import Rate, Row, interleaved
 from benchmarks.planted import planted
 from benchmarks.shared import DATA
 from corpus.artifact import publish, scan_parquet, write_parquet
-from corpus.dedup.cluster import Clusters, DedupSettings, Workplace, find_clusters
+from corpus.dedup.cluster import Clusters, DedupSettings, find_clusters
 from corpus.dedup.join import join_band
 from corpus.dedup.keep import KeepSettings, UnitMeasure, choose_keepers
 from corpus.dedup.signature import Signature, SignatureSettings
 from corpus.document import BASE, Batch, document_id
+from corpus.engine import Workplace
 
 DOCUMENTS = 10_000  # of the comparison, about 10 MB
 UNIT = 20_000  # documents of a raw file

@@ -18,10 +18,11 @@ import pyarrow as pa
 from scipy.sparse import csr_array
 
 from corpus.artifact import publish, write_parquet
-from corpus.dedup.cluster import Clusters, DedupSettings, Workplace, find_clusters
+from corpus.dedup.cluster import Clusters, DedupSettings, find_clusters
 from corpus.dedup.curve import s_curve
 from corpus.dedup.signature import Signature, SignatureSettings
 from corpus.document import Batch, Document, batches
+from corpus.engine import Workplace
 
 FILES = 1500
 SEEDS = range(1, 21)

@@ -122,6 +122,7 @@ def ours(inputs: Path, name: str, output: Path, workers: int) -> dict[str, Any]:
             "decide": RULES,
             "duplicates": None,
             "validation": 0,
+            **({"unit_bytes": 1} if name == WARM else {}),  # a unit a file, so that every worker is warmed
         }
     )
     silent = SimpleNamespace(update=lambda *_: None, close=lambda *_: None)

@@ -78,6 +78,14 @@ def _loaders(folder: Path) -> Iterator[Row]:
         for _ in range(STEPS):
             held[:] = flat
 
+    def ids(kind: type) -> Callable[[], None]:
+        def load_ids() -> None:
+            for step in range(STEPS):
+                loader.ids(step, kind)
+
+        return load_ids
+
+    alone = {"datasets": np.int64, "datasets, numpy uint16": np.uint16, "litdata": np.int64}
     amount, work = STEPS * BATCH * LENGTH / 1e6, "loader, 64 × 2,048, three sources"
     rates = interleaved(amount, load, copy)
     yield Row(work, "M tokens/s", rates[0], "limit: copying the arrays", rates[1])
@@ -92,6 +100,9 @@ def _loaders(folder: Path) -> Iterator[Row]:
                 continue
             rates = interleaved(amount, load, turn, repeats=3)
             yield Row(work, "M tokens/s", rates[0], peer, rates[1])
+            if peer in alone:  # the others' batches are ids alone: the same of ours
+                rates = interleaved(amount, ids(alone[peer]), turn, repeats=3)
+                yield Row(f"{work}: ids alone", "M tokens/s", rates[0], peer, rates[1])
 
 
 @contextmanager

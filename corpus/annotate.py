@@ -20,6 +20,8 @@ from datatrove.pipeline.base import PipelineStep
 from corpus.artifact import MANIFEST, Manifest, RunLock, code_version, publish, write_parquet
 from corpus.document import BASE, DOCUMENTS, EDIT, Batch, Document, batches
 from corpus.engine import Heartbeat, Unit
+from corpus.engine.limits import GuardSettings
+from corpus.engine.poison import guarded
 from corpus.errors import ArtifactError
 from corpus.forget import STEP, Register, blanked
 from corpus.readers import InputFile, Reader, Tally
@@ -33,6 +35,7 @@ class SourceLine:
     name: str
     reader: Reader
     steps: tuple[Step, ...]
+    guard: GuardSettings | None = None
 
     def schema(self) -> pa.Schema:
         """Columns of the source's shards, known before the first document."""
@@ -47,6 +50,7 @@ class SourceLine:
             "source": self.name,
             "reader": self.reader.settings.identity(),
             "steps": [step.identity() for step in self.steps],
+            "guard": self.guard.identity() if self.guard else None,
             "code": code_version("corpus"),
         }
 
@@ -168,7 +172,7 @@ class ReadUnit(PipelineStep):
 
 
 class SourceSteps(PipelineStep):
-    """The steps of the source that owns this rank's unit, one after another."""
+    """The steps of the source that owns this rank's unit, one after another; a document that kills them is found."""
 
     name = "steps"
     type = "source steps"
@@ -178,9 +182,9 @@ class SourceSteps(PipelineStep):
         self.units, self.lines = units, lines
 
     def run(self, data: Iterable[Batch], rank: int = 0, world_size: int = 1) -> Iterator[Batch]:  # type: ignore[override]
-        for step in self.lines[self.units[rank].work.source].steps:
-            data = step.run(data, rank, world_size)
-        yield from data
+        unit = self.units[rank]
+        line = self.lines[unit.work.source]
+        yield from guarded(data, line.steps, line.guard, unit.folder, rank, world_size)
 
 
 class CommitUnit(PipelineStep):

@@ -11,12 +11,14 @@ stage runs again when and only when the fingerprint differs. There is no clock, 
 function gives the same bytes on any machine.
 """
 
+import binascii
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -24,11 +26,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.errors import ArtifactError
+from corpus.errors import ArtifactError, storage_error
 from corpus.lock import RunLock as RunLock
 
 MANIFEST = "manifest.json"
@@ -70,6 +71,8 @@ def content_hash(path: str | Path) -> str:
     if local.is_file():
         with open(local, "rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
+    import fsspec  # half of the time of a look-up's imports, and not for local files
+
     with fsspec.open(str(path), "rb") as handle:
         digest = hashlib.sha256()
         while chunk := handle.read(1 << 22):
@@ -104,7 +107,13 @@ class Manifest:
     def to_json(self) -> bytes:
         body: dict[str, Any] = {"format": self.format, "kind": self.kind, "fingerprint": self.fingerprint}
         body |= {"totals": self.totals, "files": [asdict(entry) for entry in self.files], "function": self.function}
+        body |= {"sha256": self._own_hash()}
         return json.dumps(body, indent=1, ensure_ascii=False, sort_keys=False).encode() + b"\n"
+
+    def _own_hash(self) -> str:
+        """Of what the manifest says, as the file itself has it: a flipped digit of a total is found when it is read."""
+        said = [self.format, self.kind, self.totals, [asdict(entry) for entry in self.files], self.function]
+        return fingerprint({"manifest": said})
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -130,23 +139,26 @@ class Manifest:
                 totals=body["totals"],
                 format=body["format"],
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ArtifactError(
                 "unreadable manifest", where=path, found=error, todo="delete the folder and run the stage again"
             ) from None
-        if body["fingerprint"] != manifest.fingerprint:
+        if body.get("fingerprint") != manifest.fingerprint:
             raise ArtifactError(
                 "the manifest's fingerprint is not that of its function",
                 where=path,
-                found=body["fingerprint"],
+                found=body.get("fingerprint"),
                 todo="it was edited: delete the folder and run the stage again",
             )
+        if body.get("sha256", manifest._own_hash()) != manifest._own_hash():  # absent in manifests of older versions
+            raise ArtifactError("the manifest is damaged", where=path, todo="delete the folder and run the stage again")
         return manifest
 
-    def verify(self, folder: Path) -> None:
-        """Hash every file again; raises ArtifactError at the first that is missing or differs."""
+    def verify(self, folder: Path, locate: Callable[[str], Path] | None = None) -> None:
+        """Hash every file again; raises ArtifactError at the first that is missing or differs. `locate` gives the path
+        of a file where that is not in the folder."""
         for entry in self.files:
-            path = Path(folder) / entry.path
+            path = Path(folder) / entry.path if locate is None else locate(entry.path)
             if not path.is_file():
                 raise ArtifactError("a file of the artefact is missing", where=path, todo="run the stage again")
             if path.stat().st_size != entry.bytes or content_hash(path) != entry.sha256:
@@ -173,11 +185,13 @@ def current(folder: Path, function: dict[str, Any]) -> Manifest | None:
 
 @dataclass
 class Draft:
-    """An artefact being written: files go under `path`, their row counts into `rows`, sums into `totals`."""
+    """An artefact being written: files go under `path`, their row counts into `rows`, sums into `totals`. `hashes` has
+    the SHA-256 of files that are hard links into other artefacts, whose manifests say it: they are not read again."""
 
     path: Path
     totals: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -188,20 +202,23 @@ def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: RunLock 
     outlived its killed parent must not publish over its successor).
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if lock is not None:
-        lock.check()
-    sweep(folder)
     draft = Draft(folder.parent / f".{folder.name}.draft-{secrets.token_hex(6)}")
-    draft.path.mkdir()
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if lock is not None:
+            lock.check()
+        sweep(folder)
+        draft.path.mkdir()
         yield draft
         paths = sorted(path for path in draft.path.rglob("*") if path.is_file())
         files = []
         for path in paths:
             name = path.relative_to(draft.path).as_posix()
-            fsync(path)
-            files.append(FileEntry(name, path.stat().st_size, content_hash(path), draft.rows.get(name)))
+            digest = draft.hashes.get(name)
+            if digest is None:
+                fsync(path)
+                digest = content_hash(path)
+            files.append(FileEntry(name, path.stat().st_size, digest, draft.rows.get(name)))
         manifest = Manifest(kind, function, tuple(files), draft.totals)
         (draft.path / MANIFEST).write_bytes(manifest.to_json())
         fsync(draft.path / MANIFEST)
@@ -212,8 +229,11 @@ def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: RunLock 
         if lock is not None:
             lock.check()
         move_into_place(draft.path, folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft.path, ignore_errors=True)
+        told = storage_error(error, folder)
+        if told is not None:
+            raise told from None
         raise
 
 
@@ -276,26 +296,47 @@ def write_parquet(path: Path, batches: pa.Table | Iterable[pa.RecordBatch], sche
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read parquet verifying every page's checksum. Raises ArtifactError when a page is damaged."""
-    try:
-        # ParquetFile, not read_table: the latter takes a folder called source=x for a partition.
-        with pq.ParquetFile(path, page_checksum_verification=True) as handle:
-            return handle.read(columns=columns)
-    except FileNotFoundError:
-        raise ArtifactError("missing file", where=path, todo="run the stage that writes it") from None
-    except (OSError, pa.ArrowException) as error:
-        raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None
+    """Read parquet verifying every page's checksum. Raises ArtifactError when it is damaged, in a page or elsewhere."""
+    with _sound(path) as handle:
+        table = handle.read(columns=columns)
+        _complete(table.num_rows, handle.metadata.num_rows)
+        return table
 
 
 def scan_parquet(path: Path, columns: list[str] | None = None, rows: int | None = None) -> Iterator[pa.RecordBatch]:
     """Stream parquet, checksums verified, in the record batches in which it was written, of at most 1,024 rows; with
     `rows`, for narrow columns, in batches of so many. Memory does not grow with the file."""
+    with _sound(path) as handle:
+        groups = range(handle.num_row_groups)
+        for part in [groups] if rows else [[group] for group in groups]:
+            came = 0
+            for batch in handle.iter_batches(batch_size=rows or 1024, row_groups=list(part), columns=columns):
+                came += batch.num_rows
+                yield batch
+            _complete(came, sum(handle.metadata.row_group(group).num_rows for group in part))
+
+
+def _complete(rows: int, expected: int) -> None:
+    if rows != expected:
+        raise pa.ArrowInvalid(f"{rows} rows where {expected} were written")
+
+
+@contextmanager
+def _sound(path: Path) -> Iterator[pq.ParquetFile]:
+    """A parquet file of ours, open. Pages have checksums and the footer has none, but the names and types of columns
+    stand in it twice, once as parquet's and once as Arrow's, and so do the rows: a flip in either is found."""
     try:
+        # ParquetFile, not read_table: the latter takes a folder called source=x for a partition.
         with pq.ParquetFile(path, page_checksum_verification=True) as handle:
-            groups = range(handle.num_row_groups)
-            for part in [groups] if rows else [[group] for group in groups]:
-                yield from handle.iter_batches(batch_size=rows or 1024, row_groups=list(part), columns=columns)
+            schema, stored = handle.schema_arrow, (handle.metadata.metadata or {}).get(b"ARROW:schema")
+            twice = stored is not None and schema.equals(pa.ipc.read_schema(pa.py_buffer(b64decode(stored))))
+            if not twice or "duration[" in str(schema):  # what one flip makes of int64, and no artefact has
+                raise pa.ArrowInvalid("its columns are not those it was written with")
+            groups = (handle.metadata.row_group(group).num_rows for group in range(handle.num_row_groups))
+            if sum(groups) != handle.metadata.num_rows:
+                raise pa.ArrowInvalid("its groups have not the rows of the file")
+            yield handle
     except FileNotFoundError:
         raise ArtifactError("missing file", where=path, todo="run the stage that writes it") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError, binascii.Error) as error:
         raise ArtifactError("damaged parquet file", where=path, found=error, todo="run the stage again") from None

@@ -41,15 +41,16 @@ def collect_corpus(
             ledger = Ledger(pl.concat([Ledger.read(unit.folder / "ledger.parquet").frame for unit in parts]))
             by_source[source] = ledger.totals() | {"splits": _splits(ledger)}
             for index, unit in enumerate(parts):
-                rows = {entry.path: entry.rows for entry in Manifest.read(unit.folder).files}
+                entries = {entry.path: entry for entry in Manifest.read(unit.folder).files}
                 shard = f"{index:05d}-of-{len(parts):05d}.parquet"
                 names = {f"{split}.parquet": f"data/{source}/{split}-{shard}" for split in SPLITS}
                 names |= {"dropped.parquet": f"dropped/{source}/dropped-{shard}"}
                 names |= {"ledger.parquet": f"ledger/{source}/{index:05d}.parquet"}
                 for name, target in names.items():
-                    if name in rows and (rows[name] or name == "ledger.parquet"):
-                        _link(unit.folder / name, draft.path / target)
-                        draft.rows[target] = rows[name] or 0
+                    if name in entries and (entries[name].rows or name == "ledger.parquet"):
+                        if _link(unit.folder / name, draft.path / target):
+                            draft.hashes[target] = entries[name].sha256
+                        draft.rows[target] = entries[name].rows or 0
         draft.totals["sources"] = by_source
         (draft.path / "README.md").write_text(card(draft.totals | description), encoding="utf-8")
     return Manifest.read(folder), Outcome(ran=1, skipped=0)
@@ -61,9 +62,12 @@ def _splits(ledger: Ledger) -> dict[str, dict[str, int]]:
     return {split: {"documents": n, "bytes": size, "tokens": tokens} for split, n, size, tokens in rows.iter_rows()}
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path) -> bool:
+    """Whether the target is a hard link and not a copy."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without links
         shutil.copyfile(source, target)
+        return False
+    return True

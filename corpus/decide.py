@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from corpus.artifact import read_parquet
-from corpus.document import EDIT, QUARANTINE
+from corpus.document import EDIT, QUARANTINE, VERDICT
 from corpus.rules import Rule
 
 DECISIONS = pa.schema(
@@ -75,8 +75,12 @@ def read_columns(units: Sequence[UnitFiles], rules: Sequence[Rule], more: Sequen
     for index, unit in enumerate(units):
         names = unit.names()
         edits = sorted(name for name in names if name.startswith(EDIT))
-        base = ["id", "step", "reason", "bytes_in", *edits, *sorted(needed - {"id", "step", "reason", "bytes_in"})]
-        frame = unit.read(base)
+        known = {"id", "step", "reason", "bytes_in"}
+        frame = unit.read(["id", "step", "reason", "bytes_in", VERDICT, *edits, *sorted(needed - known)])
+        if VERDICT in names:
+            found = pl.col(VERDICT)
+            step = pl.when(found.is_null()).then("step").otherwise(pl.lit(QUARANTINE)).alias("step")
+            frame = frame.with_columns(step, pl.coalesce(found, "reason").alias("reason")).drop(VERDICT)
         size = pl.sum_horizontal("bytes_in", *edits).alias("bytes")
         frames.append(frame.with_columns(size, pl.lit(index, pl.Int32).alias("unit")).drop(edits))
     frame = pl.concat(frames, how="diagonal")

@@ -44,6 +44,7 @@ BASE = pa.schema(
 )
 EDIT = "edit."
 QUARANTINE = "quarantine"
+VERDICT = "quarantine.reason"  # of a column file: why a document that the reader found readable is quarantined
 DOCUMENTS = "documents.parquet"  # of an annotated unit: its records, with all their columns
 SUBJECT = "subject"  # the key in `metadata` of whom a document is about: a patient
 
@@ -129,6 +130,10 @@ class Batch:
             self._memo[name] = compute(self)
         return self._memo[name]
 
+    def remembers(self, name: str) -> bool:
+        """Whether `memo` has computed what goes by this name, or was given it."""
+        return name in self._memo
+
     def with_columns(self, columns: Mapping[str, pa.Array]) -> "Batch":
         """Add or replace annotation columns; what was memoised of the text stays valid."""
         data = self.data
@@ -156,6 +161,13 @@ class Batch:
         batch._memo = self._memo
         return batch
 
+    def quarantined(self, reason: str) -> "Batch":
+        """The rows as if the reader had found them unreadable for `reason`: without text."""
+        rows = len(self)
+        data = _set_column(self.data, "text", pa.array([""] * rows, self.text.type))
+        data = _set_column(data, "step", pa.array([QUARANTINE] * rows, pa.string()))
+        return Batch(_set_column(data, "reason", pa.array([reason] * rows, pa.string())))
+
     @property
     def edit_kinds(self) -> list[str]:
         return [name.removeprefix(EDIT) for name in self.data.schema.names if name.startswith(EDIT)]
@@ -175,7 +187,8 @@ def utf8_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     _, offsets, data = text.buffers()
     width = np.int64 if pa.types.is_large_string(text.type) else np.int32
     bounds = np.frombuffer(offsets, width)[text.offset : text.offset + len(text) + 1] if len(text) else np.zeros(1)
-    return np.frombuffer(data or b"", np.uint8), bounds.astype(np.int64)
+    # Of no text an array like those of texts, which can be written to: kernels are compiled for each kind.
+    return np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), bounds.astype(np.int64)
 
 
 def _byte_length(text: pa.StringArray) -> pa.Array:

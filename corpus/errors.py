@@ -9,6 +9,8 @@
 The command line prints `str(error)` and exits with `exit_code`; a traceback is for our own mistakes only.
 """
 
+import errno
+import os
 from typing import ClassVar
 
 
@@ -59,3 +61,27 @@ class ArtifactError(ProvenderError):
 
 class TrainingError(ProvenderError):
     exit_code = 5
+
+
+_STORAGE = {
+    errno.ENOSPC: "make room and run the same command again: what was published stays",
+    errno.EDQUOT: "your quota of the disk is used up: make room and run the same command again",
+    errno.EROFS: "choose another folder with --set workspace=…",
+    errno.EACCES: "give yourself the right to it, or choose another folder with --set workspace=…",
+    errno.EPERM: "give yourself the right to it, or choose another folder with --set workspace=…",
+    errno.EIO: "the disk fails: look into the system's log before you go on",
+}
+
+
+def storage_error(error: BaseException, where: object = None) -> ArtifactError | None:
+    """The error of a disk that is full, read-only or forbidden, told as ours; None for any other error. Libraries that
+    write without errno say it in words."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and ("No space left on device" in str(error) or "os error 28" in str(error)):
+        number = errno.ENOSPC
+    if number not in _STORAGE or isinstance(error, ProvenderError):
+        return None
+    place = getattr(error, "filename", None) or where
+    return ArtifactError(
+        "this cannot be read or written", where=place, found=os.strerror(number), todo=_STORAGE[number]
+    )

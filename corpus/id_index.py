@@ -51,14 +51,22 @@ class IdIndex:
     def _batches(self) -> list[pa.RecordBatch]:
         try:
             reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
-            return [reader.get_batch(index) for index in range(reader.num_record_batches)]
+            batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+            for batch in batches:
+                batch.validate()
+                if not batch.schema.equals(SCHEMA) or not len(batch):
+                    raise pa.ArrowInvalid("it is no index of ids")
+            return batches
         except (OSError, pa.ArrowException) as error:
-            raise ArtifactError(
-                "the index of document ids is damaged",
-                where=self.path,
-                found=error,
-                todo="delete the token store and run `provender corpus` again",
-            ) from None
+            raise self._damaged(error) from None
+
+    def _damaged(self, found: object) -> ArtifactError:
+        return ArtifactError(
+            "the index of document ids is damaged",
+            where=self.path,
+            found=found,
+            todo="delete the token store and run `provender corpus` again",
+        )
 
     @cached_property
     def _first(self) -> np.ndarray:
@@ -70,7 +78,11 @@ class IdIndex:
         found = []
         # Equal hashes may lie across a border of batches: begin with the last batch that starts below.
         for batch in self._batches[max(0, int(np.searchsorted(self._first, wanted)) - 1) :]:
-            hashes = batch.column("hash").to_numpy()
+            try:
+                batch.validate(full=True)  # of the one or two that are looked into: offsets that lead out of it
+            except pa.ArrowException as error:
+                raise self._damaged(error) from None
+            hashes = np.from_dlpack(batch.column("hash"))  # `to_numpy` would import pandas
             low, high = np.searchsorted(hashes, wanted), np.searchsorted(hashes, wanted, side="right")
             same = range(int(low), int(high))
             found += [batch.column("row")[i].as_py() for i in same if batch.column("id")[i].as_py() == document_id]

@@ -14,8 +14,9 @@ With `paragraphs`, the paragraphs in another language are cut out of a document 
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -28,14 +29,16 @@ from pydantic import Field, model_validator
 from corpus.artifact import content_hash
 from corpus.document import Batch
 from corpus.errors import ConfigError
-from corpus.fasttext_models import load_fasttext
+from corpus.fasttext_models import check_model, load_fasttext
 from corpus.language_codes import best_match, matched
+from corpus.quantised_fasttext import QuantisedModel
 from corpus.rules import Rule, at_least, shown
 from corpus.settings import Settings
 from corpus.step import Step
 
 MODEL_NAME = "lid.176.ftz"
 MODEL_VARIABLE = "PROVENDER_LID_MODEL"
+_REMEDY = "give a .bin or .ftz file, or leave `model` out"
 
 
 def packaged_model() -> Path:
@@ -81,6 +84,7 @@ class LanguageSettings(Settings):
         1000, ge=1, description="only the first characters of a document or paragraph are looked at; null: all"
     )
     paragraphs: ParagraphSettings | None = Field(None, description="cut paragraphs in other languages")
+    sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="refuse a model file of another hash")
 
     def path(self) -> Path:
         return packaged_model() if self.model is None else Path(self.model)
@@ -89,9 +93,11 @@ class LanguageSettings(Settings):
         path = self.path()
         if not path.is_file():
             raise ConfigError("no such language model", where=path, todo="correct `model` of the language step")
-        return super().identity() | {"model": content_hash(path)}
+        return self.model_dump(mode="json", exclude={"sha256"}) | {"model": content_hash(path)}
 
     def build(self) -> "Language":
+        if self.model is not None and self.path().is_file():
+            check_model(self.path(), self.sha256, _REMEDY)
         return Language(self)
 
 
@@ -144,14 +150,11 @@ class Language(Step):
         lines = [text[: self.settings.characters].replace("\n", " ") for text in texts]
         rows = [index for index, line in enumerate(lines) if line and not line.isspace()]
         guesses: list[Guess | None] = [None] * len(lines)
-        if rows:
-            # Always a list: predict(str) fails under numpy 2.
-            found, values = _load(str(self.settings.path())).predict([lines[row] for row in rows], k=2)
-            for row, names, best in zip(rows, found, values, strict=True):
-                # fastText's probabilities may exceed 1 by rounding.
-                score = min(float(best[0]), 1.0) if len(best) else 0.0
-                second = float(best[1]) if len(best) > 1 else 0.0
-                guesses[row] = Guess(names[0].removeprefix("__label__"), score, score - second) if names else None
+        for row, found in zip(rows, _two_best(str(self.settings.path()))([lines[row] for row in rows]), strict=True):
+            if found is not None:
+                label, best, second = found
+                score = min(best, 1.0)  # fastText's probabilities may exceed 1 by rounding
+                guesses[row] = Guess(label, score, score - second)
         return guesses
 
     def _cut(self, batch: Batch, settings: ParagraphSettings) -> Batch:
@@ -198,8 +201,30 @@ _BLANK_LINE = re.compile(r"(\n(?:[^\S\n]*\n)+)")
 _LINE = re.compile(r"(\n)")
 
 
-def _load(path: str) -> Any:
-    return load_fasttext(path, "give a .bin or .ftz file, or leave `model` out")
+TwoBest = Callable[[list[str]], list[tuple[str, float, float] | None]]  # label, its probability, that of the second
+
+
+@cache
+def _two_best(path: str) -> TwoBest:
+    """What the model in a file says of lines. Raises ConfigError when it is none."""
+    quantised = QuantisedModel.read(Path(path))
+    if quantised is not None:
+        return quantised.best
+    return partial(predicted, load_fasttext(path, _REMEDY))
+
+
+def predicted(model: Any, lines: list[str]) -> list[tuple[str, float, float] | None]:
+    """The same, by fastText itself."""
+    if not lines:
+        return []
+    # Always a list: predict(str) fails under numpy 2.
+    found = zip(*model.predict(lines, k=2), strict=True)
+    return [
+        (names[0].removeprefix("__label__"), float(best[0]), float(best[1]) if len(best) > 1 else 0.0)
+        if names
+        else None
+        for names, best in found
+    ]
 
 
 class LanguageRule(Settings):

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from corpus.errors import ArtifactError
+from corpus.errors import ArtifactError, storage_error
 
 BEAT = 4.0  # seconds between two beats
 LEASE = 3.5 * BEAT  # seconds without a beat after which a run on another machine counts as dead
@@ -59,9 +59,12 @@ class RunLock:
         self._beating: _Beat | None = None
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise storage_error(error, self.path.parent) or error from None
         shared = on_shared_storage(self.path.parent) if self.shared is None else self.shared
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
                 alone = _flock(descriptor)

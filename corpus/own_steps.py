@@ -122,6 +122,8 @@ class _Own(Step):
         for row in np.flatnonzero(batch.readable):
             try:
                 answers[row] = self._function(texts[row], orjson.loads(metadata[row]) if metadata[row] else {})
+            except MemoryError:  # the document's own fault, which the guard of documents looks into
+                raise
             except Exception as error:
                 # The message may quote the text, so only its kind is shown.
                 raise self._fault(batch, int(row), f"{type(error).__name__} in it") from None

@@ -34,7 +34,7 @@ from corpus.cuts.stages import drops_of, find_cuts, overlay_units
 from corpus.decide import DECISIONS, UnitFiles, apply_rules, as_decisions, read_columns
 from corpus.dedup.signature import Signature
 from corpus.document import DOCUMENTS
-from corpus.engine import ExecutorSettings, Unit
+from corpus.engine import ExecutorSettings, LocalSettings, Unit
 from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
 from corpus.perplexity import (
@@ -186,10 +186,11 @@ class Preparation:
                         "kind": "corpus.measured",
                         "documents": Manifest.read(unit.folder).fingerprint,
                         "step": step.identity(),
+                        "guard": self.settings.guard.identity() if self.settings.guard else None,
                         "code": code_version("corpus"),
                     },
                     weight=(unit.folder / DOCUMENTS).stat().st_size,
-                    work=MeasureWork(unit.folder / DOCUMENTS, step),
+                    work=MeasureWork(unit.folder / DOCUMENTS, step, self.settings.guard),
                 )
                 for unit in self.annotated[source.name]
             ]
@@ -204,7 +205,7 @@ class Preparation:
         if cuts is None:
             return first.publish("decide", self.workspace / "decisions", files, columns), files
         survivors = first.publish("survivors", self.workspace / "survivors", files, columns)
-        found = find_cuts(cuts, self.annotated, survivors, self.workspace, self.stages.artefact)
+        found = find_cuts(cuts, self.annotated, survivors, self.stages)
         overlays = overlay_units(self.annotated, found, self.tokenizer, self.workspace / "cuts")
         if cut := [unit for parts in overlays.values() for unit in parts if unit is not None]:
             self.stages.units("cuts", cut, lambda todo, beat: [CutUnit(todo, self.tokenizer, beat, self.stages.lock)])
@@ -294,7 +295,11 @@ class Preparation:
                             work=[folder / entry.path for entry in shards],
                         )
                     )
-        self.stages.units("tokens", units, lambda todo, beat: [StoreUnit(todo, self.tokenizer, beat, self.stages.lock)])
+        executor = self.stages.executor
+        workers = executor.workers if isinstance(executor, LocalSettings) else 1
+        self.stages.units(
+            "tokens", units, lambda todo, beat: [StoreUnit(todo, self.tokenizer, beat, self.stages.lock, workers)]
+        )
 
 
 def _leading_reasons(manifest: Manifest) -> str:

@@ -15,6 +15,7 @@ from corpus.dedup.repeated import RepeatedSettings
 from corpus.dedup.semantic import SemanticSettings
 from corpus.dedup.substring import SubstringSettings
 from corpus.deidentify import DeidentifySettings
+from corpus.engine.limits import GuardSettings
 from corpus.extract import ExtractSettings
 from corpus.language import LanguageRule, LanguageSettings
 from corpus.own_steps import FilterSettings, FormatterSettings
@@ -117,7 +118,8 @@ class CorpusSettings(Settings):
     decontaminate: DecontaminateSettings = DecontaminateSettings()
     after_cuts: AfterCutsSettings = AfterCutsSettings()
     validation: float = Field(0.02, ge=0, lt=1, description="share of each source held out, by duplicate cluster")
-    unit_bytes: int = Field(32 << 20, ge=1, description="input bytes grouped into one unit of work")
+    guard: GuardSettings | None = Field(GuardSettings(), description="bounds of one document; null: no guard")
+    unit_bytes: int = Field(16 << 20, ge=1, description="input bytes grouped into one unit of work")
 
     @model_validator(mode="after")
     def _names(self) -> "CorpusSettings":
@@ -166,4 +168,4 @@ class CorpusSettings(Settings):
 def source_line(settings: CorpusSettings, source: SourceSettings, ends: Sequence[Step] = ()) -> SourceLine:
     """A source ready to be annotated: its reader, its built steps and, after them, `ends`."""
     steps = [step.build() for step in settings.steps_of(source)]
-    return SourceLine(source.name, make_reader(source.reader, source.name), (*steps, *ends))
+    return SourceLine(source.name, make_reader(source.reader, source.name), (*steps, *ends), settings.guard)

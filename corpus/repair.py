@@ -51,6 +51,7 @@ CODE_CONTROLS = r"[\x00-\x08\x0e-\x1f\x7f\x{feff}]"
 BLANK = r"\A[\s\p{Z}\x0b\x1c-\x1f\x{85}]*\z"
 LINE_ENDS = r"\r\n?|[\x0b\x0c\x{85}\x{2028}\x{2029}]"
 CODE_LINE_ENDS = r"\r\n?"
+_NEWLINE = 10
 PASSES = 16  # far above what any text was seen to need (3)
 
 
@@ -104,9 +105,11 @@ class Repair(Step):
             before = batch.text
             for kind, edit in edits.items():
                 concerned = active & (marks & CONCERNS[kind] != 0)
-                batch = batch.with_text(on_rows(batch.text, concerned, edit), edit=kind)
+                text = batch.text
+                batch = batch.with_text(on_rows(text, concerned, edit), edit=kind)
                 if concerned.any():
-                    marks[concerned] = found_in(batch.text.filter(pa.array(concerned)))
+                    changed = np.asarray(pc.not_equal(text, batch.text))
+                    marks[changed] = found_in(batch.text.filter(pa.array(changed)))
             active = np.asarray(pc.not_equal(before, batch.text))
             if not active.any():
                 break
@@ -146,14 +149,46 @@ def normalized(text: pa.StringArray) -> pa.StringArray:
 
 
 def mojibake(text: pa.StringArray) -> pa.StringArray:
-    """Undo mojibake line by line (a page may hold sound and broken lines) with ftfy's detector and decoder."""
-    rows = np.asarray(pc.match_substring_regex(text, MOJIBAKE))
-    return on_rows(text, rows, lambda part: _each(part, _decoded_lines))
+    """Undo mojibake line by line (a page may hold sound and broken lines) with ftfy's detector and decoder, which only
+    see the lines that may be broken."""
+    data, offsets = utf8_buffers(text)
+    starts, ends = suspects(data, offsets)
+    lines = pa.array([data[start:end].tobytes() for start, end in zip(starts, ends, strict=True)], pa.binary())
+    lines = lines.cast(pa.string())
+    suspect = np.asarray(pc.match_substring_regex(lines, MOJIBAKE))
+    starts, ends, lines = starts[suspect], ends[suspect], lines.filter(pa.array(suspect))
+    edited = _each(lines, decoded)
+    changed = np.asarray(pc.not_equal(lines, edited))
+    return with_spans(text, starts[changed], ends[changed], edited.filter(pa.array(changed)))
 
 
-def _decoded_lines(value: str) -> str:
-    # isascii is one look at the string's header
-    return "\n".join([line if line.isascii() else decoded(line) for line in value.split("\n")])
+def suspects(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(starts, ends) of the lines that may hold mojibake, without their line feeds."""
+    breaks = np.flatnonzero(data[offsets[0] : offsets[-1]] == _NEWLINE) + offsets[0] + 1
+    bounds = np.unique(np.concatenate([offsets, breaks]))
+    marks = blemishes.blemishes(data, bounds, blemishes.CLASSES, blemishes.LOST)
+    rows = np.flatnonzero(marks & blemishes.MOJIBAKE)
+    starts, ends = bounds[rows], bounds[rows + 1]
+    return starts, ends - (data[ends - 1] == _NEWLINE)
+
+
+def with_spans(text: pa.StringArray, starts: np.ndarray, ends: np.ndarray, new: pa.StringArray) -> pa.StringArray:
+    """The texts with other bytes in place of those of the spans [starts, ends), which are in order and each within a
+    text."""
+    if not len(new):
+        return text
+    data, offsets = utf8_buffers(text)
+    pieces: list[bytes | memoryview] = []
+    whole = data.data
+    done = int(offsets[0])
+    for start, end, value in zip(starts.tolist(), ends.tolist(), new.to_pylist(), strict=True):
+        pieces += [whole[done:start], value.encode()]
+        done = end
+    pieces.append(whole[done : int(offsets[-1])])
+    growth = np.asarray(pc.binary_length(new)).astype(np.int64) - (ends - starts)
+    before = np.append(0, np.cumsum(growth))
+    bounds = offsets - offsets[0] + before[np.searchsorted(ends, offsets, side="right")]
+    return pa.StringArray.from_buffers(len(text), pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(b"".join(pieces)))
 
 
 def decoded(line: str) -> str:

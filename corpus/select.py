@@ -26,7 +26,7 @@ from corpus.ledger import LEDGER, Ledger
 from corpus.perplexity import BUCKET
 
 # Columns that serve a stage and not a reader of the corpus.
-INTERNAL = ("cuts.spans", "dedup.", "deidentify.spans", "token_count")
+INTERNAL = ("cuts.spans", "dedup.", "deidentify.spans", "quarantine.", "token_count")
 SPLITS = ("train", "validation")
 
 

@@ -34,6 +34,7 @@ class Step(PipelineStep):
     columns: ClassVar[dict[str, pa.DataType]] = {}
     edits: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()  # annotation columns read by a step that measures stored documents
+    pace: ClassVar[float] = 1.0  # times the seconds that the guard of documents allows, for a step that is slow
 
     @abstractmethod
     def process(self, batch: Batch) -> Batch:

@@ -5,6 +5,7 @@ semantic     pairs from given embeddings                → semantic/
 survivors    rules, keepers, splits, the keep order     → survivors/, or decisions/ where nothing is cut
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import polars as pl
 import pyarrow as pa
 
 from corpus.artifact import Draft, Manifest, code_version, read_parquet, write_parquet
+from corpus.artifact import fingerprint as hashed
 from corpus.cuts.kept import keep_ranks
+from corpus.cuts.stages import FINDERS
 from corpus.decide import (
     UnitFiles,
     apply_rules,
@@ -23,11 +26,11 @@ from corpus.decide import (
     split_documents,
     without_duplicates,
 )
-from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
+from corpus.dedup.cluster import DedupSettings, find_clusters
 from corpus.dedup.keep import UnitMeasure, choose_keepers
 from corpus.dedup.semantic import SemanticSettings, find_semantic, semantic_removals
 from corpus.document import DOCUMENTS
-from corpus.engine import Progress, Unit
+from corpus.engine import Progress, Unit, Workplace
 from corpus.perplexity import BUCKET, MEASURED, pooled, with_buckets
 from corpus.recipe import CorpusSettings
 from corpus.stages import Stages, all_units, fingerprints
@@ -79,15 +82,19 @@ class Survivors:
             "code": code_version("corpus"),
         }
 
-        def write(draft: Draft) -> None:
+        def write(draft: Draft, progress: Progress) -> None:
+            where = (self.stages.workspace / FINDERS / "semantic", self.stages.executor, self.stages.lock, progress)
+            place = Workplace(*where, name="semantic", function=hashed(function))
             names = [
                 pl.DataFrame(pl.from_arrow(read_parquet(unit.folder / DOCUMENTS, ["id", "record_id", "source"])))
                 for unit in all_units(self.annotated)
             ]
-            found = find_semantic(pl.concat(names), copies)
+            found = find_semantic(pl.concat(names), copies, place)
             draft.rows["pairs.parquet"] = write_parquet(draft.path / "pairs.parquet", found)
 
-        return self.stages.artefact("semantic", self.stages.workspace / "semantic", function, write)
+        folder = self.stages.watched("semantic", self.stages.workspace / "semantic", function, write)
+        shutil.rmtree(self.stages.workspace / FINDERS / "semantic", ignore_errors=True)
+        return folder
 
     def _decided(
         self, files: Mapping[str, Sequence[UnitFiles]], clusters: Path | None, semantic: Path | None

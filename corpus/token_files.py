@@ -18,12 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 
 from corpus.artifact import MANIFEST, FileEntry, Manifest, content_hash
 from corpus.errors import ArtifactError, ConfigError
-from corpus.object_store import AT, BLOCK, write_checked
 
 ADOPTED = "datatrove.tokens"
 INDEX_BYTES = 8  # of one document end
@@ -64,6 +62,10 @@ class Mirror:
     def manifest(self) -> tuple[Manifest, "Mirror"]:
         """The remote manifest, read anew each time, and where its files lie: of an artefact that was pushed
         (corpus/object_store.py) in the folder of the version that stands."""
+        import fsspec
+
+        from corpus.object_store import AT
+
         folder = self.cache / "manifests" / hashlib.sha256(self.url.encode()).hexdigest()
         try:
             with fsspec.open(f"{self.url}/{MANIFEST}", "rb") as handle:
@@ -83,6 +85,10 @@ class Mirror:
 
     def path(self, name: str, sha256: str) -> Path:
         """The local copy of a file, fetched when there is none. Raises ArtifactError when its hash differs."""
+        import fsspec
+
+        from corpus.object_store import BLOCK, write_checked
+
         target = self.cache / "files" / sha256[:2] / sha256
         if target.exists():
             return target

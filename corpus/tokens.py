@@ -152,6 +152,9 @@ class TokenStore:
         """
         manifest, locate = open_files(folder, None if tokenizer is None else asdict(tokenizer))
         store = cls(folder, manifest, locate)
+        store._check_totals()
+        if len(store.shards) != len(store.shard_ends):
+            raise store._damaged(f"{len(store.shards)} shards, {len(store.shard_ends)} indexes")
         for shard, ends in zip(store.shards, store.shard_ends, strict=True):
             if len(shard) != (int(ends[-1]) if len(ends) else 0):
                 raise ArtifactError(
@@ -161,6 +164,31 @@ class TokenStore:
                     todo="delete the folder and run `provender corpus` again",
                 )
         return store
+
+    def _check_totals(self) -> None:
+        """Raises ArtifactError unless the manifest says what a store's does."""
+        try:
+            sound = self.tokenizer.vocab_size > 0 and self.tokens >= 0 and self.dtype.itemsize in (2, 4)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged(f"{type(error).__name__} in its manifest's totals") from None
+        if not sound:
+            raise self._damaged("impossible totals in its manifest")
+
+    def _damaged(self, found: str) -> ArtifactError:
+        return ArtifactError(
+            "this is no token store, or a damaged one",
+            where=self.folder,
+            found=found,
+            todo="delete the folder and run `provender corpus` again",
+        )
+
+    def verify(self) -> None:
+        """Hash every file of the store: one reading of it. Raises ArtifactError at the first that is missing or is not
+        what was published."""
+        self.manifest.verify(Path(self.folder), self.locate)
+        for ends in self.shard_ends:  # of a store that another program wrote, and whose manifest has its hashes
+            if len(ends) and (int(ends[0]) < 0 or (np.diff(ends) < 0).any()):
+                raise self._damaged("document ends that go back")
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields without the maps, which another process opens anew."""
@@ -195,6 +223,9 @@ class TokenStore:
         names = sorted(entry.path for entry in self.manifest.files if entry.path.endswith(suffix))
         with ThreadPoolExecutor(max_workers=8) as pool:  # a remote store is fetched here, several shards at a time
             paths = list(pool.map(self._place, names))
+        for path in paths:
+            if not path.is_file() or path.stat().st_size % dtype.itemsize:
+                raise self._damaged(f"{path.name} is missing or cut off")
         maps = [np.memmap(p, dtype, "r") if p.stat().st_size else np.empty(0, dtype) for p in paths]
         return [np.asarray(m) for m in maps]  # base arrays: slicing a memmap object costs more than copying the slice
 

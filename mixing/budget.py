@@ -16,9 +16,9 @@ from pydantic import Field, model_validator
 from corpus.settings import Settings
 from mixing.packing import PackingSettings
 from mixing.schedule import Linear, Schedule
-
-Role = Literal["domain", "replay"]
-ROLES: tuple[Role, ...] = ("domain", "replay")
+from mixing.supply import ROLES as ROLES
+from mixing.supply import Role as Role
+from mixing.supply import Supply as Supply
 
 DEFAULT_REPLAY_FLOOR = 0.05
 
@@ -161,20 +161,6 @@ class MixSettings(Settings):
             plain["sources"][name]["packing"] = source.packing.identity()
             del plain["sources"][name]["store"]
         return plain
-
-
-@dataclass(frozen=True)
-class Supply:
-    """What a source has: `tokens` in its stream, `sequences` an epoch, in which `padding` places hold no token; `store`
-    is the fingerprint of the token store or its packing ("" when there is none); `used` are the sequences given by
-    earlier segments."""
-
-    name: str
-    tokens: int
-    sequences: int
-    store: str = ""
-    padding: int = 0
-    used: int = 0
 
 
 @dataclass(frozen=True)

@@ -83,15 +83,19 @@ def _own(document, labels, positions, documents):
         documents[j] = document
 
 
+@njit(nogil=True, inline="always")
+def _shard(low, high, start, shards):
+    """The shard among [low, high) that holds token `start` of the store."""
+    return low + np.searchsorted(shards[low:high, 0], start, side="right") - 1 if high - low > 1 else low
+
+
 @njit(nogil=True)
 def _announce(source, sequence, sources, shards, length):
     """Ask for the tokens of a chunked row while the row before it is written: rows lie anywhere in the store, and
     waiting for each costs as much as writing a fifth of it."""
     low, high, width = sources[source, 0], sources[source, 1], sources[source, 2]
     start = sequence * length
-    shard = low
-    if high - low > 1:
-        shard = low + np.searchsorted(shards[low:high, 0], start, side="right") - 1
+    shard = _shard(low, high, start, shards)
     first = shards[shard, 2] + (start - shards[shard, 0]) * width
     for line in range(first, first + length * width, 64):
         _fetch(line)  # type: ignore[call-arg]  # numba gives the typing context
@@ -119,9 +123,7 @@ def gather(source, sequence, sources, shards, input_ids, labels, positions, docu
             held = _at(pieces + bounds[0] * 24, (bounds[1] - bounds[0]) * 3, np.int64(0))
             for p in range(0, len(held), 3):
                 document, start, size = held[p], held[p + 1], held[p + 2]
-                shard = low
-                if high - low > 1:
-                    shard = low + np.searchsorted(shards[low:high, 0], start, side="right") - 1
+                shard = _shard(low, high, start, shards)
                 stop = place + size
                 _run(shards[shard, 2], width, start - shards[shard, 0], ids[place:stop], label[place:stop])
                 _own(document, label[place:stop], position[place:stop], owner[place:stop])
@@ -129,7 +131,7 @@ def gather(source, sequence, sources, shards, input_ids, labels, positions, docu
             _pad(pad, ids[place:], label[place:], position[place:], owner[place:])
             continue
         start = sequence[k] * length
-        shard = low + np.searchsorted(shards[low:high, 0], start, side="right") - 1
+        shard = _shard(low, high, start, shards)
         while place < length:
             inside = start + place - shards[shard, 0]
             ends = _at(shards[shard, 3], shards[shard, 4], np.int64(0))
@@ -147,6 +149,53 @@ def gather(source, sequence, sources, shards, input_ids, labels, positions, docu
                     inside += stop - place
                     place = stop
                 document += 1
+            shard += 1
+
+
+@njit(nogil=True)
+def _copy(address, width, start, output):
+    """A run of a shard's tokens from `start` on, as long as the output."""
+    size = len(output)
+    if width == 2:
+        narrow = _at(address + start * 2, size, np.uint16(0))
+        for j in range(size):
+            output[j] = narrow[j]
+    else:
+        wide = _at(address + start * 4, size, np.uint32(0))
+        for j in range(size):
+            output[j] = wide[j]
+
+
+@njit(cache=True, nogil=True)
+def gather_ids(source, sequence, sources, shards, input_ids):
+    """Fill [rows, S] of any integer type with the ids of sequence[k] of source[k], as `gather` does, and nothing
+    else: documents need not be found."""
+    length = input_ids.shape[1]
+    for k in range(len(source)):
+        entry = sources[source[k]]
+        low, high, width, rows, pieces, pad = entry[0], entry[1], entry[2], entry[3], entry[4], entry[5]
+        ids = input_ids[k]
+        if k + 1 < len(source) and sources[source[k + 1], 3] == 0:
+            _announce(source[k + 1], sequence[k + 1], sources, shards, length)
+        place = 0
+        if rows != 0:
+            bounds = _at(rows + sequence[k] * 8, 2, np.int64(0))
+            held = _at(pieces + bounds[0] * 24, (bounds[1] - bounds[0]) * 3, np.int64(0))
+            for p in range(0, len(held), 3):
+                start, stop = held[p + 1], place + held[p + 2]
+                shard = _shard(low, high, start, shards)
+                _copy(shards[shard, 2], width, start - shards[shard, 0], ids[place:stop])
+                place = stop
+            ids[place:] = pad
+            continue
+        start = sequence[k] * length
+        shard = _shard(low, high, start, shards)
+        while place < length:
+            inside = start + place - shards[shard, 0]
+            ends = _at(shards[shard, 3], shards[shard, 4], np.int64(0))
+            run = place if len(ends) == 0 else min(length, place + max(ends[-1] - inside, 0))
+            _copy(shards[shard, 2], width, inside, ids[place:run])
+            place = run
             shard += 1
 
 

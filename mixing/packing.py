@@ -17,7 +17,7 @@ Boundaries of documents are kept by all three: attention and positions never cro
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -27,12 +27,10 @@ from corpus.artifact import RunLock, content_hash, current, publish
 from corpus.errors import ConfigError, DataError
 from corpus.settings import Settings
 from corpus.tokens import TokenStore
-from mixing.bins import best_fit, bucketed, chunked
 from mixing.sequences import PACKING, Sequences
 from mixing.weights import copies, order_of, read_weights
 
 Method = Literal["concatenate", "best_fit", "bucketed"]
-METHODS = {"concatenate": chunked, "best_fit": best_fit, "bucketed": bucketed}
 FORMAT = "provender.packing/1"  # of the files and of what the methods do
 
 
@@ -95,6 +93,7 @@ def pack(
         "packing": settings.identity(),
     } | ({"source": source, "seed": seed} if settings.weights is not None else {})
     if current(folder, function) is None:
+        store.verify()  # a packing of ends that were damaged would outlive the damage
         packed = arrange(store, settings, sequence_length, source, seed)
         if len(packed.rows) == 1:
             raise DataError(
@@ -132,7 +131,10 @@ def arrange(store: TokenStore, settings: PackingSettings, sequence_length: int, 
             copies(read_weights(_files(settings.weights), settings.weight_column, ids, source), seed, source)
         )
         lengths = lengths[order]
-    rows, pieces = METHODS[settings.method](lengths, sequence_length)
+    from mixing import bins  # compiled loops, which whoever only reads a plan does not load
+
+    methods = {"concatenate": bins.chunked, "best_fit": bins.best_fit, "bucketed": bins.bucketed}
+    rows, pieces = methods[settings.method](lengths, sequence_length)
     if order is not None:
         pieces[:, 0] = order[pieces[:, 0]]
     pieces[:, 1] += starts[pieces[:, 0]]
@@ -166,7 +168,7 @@ def compare(store: TokenStore, sequence_length: int) -> pl.DataFrame:
     """The report of each method on a store, one row each, with the shares to choose by: truncated documents, cut tokens
     and padding."""
     rows = []
-    for method in METHODS:
+    for method in get_args(Method):
         settings = PackingSettings.model_validate({"method": method})
         entry = report(arrange(store, settings, sequence_length, "", 0), store, sequence_length)
         places = entry["sequences"] * sequence_length

@@ -134,12 +134,15 @@ class MixturePlan:
     def load(cls, folder: Path) -> "MixturePlan":
         """A published plan. Raises ArtifactError when it is absent, damaged, or of another format."""
         body, cumulative = plan_files.read(folder)
-        sources = tuple(Source(**entry) for entry in body["sources"])
-        segments = tuple(Segment.parse(entry) for entry in body["segments"])
-        plan = cls(body["sequence_length"], body["global_batch"], body["seed"], sources, segments, cumulative)
-        if plan.fingerprint != body["fingerprint"]:
-            found = f"fingerprint {body['fingerprint'][:12]}, its content has {plan.fingerprint[:12]}"
-            raise plan_files.damaged(folder, found)
+        try:
+            sources = tuple(Source(**entry) for entry in body["sources"])
+            segments = tuple(Segment.parse(entry) for entry in body["segments"])
+            plan = cls(body["sequence_length"], body["global_batch"], body["seed"], sources, segments, cumulative)
+            has, says = plan.fingerprint, body["fingerprint"]
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise plan_files.damaged(folder, f"{type(error).__name__} in plan.json") from None
+        if has != says:
+            raise plan_files.damaged(folder, f"fingerprint {str(says)[:12]}, its content has {has[:12]}")
         return plan
 
     def check_stores(self, stores: Stores) -> list[Sequences]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -59,7 +60,7 @@ def _write_rows(path: Path, cumulative: np.ndarray) -> int:
 def read(folder: Path) -> tuple[dict[str, Any], np.ndarray]:
     """plan.json and the cumulative counts. Raises ArtifactError when they are absent, damaged, or of another format."""
     folder = Path(folder)
-    Manifest.read(folder)
+    Manifest.read(folder).verify(folder)
     try:
         body = json.loads((folder / "plan.json").read_bytes())
         known = body["format"] == FORMAT
@@ -69,12 +70,24 @@ def read(folder: Path) -> tuple[dict[str, Any], np.ndarray]:
         raise ArtifactError(
             "a plan of another format", where=folder, found=body["format"], todo="compile it again: `provender mix`"
         )
-    counts = np.zeros((len(body["sources"]), body["steps"] + 1), np.int32)
-    for rows in scan_parquet(folder / "plan.parquet", ["step", "source", "sequences"], rows=1 << 18):
-        source, step = rows["source"].to_numpy(), rows["step"].to_numpy()
-        counts[source, step + 1] = rows["sequences"].to_numpy()
+    try:
+        counts = _counts(folder, len(body["sources"]), body["steps"])
+    except (IndexError, KeyError, TypeError, ValueError, MemoryError, OverflowError) as error:
+        raise damaged(folder, f"{type(error).__name__} in its rows") from None
     small = int(counts.sum(axis=1, dtype=np.int64).max(initial=0)) < 1 << 31
     return body, np.cumsum(counts, axis=1, out=counts if small else None, dtype=None if small else np.int64)
+
+
+def _counts(folder: Path, sources: int, steps: int) -> np.ndarray:
+    """int32[sources, steps + 1]: sequences given at each step."""
+    if sources * steps > 1 << 36:
+        raise OverflowError
+    counts = np.zeros((sources, steps + 1), np.int32)
+    for batch in scan_parquet(folder / "plan.parquet", ["step", "source", "sequences"], rows=1 << 18):
+        rows = pl.DataFrame(pl.from_arrow(batch))  # pyarrow's own `to_numpy` imports pandas
+        source, step = rows["source"].to_numpy(), rows["step"].to_numpy()
+        counts[source, step + 1] = rows["sequences"].to_numpy()
+    return counts
 
 
 def compact(cumulative: np.ndarray) -> np.ndarray:

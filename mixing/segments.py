@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mixing.budget import Role, Supply
+from mixing.supply import Role, Supply
 
 
 @dataclass(frozen=True)

@@ -65,14 +65,22 @@ class Sequences:
     def open(cls, store: TokenStore, folder: Path) -> "Sequences":
         """A published packing. Raises ArtifactError when it is absent, damaged or of another store."""
         found = Manifest.read(folder)
-        if found.kind != PACKING or found.function["store"] != store.manifest.fingerprint:
+        if found.kind != PACKING or found.function.get("store") != store.manifest.fingerprint:
             raise ArtifactError(
                 "this is no packing of the token store",
                 where=folder,
-                found=found.kind if found.kind != PACKING else f"a packing of store {found.function['store'][:12]}",
+                found=found.kind
+                if found.kind != PACKING
+                else f"a packing of store {str(found.function.get('store'))[:12]}",
                 todo="pack the source again: `provender mix`",
             )
         return cls(store, int(found.function["sequence_length"]), Path(folder))
+
+    def verify(self) -> None:
+        """Hash the files of the store and of the packing. Raises ArtifactError at the first that differs."""
+        self.store.verify()
+        if self._manifest is not None and self.folder is not None:
+            self._manifest.verify(self.folder)
 
     @cached_property
     def _manifest(self) -> Manifest | None:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from mixing.budget import Role, Supply
+from mixing.supply import Role, Supply
 
 REPEAT_DECAY = 15.3878  # R* of Muennighoff et al. 2023: repetitions after which a token has lost 1 − 1/e of its worth
 

@@ -10,8 +10,6 @@ from rich.tree import Tree
 
 from corpus.artifact import Manifest
 from corpus.errors import ConfigError, DataError
-from corpus.perplexity import models_named
-from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,10 +17,14 @@ if TYPE_CHECKING:
     from corpus.quality.training import ClassifierReport
     from mixing.plan import MixturePlan
     from pipelines.forget import Forgetting
+    from pipelines.planned import Planned
+    from pipelines.recipe import Recipe
 
 
-def outline(recipe: Recipe, part: str) -> RenderableType:
+def outline(recipe: "Recipe", part: str) -> RenderableType:
     """The recipe as a tree: what the stage would do, and which of its inputs are not there yet. Reads no data."""
+    from corpus.perplexity import models_named
+
     tree = Tree(f"{recipe.name} → {recipe.workspace}" + (" (PHI)" if recipe.phi else ""))
     tree.add(f"tokenizer {_place(recipe.tokenizer.path)}")
     corpus = tree.add(f"corpus, {recipe.executor.said()}")
@@ -98,26 +100,17 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def step_table(recipe: Recipe, step: int) -> RenderableType:
+def step_table(planned: "Planned", step: int) -> RenderableType:
     """Rows of the step's global batch: source, sequence, epoch, and the documents in it."""
-    from mixing.plan import MixturePlan
-    from pipelines.audit.workspace import followed_plan
-    from pipelines.stages import training_stores
-
-    plan = MixturePlan.load(followed_plan(recipe.folder, recipe.run))
-    if not 0 <= step < plan.steps:
-        raise ConfigError("no such step", where=f"--step {step}", found=f"steps 0 to {plan.steps - 1} in the plan")
-    return framed(plan.show(step, training_stores(recipe)), f"Step {step} of {plan.steps}")
+    steps = planned.plan.steps
+    if not 0 <= step < steps:
+        raise ConfigError("no such step", where=f"--step {step}", found=f"steps 0 to {steps - 1} in the plan")
+    return framed(planned.plan.show(step, planned.stores), f"Step {step} of {steps}")
 
 
-def where_table(recipe: Recipe, document: str) -> RenderableType:
+def where_table(planned: "Planned", document: str) -> RenderableType:
     """Every step, row and token range in which a document is trained."""
-    from mixing.plan import MixturePlan
-    from pipelines.audit.workspace import followed_plan
-    from pipelines.stages import training_stores
-
-    plan = MixturePlan.load(followed_plan(recipe.folder, recipe.run))
-    found = plan.where(document, training_stores(recipe))
+    found = planned.plan.where(document, planned.stores)
     if not found:
         return Group(f"{document} is in no step of the plan.")
     table = Table(title=document, title_justify="left")

@@ -14,11 +14,9 @@ from corpus.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
 from mixing.select.settings import SelectSettings
 from pipelines.expect import AnyExpectation
-from pipelines.recipe_file import RecipeFile
+from pipelines.recipe_file import recipe_file
 from pipelines.sweep import SweepSettings
 from trainer.settings import TrainSettings
-
-RECIPES = Path(__file__).parent / "recipes"
 
 
 class AuditSettings(Settings):
@@ -87,9 +85,7 @@ class Recipe(Settings):
 
 def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     """A recipe by path, or by the name of one that comes with the toolkit (`demo`, `medical`, `code`)."""
-    shipped = RECIPES / f"{name}.yaml"
-    path = shipped if shipped.is_file() and not Path(name).is_file() else Path(name)
-    return RecipeFile(path, overrides or ()).validate(Recipe)
+    return recipe_file(name, overrides).validate(Recipe)
 
 
 def recipe_schema() -> bytes:

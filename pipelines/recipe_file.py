@@ -21,6 +21,9 @@ Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
 
 
+RECIPES = Path(__file__).parent / "recipes"
+
+
 class RecipeFile:
     """The values of a recipe file and where each stands; `source` names a value's place in an error."""
 
@@ -35,6 +38,14 @@ class RecipeFile:
     @property
     def values(self) -> dict[str, Any]:
         return _plain(self.document)
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that the recipe names, whatever else it says. Raises ConfigError when it names none."""
+        named = self.document.get("workspace")
+        if not isinstance(named, str):
+            raise ConfigError("the recipe names no workspace", where=self.path, todo="add `workspace: FOLDER`")
+        return Path(named)
 
     def _override(self, override: str) -> None:
         """Apply `a.b.0.c=value`; the value is read as YAML, so `null`, numbers and `[lists]` work."""
@@ -108,6 +119,13 @@ class RecipeFile:
             return f'{where}: unknown {fault["ctx"]["discriminator"].strip(chr(39))} "{fault["ctx"]["tag"]}", {hint}'
         message = fault["msg"].removeprefix("Value error, ")
         return f"{where}: {message[0].lower()}{message[1:]}, found {_short(fault['input'])}"
+
+
+def recipe_file(name: str, overrides: Iterable[str] | None = None) -> RecipeFile:
+    """The file of a recipe: by path, or by the name of one that comes with the toolkit."""
+    shipped = RECIPES / f"{name}.yaml"
+    path = shipped if shipped.is_file() and not Path(name).is_file() else Path(name)
+    return RecipeFile(path, overrides or ())
 
 
 def overridden(model: type[Model], overrides: Iterable[str] | None) -> Model:

@@ -1,7 +1,8 @@
 """The stages a person runs: corpus, mix, train, audit, each from a recipe, each skipped when nothing changed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,8 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
         if rank == 0 and (advice := peak_advice(settings.base, settings.learning_rate, plan.tokens, batch_tokens)):
             progress.console.print(advice, soft_wrap=True)
         evaluation = validation_stores(recipe)
+        if rank == 0 and settings.verify_tokens:
+            verify_all([*stores.values(), *evaluation.values()])
         general = set(evaluation) - domain
         result = train(
             settings,
@@ -211,10 +214,17 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
     return result
 
 
+def verify_all(stores: "Sequence[TokenStore | Sequences]") -> None:
+    """Hash the files of stores and packings, several at a time. Raises ArtifactError naming the first that differs."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda store: store.verify(), stores))
+
+
 def audit_workspace(recipe: Recipe) -> tuple[Path, bool]:
     """Check everything, print the tables, write the report; its path, and whether every check passed."""
     from pipelines.audit.everything import ask
-    from pipelines.report import render_text, write_report
+    from pipelines.report.publish import write_report
+    from pipelines.report.terminal import render_text
 
     with workspace(recipe) as lock:
         with progress.stage("audit") as meter:

@@ -40,7 +40,7 @@ from trainer.settings import TrainSettings
 from trainer.spikes import spike_bound
 from trainer.step import NOT_FINITE, StepOutcome
 from trainer.stopping import resume_command, stop_on_signal
-from trainer.throughput import peak_flops
+from trainer.throughput import memory_bytes, peak_flops
 from trainer.tracking import Tracking, check_installed
 from trainer.transfer import evaluation_matrix, transfer
 from trainer.writer import CheckpointWriter
@@ -204,8 +204,9 @@ class _Loop:
             state.skipped_in_a_row, state.skipped = state.skipped_in_a_row + 1, state.skipped + 1
         figures = asdict(outcome)
         del figures["skipped"]
-        timing = {"seconds": seconds, "tokens_per_second": outcome.tokens / seconds, "mfu": mfu}
-        self._log("step", lr=rate, **figures, **timing)
+        machine = {"seconds": seconds, "tokens_per_second": outcome.tokens / seconds, "mfu": mfu}
+        machine["memory"] = memory_bytes(self.accelerator.device)
+        self._log("step", lr=rate, **figures, **machine)
         if outcome.skipped is not None:
             self._log("skip", reason=outcome.skipped, skipped=state.skipped)
         if state.skipped_in_a_row > settings.max_skipped:

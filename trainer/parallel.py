@@ -10,6 +10,7 @@ the shards are made here with torch's `fully_shard`: what is tested on two CPU p
 Checkpoints hold whole tensors, so a run goes on under any of these and on any number of processes.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -123,12 +124,23 @@ def sharing(accelerator: Accelerator, settings: ParallelSettings, clip: float) -
 
 
 def make_accelerator(settings: ParallelSettings, **options: Any) -> Accelerator:
-    """accelerate's view of the processes."""
+    """accelerate's view of the processes. Raises ConfigError when it does not see all that were launched."""
     if isinstance(settings, DeepSpeedSettings):
         from trainer.deepspeed_engine import plugin_of
 
-        return Accelerator(deepspeed_plugin=plugin_of(settings), **options)
-    return Accelerator(**options)
+        accelerator = Accelerator(deepspeed_plugin=plugin_of(settings), **options)
+    else:
+        accelerator = Accelerator(**options)
+    launched = int(os.environ.get("WORLD_SIZE", 1))
+    if accelerator.num_processes != launched:
+        # Each would take itself for the only one, train all rows and write the same files.
+        raise ConfigError(
+            "the processes of this run do not see one another",
+            where=f"train.parallel: {settings.kind}",
+            found=f"{launched} launched, accelerate knows {accelerator.num_processes}",
+            todo="DeepSpeed needs accelerators (on CPUs use ddp or fsdp2); for the others set ACCELERATE_USE_CPU=true",
+        )
+    return accelerator
 
 
 def decoder_layers(model: nn.Module) -> list[nn.Module]:

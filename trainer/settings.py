@@ -123,6 +123,9 @@ class TrainSettings(Settings):
     save_in_background: bool = Field(
         True, description="write checkpoints while training goes on; needs a copy of weights and moments in memory"
     )
+    verify_tokens: bool = Field(
+        True, description="hash the token stores and the plan before the first step: about a second a gigabyte"
+    )
     max_skipped: int = Field(5, gt=0, description="steps passed over in a row before the run gives up")
     spikes: SpikeSettings | None = Field(
         default_factory=lambda: SpikeSettings.model_validate({}), description="steps with such a loss are passed over"
@@ -194,7 +197,7 @@ class TrainSettings(Settings):
         plain = super().identity()
         for key in ("model", "base", "checkpoint_every", "keep_last", "save_in_background", "merge"):
             del plain[key]
-        for key in ("parallel", "trackers", "peak_flops", "lm_eval"):
+        for key in ("parallel", "trackers", "peak_flops", "lm_eval", "verify_tokens"):
             del plain[key]
         parts = {key: getattr(self, key) for key in ("kl", "ewc", "das")}
         tokenizer = self.extended_tokenizer

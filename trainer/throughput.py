@@ -1,12 +1,16 @@
-"""Model FLOPs utilisation: the arithmetic the model needs over what the processors could do in the time.
+"""What a step takes of the machine: the share of its arithmetic (model FLOPs utilisation), and memory.
+
+Utilisation is the arithmetic the model needs over what the processors could do in the time.
 
 A token costs 6 operations per weight it is multiplied with (2 forward, 4 backward) and 6·L·D·T for causal attention in
 L layers of width D over rows of T tokens (Chowdhery et al. 2022, App. B, with the causal half). What is computed twice
 (activation checkpointing) or for the reference model (KL) is not counted, so both lower the figure, as they should.
 """
 
+import os
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,6 +63,20 @@ def measured_flops(device: torch.device, dtype: torch.dtype) -> float:
         _settle(device)
         best = max(best, 2.0 * size**3 / (time.perf_counter() - began))
     return best
+
+
+def memory_bytes(device: torch.device) -> int | None:
+    """Of this process: on a CUDA device the most that tensors took since the last call, elsewhere what of the process
+    is resident now; None where neither can be asked."""
+    if device.type == "cuda":
+        most = torch.cuda.max_memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return most
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _settle(device: torch.device) -> None:

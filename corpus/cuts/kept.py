@@ -1,7 +1,11 @@
-"""The documents that stay after rules and duplicates, as finders of cuts see them: text without earlier cuts."""
+"""The documents that stay after rules and duplicates, as finders of cuts see them: text without earlier cuts.
 
-from collections.abc import Callable, Iterator
+Of a unit of annotated documents a file says which rows stay; a finder's worker gets the `KeptUnit` and reads both.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +13,12 @@ import polars as pl
 import pyarrow as pa
 
 from corpus.artifact import scan_parquet
-from corpus.cuts.spans import KINDS, Kind, Spans
+from corpus.cuts.spans import KINDS, Cuts, Kind, Spans
 from corpus.dedup.keep import KeepSettings
 from corpus.document import utf8_buffers
 from corpus.kernels.cuts import spans_before, spans_of, text_without
+
+ROW = np.dtype([("rank", "<i8"), ("held_out", "?")])  # of a record: its place in the keep order, −1 if it does not stay
 
 
 @dataclass(frozen=True)
@@ -42,48 +48,91 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class KeptDocuments:
-    """Which documents of which units stay. Per unit: its documents.parquet, the number of its source, and for each row
-    the place in the keep order (−1: it does not stay) and whether it is held out. Memory: 9 bytes a record.
-    """
+class KeptUnit:
+    """What stays of one unit: its number over all sources, that of its source, its documents.parquet, the file of its
+    ROWs, the documents that stay, the held-out ones among them, and the bytes of their texts before extraction."""
 
-    documents: tuple[Path, ...]
-    source: tuple[int, ...]
-    rank: tuple[np.ndarray, ...]  # int64[rows]
-    held_out: tuple[np.ndarray, ...]  # bool[rows]
+    number: int
+    source: int
+    documents: Path
+    file: Path
+    count: int
+    held_out: int
     text_bytes: int
 
-    def __len__(self) -> int:
-        return sum(int((rank >= 0).sum()) for rank in self.rank)
+    @classmethod
+    def write(
+        cls,
+        number: int,
+        source: int,
+        documents: Path,
+        file: Path,
+        *,
+        rank: np.ndarray,
+        held_out: np.ndarray,
+        text_bytes: int,
+    ) -> "KeptUnit":
+        """Write the file. rank: int64[rows]; held_out: bool[rows]."""
+        rows = np.empty(len(rank), ROW)
+        rows["rank"], rows["held_out"] = rank, held_out
+        np.save(file, rows)
+        count, held = int((rank >= 0).sum()), int((held_out & (rank >= 0)).sum())
+        return cls(number, source, documents, file, count, held, text_bytes)
 
-    def texts(
-        self,
-        cuts: Spans,
-        units: Callable[[int], bool] = lambda unit: True,
-        rows: Callable[[int], np.ndarray] | None = None,
-    ) -> Iterator[Texts]:
-        """The texts that stay, without `cuts`, batch by batch; `rows(unit)`, a mask, asks for some of them only."""
-        for unit, path in enumerate(self.documents):
-            wanted = self.rank[unit] >= 0
-            if rows is not None:
-                wanted = wanted & rows(unit)
-            if not units(unit) or not wanted.any():
-                continue
-            start = 0
-            for batch in scan_parquet(path, ["id", "text"]):
-                chosen = np.flatnonzero(wanted[start : start + batch.num_rows])
-                if len(chosen):
-                    part = batch.take(pa.array(chosen))
-                    yield self._texts(unit, chosen + start, part.column("id"), part.column("text"), cuts)
-                start += batch.num_rows
+    @property
+    def name(self) -> str:
+        """Of the unit among the pieces of a stage."""
+        return f"{self.number:05d}"
 
-    def _texts(self, unit: int, rows: np.ndarray, ids: pa.StringArray, text: pa.StringArray, cuts: Spans) -> Texts:
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """ROW[rows of documents.parquet]."""
+        return np.load(self.file)
+
+    def staying(self, held_out: bool) -> np.ndarray:
+        """bool[rows]: the documents on one side of the split."""
+        return (self.rows["rank"] >= 0) & (self.rows["held_out"] == held_out)
+
+    def texts(self, cuts: Spans, wanted: np.ndarray | None = None) -> Iterator[Texts]:
+        """The texts that stay, without `cuts`, batch by batch; `wanted` (bool[rows]) asks for some of them only."""
+        asked = self.rows["rank"] >= 0
+        if wanted is not None:
+            asked &= wanted
+        if not asked.any():
+            return
+        start = 0
+        for batch in scan_parquet(self.documents, ["id", "text"]):
+            chosen = np.flatnonzero(asked[start : start + batch.num_rows])
+            if len(chosen):
+                part = batch.take(pa.array(chosen))
+                yield self._texts(chosen + start, part.column("id"), part.column("text"), cuts)
+            start += batch.num_rows
+
+    def _texts(self, rows: np.ndarray, ids: pa.StringArray, text: pa.StringArray, cuts: Spans) -> Texts:
         data, offsets = utf8_buffers(text)
-        bounds, inside = cuts.of(unit, rows)
+        bounds, inside = cuts.of(self.number, rows)
         if len(inside):
             data, offsets = text_without(data, offsets, bounds, inside.start, inside.stop)
-        rank, held_out = self.rank[unit][rows], self.held_out[unit][rows]
-        return Texts(unit, rows, ids, rank, held_out, data, offsets, (bounds, inside))
+        held = self.rows[rows]
+        return Texts(self.number, rows, ids, held["rank"], held["held_out"], data, offsets, (bounds, inside))
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "rows"}  # read where it is used
+
+
+@dataclass(frozen=True)
+class KeptDocuments:
+    """The units of all sources, in order."""
+
+    units: tuple[KeptUnit, ...]
+
+    def __len__(self) -> int:
+        return sum(unit.count for unit in self.units)
+
+    def texts(self, cuts: Cuts) -> Iterator[Texts]:
+        """The texts of all units."""
+        for unit in self.units:
+            yield from unit.texts(cuts.of(unit.number))
 
 
 def keep_ranks(documents: pl.DataFrame, settings: KeepSettings) -> pl.Series:

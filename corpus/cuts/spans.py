@@ -5,8 +5,8 @@ told in the bytes of the annotated text again, so that the cuts of all finders s
 the annotated text is what is left with the cuts put back.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -69,19 +69,6 @@ class Spans:
         kind = np.array([KINDS.index(name) for name in table["kind"].to_pylist()], np.int64)
         return cls(np.full(len(row), unit, np.int64), row, start, start + length, kind)
 
-    def publish(self, draft: Draft) -> None:
-        """Write one file for each unit that has spans."""
-        (draft.path / FOLDER).mkdir()
-        for unit in np.unique(self.unit).tolist():
-            mine = slice(*np.searchsorted(self.unit, [unit, unit + 1]))
-            names = pa.array(KINDS).take(pa.array(self.kind[mine]))
-            columns = [self.row[mine], self.start[mine], self.stop[mine] - self.start[mine], names]
-            table = pa.table(columns, names=SPANS.names).cast(SPANS)
-            draft.rows[span_file(unit)] = write_parquet(draft.path / span_file(unit), table)
-        draft.totals |= {"spans": len(self), "documents": len(np.unique(np.stack([self.unit, self.row]), axis=1).T)}
-        bytes_by_kind = np.bincount(self.kind, self.stop - self.start, minlength=len(KINDS)).astype(int)
-        draft.totals["bytes"] = {kind: int(n) for kind, n in zip(KINDS, bytes_by_kind, strict=True) if n}
-
     def __len__(self) -> int:
         return len(self.unit)
 
@@ -95,6 +82,41 @@ class Spans:
         # Rows between them that are not asked for may have spans, too.
         part = first + np.repeat(begins - bounds[:-1], counts) + np.arange(bounds[-1])
         return bounds, Spans(self.unit[part], self.row[part], self.start[part], self.stop[part], self.kind[part])
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What was cut so far: the artefacts of finders that have ended, and the passes of the one at work, stages with a
+    folder for each unit of which something was cut."""
+
+    finders: tuple[Path, ...] = ()
+    passes: tuple[Path, ...] = ()
+
+    def of(self, unit: int) -> Spans:
+        """The spans of one unit."""
+        return Spans.read([*self.finders, *(stage / f"{unit:05d}" for stage in self.passes)], unit)
+
+    def then(self, stage: Path) -> "Cuts":
+        """These cuts and those of one more pass."""
+        return replace(self, passes=(*self.passes, stage))
+
+
+def publish_spans(parts: Iterable[Spans], draft: Draft) -> None:
+    """Write a file for each unit that has spans, and the totals; the spans of a unit are in one part."""
+    (draft.path / FOLDER).mkdir()
+    spans, documents, sizes = 0, 0, np.zeros(len(KINDS), np.int64)
+    for part in parts:
+        for unit in np.unique(part.unit).tolist():
+            mine = slice(*np.searchsorted(part.unit, [unit, unit + 1]))
+            names = pa.array(KINDS).take(pa.array(part.kind[mine]))
+            columns = [part.row[mine], part.start[mine], part.stop[mine] - part.start[mine], names]
+            table = pa.table(columns, names=SPANS.names).cast(SPANS)
+            draft.rows[span_file(unit)] = write_parquet(draft.path / span_file(unit), table)
+            documents += len(np.unique(part.row[mine]))
+        spans += len(part)
+        np.add.at(sizes, part.kind, part.stop - part.start)
+    draft.totals |= {"spans": spans, "documents": documents}
+    draft.totals["bytes"] = {kind: int(size) for kind, size in zip(KINDS, sizes, strict=True) if size}
 
 
 def strings(data: np.ndarray, offsets: np.ndarray) -> pa.StringArray:

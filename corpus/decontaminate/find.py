@@ -4,41 +4,36 @@ A document and an item overlap when they share an n-gram. They contaminate each 
 least `coverage` of the item's words or of the document's (0: one n-gram is enough): a document that quotes an item, and
 one that is a piece of a long item. Documents are read without the cuts made before.
 
-    evaluation sets     every kept document, held out or not, is dropped, or its shared words are cut
-    held-out documents  each is an item for the documents to train on; `remove` says on which side is dropped
+    sets-<i>   per part of the items   index of the items of an evaluation set       corpus/decontaminate/overlap.py
+    sets       per unit                every kept document, held out or not, is dropped, or its shared words are cut
+    held-out   per unit                the held-out documents that this left
+    split-<i>  per part of these       each is an item for the documents to train on
+    split      per unit                `remove` says on which side is dropped        corpus/decontaminate/search.py
 
-Items stand in memory in parts of PART bytes, and the documents are read once for each part.
+Items are indexed in parts of PART bytes, and a unit is read once for each part.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from corpus.cuts.kept import KeptDocuments, Texts
-from corpus.cuts.spans import Spans, strings
+from corpus.artifact import Draft, read_parquet, scan_parquet
+from corpus.cuts.kept import KeptDocuments
+from corpus.cuts.spans import Cuts
 from corpus.decontaminate.evaluation_sets import EvaluationSet, Items, read_items
-from corpus.decontaminate.overlap import COMMON, ItemIndex, Overlaps, parts_of
-from corpus.kernels.folding import tokens
+from corpus.decontaminate.overlap import COMMON, ItemIndex, parts_of
+from corpus.decontaminate.search import DROPS, Action, HeldOutWork, ItemPart, Search, SearchWork
+from corpus.engine import Workplace
 from corpus.settings import Settings
 
 PART = 32 << 20  # bytes of items indexed at a time
 HELD_OUT = "validation"  # what reports call the recipe's own held-out documents
-Action = Literal["document", "span"]
-
-DROPS = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),  # the document that is dropped, or was cut
-        pa.field("set", pa.string(), nullable=False),
-        pa.field("item", pa.string(), nullable=False),  # the item it overlaps most with
-        pa.field("item_coverage", pa.float64(), nullable=False),
-        pa.field("document_coverage", pa.float64(), nullable=False),
-        pa.field("action", pa.string(), nullable=False),
-    ]
-)
 ITEMS = pa.schema(
     [
         pa.field("set", pa.string(), nullable=False),
@@ -95,156 +90,106 @@ class DecontaminateSettings(Settings):
 
 @dataclass(frozen=True)
 class Contamination:
-    """Cuts; drops (schema DROPS, by set and id, action "document" or "span"); items (schema ITEMS)."""
+    """What to cut: stages with a folder of spans for each unit; drops (schema DROPS, by set and id, action "document"
+    or "span"); items (schema ITEMS)."""
 
-    spans: Spans
+    passes: tuple[Path, ...]
     drops: pa.Table
     items: pa.Table
 
 
-@dataclass
-class _Part:
-    """Some items with their index, and what is counted of them."""
-
-    index: ItemIndex
-    sets: list[str]  # the set of each item
-    names: list[str]
-    ids: list[str] | None  # for held-out documents: their ids
-
-    def __post_init__(self) -> None:
-        self.documents = np.zeros(len(self.names), np.int64)
-        self.contaminated = np.zeros(len(self.names), np.int64)
-        self.coverage = np.zeros(len(self.names))
-
-    def count(self, found: Overlaps, over: np.ndarray) -> None:
-        np.add.at(self.documents, found.item, 1)
-        np.add.at(self.contaminated, found.item[over], 1)
-        np.maximum.at(self.coverage, found.item, found.of_item)
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        columns = (self.sets, self.names, self.index.words, self.documents, self.contaminated, self.coverage)
-        for row in zip(*(list(column) for column in columns), strict=True):
-            yield dict(zip(ITEMS.names, row, strict=True))
-
-
-def find_contamination(kept: KeptDocuments, cuts: Spans, settings: DecontaminateSettings) -> Contamination:
+def find_contamination(
+    kept: KeptDocuments, cuts: Cuts, settings: DecontaminateSettings, place: Workplace
+) -> Contamination:
     """Overlap of the kept documents, without `cuts`, with the evaluation sets and then of what is left of the training
     documents with the held-out ones."""
-    search = _Search(kept, settings, cuts)
-    for part in search.parts([read_items(one) for one in settings.sets]):
-        search.remove(part, settings.coverage, settings.action)
-    if any(mask.any() for mask in kept.held_out):
-        for part in search.held_out():
-            search.remove(part, settings.held_out.coverage, settings.held_out.action)
-    drops = pa.Table.from_pylist(search.drops, schema=DROPS).sort_by([("set", "ascending"), ("id", "ascending")])
-    return Contamination(search.found, drops, pa.Table.from_pylist(search.items, schema=ITEMS))
+    gone: list[Path] = []
+    passes: list[Path] = []
+    drops, items = [DROPS.empty_table()], [ITEMS.empty_table()]
+    units = [unit for unit in kept.units if unit.count]
+
+    def search(stage: str, parts: Sequence[ItemPart], asked: Search) -> None:
+        works = {u.name: SearchWork(u, cuts, tuple(gone), tuple(parts), asked) for u in units}
+        found = place.make(stage, works)
+        drops.extend(read_parquet(folder / "drops.parquet") for folder in found)
+        items.append(_reported(parts, found))
+        gone.append(place.folder / stage)
+        passes.append(place.folder / stage)
+
+    if settings.sets:
+        parts = _index("sets", _set_parts([read_items(one) for one in settings.sets]), settings, place)
+        search("sets", parts, Search(settings.coverage, settings.action, "all"))
+        cuts = cuts.then(passes[-1])
+    if any(unit.held_out for unit in units):
+        asking = {u.name: HeldOutWork(u, cuts, tuple(gone)) for u in units if u.held_out}
+        held = place.make("held-out", asking)
+        parts = _index("split", _held_out_parts(held), settings, place)
+        search("split", parts, Search(settings.held_out.coverage, settings.held_out.action, settings.held_out.remove))
+    return Contamination(tuple(passes), _each_once(pa.concat_tables(drops)), pa.concat_tables(items))
 
 
-class _Search:
-    """The state of a search: cuts and drops so far, by which the documents looked at become fewer and shorter."""
-
-    def __init__(self, kept: KeptDocuments, settings: DecontaminateSettings, cuts: Spans) -> None:
-        self.kept, self.settings, self.cuts = kept, settings, cuts
-        self.found = Spans.none()
-        self.drops: list[dict[str, Any]] = []
-        self.items: list[dict[str, Any]] = []
-        self._gone = [np.zeros(len(rank), bool) for rank in kept.rank]
-        self._booked: set[tuple[str, str]] = set()
-        self._place: dict[str, tuple[int, int]] = {}  # where held-out documents are, by id
-
-    def texts(self, rows: Sequence[np.ndarray] | None = None) -> Iterator[Texts]:
-        """The documents as cut so far, all or those of `rows` (masks by unit)."""
-        asked = None if rows is None else lambda unit: rows[unit]
-        return self.kept.texts(Spans.together([self.cuts, self.found]), rows=asked)
-
-    def staying(self, held_out: bool) -> list[np.ndarray]:
-        """bool[rows] by unit: the documents of one side of the split that are not dropped so far."""
-        return [(mask == held_out) & ~gone for mask, gone in zip(self.kept.held_out, self._gone, strict=True)]
-
-    def parts(self, sets: Sequence[Items]) -> Iterator[_Part]:
-        for items in sets:
-            for texts, first, last in parts_of(items.texts, items.item, len(items.names), PART):
-                names = items.names[first:last]
-                yield self._part(items.texts[texts], items.item[texts] - first, [items.set] * len(names), names, None)
-
-    def held_out(self) -> Iterator[_Part]:
-        """Held-out documents as items of one text each, PART bytes of them at a time."""
-        held: list[Texts] = []
-        for texts in self.texts(self.staying(held_out=True)):
-            held.append(texts)
-            if sum(len(one.data) for one in held) >= PART:
-                yield self._held_out(held)
-                held = []
-        if held:
-            yield self._held_out(held)
-
-    def _held_out(self, held: list[Texts]) -> _Part:
-        ids = [name for texts in held for name in texts.ids.to_pylist()]
-        places = [(texts.unit, int(row)) for texts in held for row in texts.rows]
-        self._place = dict(zip(ids, places, strict=True))
-        text = pa.concat_arrays([strings(texts.data, texts.offsets) for texts in held])
-        return self._part(text, np.arange(len(ids)), [HELD_OUT] * len(ids), ids, ids)
-
-    def _part(
-        self, texts: pa.StringArray, item: np.ndarray, sets: list[str], names: list[str], ids: list[str] | None
-    ) -> _Part:
-        settings = self.settings
-        options = {"ngram": settings.ngram, "min_words": settings.min_words, "common": settings.common}
-        return _Part(ItemIndex(texts, item, np.zeros(len(names), np.int64), **options), sets, names, ids)
-
-    def remove(self, part: _Part, coverage: float, action: Action) -> None:
-        """Drop or cut what is contaminated by the items of `part`, until nothing is."""
-        looked_at = None if part.ids is None else self.staying(held_out=False)
-        first = True
-        while True:
-            changed = [np.zeros(len(rank), bool) for rank in self.kept.rank]
-            cuts = []
-            for texts in self.texts(looked_at):
-                found = part.index.overlaps(texts)
-                over = (found.of_item >= coverage) | (found.of_document >= coverage)
-                if first:
-                    part.count(found, over)
-                if not over.any():
-                    continue
-                self._book(part, texts, found, over, action)
-                rows = np.unique(found.document[over])
-                if action == "span":
-                    cuts.append(_cut(texts, found, rows))
-                    changed[texts.unit][texts.rows[rows]] = True
-            self.found = Spans.together([self.found, *cuts])
-            if not cuts:
-                break
-            looked_at, first = changed, False  # what a cut brought together may be an n-gram again
-        self.items += part.rows()
-
-    def _book(self, part: _Part, texts: Texts, found: Overlaps, over: np.ndarray, action: Action) -> None:
-        """Note the most covered pair of each document that goes, and take it out of what is looked at from now on."""
-        backwards = part.ids is not None and self.settings.held_out.remove == "validation"
-        pairs = np.flatnonzero(over)
-        goes = found.item[pairs] if backwards else found.document[pairs]
-        share = np.maximum(found.of_item[pairs], found.of_document[pairs])
-        order = np.lexsort((pairs, -share, goes))
-        best = order[np.unique(goes[order], return_index=True)[1]]
-        for pair in pairs[best]:
-            document = texts.ids[int(found.document[pair])].as_py()
-            item = part.names[found.item[pair]]
-            gone, other = (item, document) if backwards else (document, item)
-            place = self._place[item] if backwards else (texts.unit, int(texts.rows[found.document[pair]]))
-            name = part.sets[found.item[pair]]
-            if action == "document":
-                self._gone[place[0]][place[1]] = True
-            if (gone, name) in self._booked:
-                continue  # by an earlier part of the set, or a held-out document that an earlier batch met
-            self._booked.add((gone, name))
-            shares = (float(found.of_item[pair]), float(found.of_document[pair]))
-            self.drops.append(dict(zip(DROPS.names, (gone, name, other, *shares, action), strict=True)))
+def _set_parts(sets: Sequence[Items]) -> Iterator[tuple[str, list[str], pa.StringArray, np.ndarray]]:
+    for items in sets:
+        for texts, first, last in parts_of(items.texts, items.item, len(items.names), PART):
+            yield items.set, items.names[first:last], items.texts[texts], items.item[texts] - first
 
 
-def _cut(texts: Texts, found: Overlaps, documents: np.ndarray) -> Spans:
-    """The cuts that take what the hits touch out of these documents of the batch, whole tokens."""
-    starts, ends, _, bounds = tokens(texts.data, texts.offsets)
-    mine = np.isin(found.hit_document, documents)
-    edge = np.zeros(len(starts) + 1, np.int64)
-    np.add.at(edge, np.searchsorted(ends, found.hit_start[mine], side="right"), 1)
-    np.add.at(edge, np.searchsorted(starts, found.hit_stop[mine], side="left"), -1)
-    return texts.spans("contamination", bounds, starts, ends, np.cumsum(edge[:-1]) > 0)
+def _held_out_parts(held: Sequence[Path]) -> Iterator[tuple[str, list[str], pa.StringArray, np.ndarray]]:
+    """Held-out documents as items of one text each, about PART bytes of them at a time."""
+    batches: list[pa.RecordBatch] = []
+    for folder in held:
+        for batch in scan_parquet(folder / "texts.parquet"):
+            batches.append(batch)
+            if sum(one.column("text").nbytes for one in batches) >= PART:
+                yield _held_out_part(batches)
+                batches = []
+    if batches:
+        yield _held_out_part(batches)
+
+
+def _held_out_part(batches: list[pa.RecordBatch]) -> tuple[str, list[str], pa.StringArray, np.ndarray]:
+    table = pa.Table.from_batches(batches).combine_chunks()
+    texts = table["text"].chunk(0)
+    return HELD_OUT, table["id"].to_pylist(), texts, np.arange(len(texts))
+
+
+def _index(
+    stage: str,
+    parts: Iterator[tuple[str, list[str], pa.StringArray, np.ndarray]],
+    settings: DecontaminateSettings,
+    place: Workplace,
+) -> list[ItemPart]:
+    """The parts of the items, each with its published index."""
+    options = {"ngram": settings.ngram, "min_words": settings.min_words, "common": settings.common}
+    indexed = []
+    for number, (name, names, texts, item) in enumerate(parts):
+
+        def write(draft: Draft, texts: pa.StringArray = texts, item: np.ndarray = item, names: list = names) -> None:
+            ItemPart.write(ItemIndex.of(texts, item, len(names), **options), names, draft)
+
+        function = {"kind": f"{place.name}.index", "part": number, "of": place.function}
+        indexed.append(ItemPart(name, place.one(f"{stage}-{number:05d}", function, write)))
+    return indexed
+
+
+def _reported(parts: Sequence[ItemPart], found: Sequence[Path]) -> pa.Table:
+    """The items of the parts (schema ITEMS) with what all units counted."""
+    tables = []
+    for number, part in enumerate(parts):
+        words = part.index().words
+        documents, contaminated = np.zeros(len(words), np.int64), np.zeros(len(words), np.int64)
+        coverage = np.zeros(len(words))
+        for folder in found:
+            counts = np.load(folder / f"counts-{number:05d}.npy")
+            documents[counts["item"]] += counts["documents"]
+            contaminated[counts["item"]] += counts["contaminated"]
+            coverage[counts["item"]] = np.maximum(coverage[counts["item"]], counts["coverage"])
+        columns = [[part.set] * len(words), part.names(), words, documents, contaminated, coverage]
+        tables.append(pa.table([pa.array(column) for column in columns], schema=ITEMS))
+    return pa.concat_tables([ITEMS.empty_table(), *tables])
+
+
+def _each_once(drops: pa.Table) -> pa.Table:
+    """Of the drops of a document for one set the first: its most covered pair where it was met first."""
+    frame = pl.DataFrame(pl.from_arrow(drops)).unique(["id", "set"], keep="first", maintain_order=True)
+    return frame.sort("set", "id").to_arrow(compat_level=pl.CompatLevel.oldest()).cast(DROPS)

@@ -10,8 +10,10 @@ stand in more than `common` items of a set (instructions, templates) identify no
 Cost: about 70 MB/s of documents, reading included; memory of an index about 15 bytes per byte of items.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -39,19 +41,35 @@ class Overlaps:
     hit_stop: np.ndarray  # int64[hits]
 
 
+@dataclass(frozen=True)
 class ItemIndex:
-    """The n-grams of some items. `texts` in order of their `item`s (numbers from 0 to `items` − 1), `sets` the number
-    of each item's set."""
+    """The n-grams of some items, in arrays that map from files: their bytes and where in them words begin and end, the
+    item of each word, the words of each item that are looked for; of gram g the postings places[postings[g] :
+    postings[g + 1]], numbers of words, and its length in words; the table from hashes to grams."""
 
-    def __init__(
-        self, texts: pa.StringArray, item: np.ndarray, sets: np.ndarray, *, ngram: int, min_words: int, common: int
-    ) -> None:
-        self._data, offsets = utf8_buffers(texts)
-        self._starts, self._ends, hashes, bounds = folded_words(self._data, offsets, lower_table())
+    data: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    item_of: np.ndarray
+    words: np.ndarray
+    places: np.ndarray
+    postings: np.ndarray
+    lengths: np.ndarray
+    table: np.ndarray
+    grams: np.ndarray
+
+    @classmethod
+    def of(
+        cls, texts: pa.StringArray, item: np.ndarray, items: int, *, ngram: int, min_words: int, common: int
+    ) -> "ItemIndex":
+        """The index of the items of one set; `texts` in order of their `item`s, numbers below `items`."""
+        data, offsets = utf8_buffers(texts)
+        data, offsets = data[offsets[0] : offsets[-1]], offsets - offsets[0]
+        starts, ends, hashes, bounds = folded_words(data, offsets, lower_table())
         words = np.diff(bounds)
         lengths = np.where(words >= ngram, ngram, np.where(words >= min(min_words, ngram), words, 0))
-        self._item_of = np.repeat(item, words)
-        self.words = np.bincount(item[lengths > 0], words[lengths > 0], minlength=len(sets)).astype(np.int64)
+        item_of = np.repeat(item, words)
+        in_item = np.bincount(item[lengths > 0], words[lengths > 0], minlength=items).astype(np.int64)
         found, places, sizes = [], [], []
         for length in np.unique(lengths[lengths > 0]):
             windows = window_hashes(hashes, bounds, int(length))
@@ -65,51 +83,60 @@ class ItemIndex:
         size = np.concatenate([np.zeros(0, np.int64), *sizes])
         order = np.lexsort((place, hashed))
         hashed, place, size = hashed[order], place[order], size[order]
-        keep = self._identifying(hashed, place, sets, common)
-        hashed, self._place, size = hashed[keep], place[keep], size[keep]
-        starts = np.flatnonzero(np.diff(hashed, prepend=hashed[:1] ^ np.uint64(1)) != 0)
-        self._postings = np.append(starts, len(hashed))
-        self._gram_length = size[starts]
-        self._table, self._grams = map_of(hashed[starts], np.arange(len(starts)))
-        self._lengths = np.unique(self._gram_length).tolist()
+        keep = _identifying(hashed, item_of[place], common)
+        hashed, place, size = hashed[keep], place[keep], size[keep]
+        first = np.flatnonzero(np.diff(hashed, prepend=hashed[:1] ^ np.uint64(1)) != 0)
+        postings = np.append(first, len(hashed))
+        table = map_of(hashed[first], np.arange(len(first)))
+        return cls(data, starts, ends, item_of, in_item, place, postings, size[first], *table)
 
-    def _identifying(self, hashed: np.ndarray, place: np.ndarray, sets: np.ndarray, common: int) -> np.ndarray:
-        """bool[postings] of grams in at most `common` items of any one set; postings by ascending hash and place."""
-        item = self._item_of[place]
-        fresh = np.ones(len(hashed), bool)
-        fresh[1:] = (hashed[1:] != hashed[:-1]) | (item[1:] != item[:-1])
-        gram = np.cumsum(np.diff(hashed, prepend=hashed[:1] ^ np.uint64(1)) != 0) - 1
-        together = np.stack([gram[fresh], sets[item[fresh]]], axis=1)
-        which, count = np.unique(together, axis=0, return_counts=True)
-        frequent = np.zeros(int(gram[-1]) + 1 if len(gram) else 0, bool)
-        frequent[which[count > common, 0]] = True
-        return ~frequent[gram] if len(gram) else np.zeros(0, bool)
+    def save(self, folder: Path) -> None:
+        for column in fields(self):
+            np.save(folder / f"{column.name}.npy", getattr(self, column.name))
+
+    @classmethod
+    def open(cls, folder: Path) -> "ItemIndex":
+        """Mapped: processes of one machine share the pages. Not read-only, which to the kernels is another type."""
+        return cls(*(np.load(folder / f"{column.name}.npy", mmap_mode="c") for column in fields(cls)))
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """The lengths in words that grams have."""
+        return np.unique(self.lengths).tolist()
 
     def overlaps(self, texts: Texts) -> Overlaps:
         """What the documents share with the items."""
         starts, ends, hashes, bounds = folded_words(texts.data, texts.offsets, lower_table())
         found = [(np.zeros(0, np.int64),) * 3]
-        for length in self._lengths:
-            windows = window_hashes(hashes, bounds, length)
-            where = (texts.data, starts, ends, windows, length, self._table, self._grams, self._postings, self._place)
-            word, gram = hits(*where, self._data, self._starts, self._ends, lower_table())
-            right = self._gram_length[gram] == length
-            found.append((word[right], gram[right], np.full(int(right.sum()), length)))
+        for size in self.sizes:
+            windows = window_hashes(hashes, bounds, size)
+            where = (texts.data, starts, ends, windows, size, self.table, self.grams, self.postings, self.places)
+            word, gram = hits(*where, self.data, self.starts, self.ends, lower_table())
+            right = self.lengths[gram] == size
+            found.append((word[right], gram[right], np.full(int(right.sum()), size)))
         word, gram, length = (np.concatenate(column) for column in zip(*found, strict=True))
         order = np.argsort(word, kind="stable")
         word, gram, length = word[order], gram[order], length[order]
         document = np.searchsorted(bounds, word, side="right") - 1
-        table = pairs(word, gram, length, document, self._postings, self._place, self._item_of)
-        size = np.diff(bounds)
+        table = pairs(word, gram, length, document, self.postings, self.places, self.item_of)
+        own_words = np.diff(bounds)
         return Overlaps(
             document=table[:, 0],
             item=table[:, 1],
             of_item=table[:, 2] / self.words[table[:, 1]],
-            of_document=table[:, 3] / size[table[:, 0]],
+            of_document=table[:, 3] / own_words[table[:, 0]],
             hit_document=document,
             hit_start=starts[word],
             hit_stop=ends[word + length - 1],
         )
+
+
+def _identifying(hashed: np.ndarray, item: np.ndarray, common: int) -> np.ndarray:
+    """bool[postings] of grams in at most `common` items; postings by ascending hash and item."""
+    fresh = np.ones(len(hashed), bool)
+    fresh[1:] = (hashed[1:] != hashed[:-1]) | (item[1:] != item[:-1])
+    gram = np.cumsum(np.diff(hashed, prepend=hashed[:1] ^ np.uint64(1)) != 0) - 1
+    return np.bincount(gram[fresh], minlength=1)[gram] <= common
 
 
 def parts_of(texts: pa.StringArray, item: np.ndarray, items: int, size: int) -> Iterator[tuple[slice, int, int]]:
@@ -125,12 +152,3 @@ def parts_of(texts: pa.StringArray, item: np.ndarray, items: int, size: int) -> 
         last = items if full >= len(item) else max(int(item[full]), first + 1)
         yield slice(text, int(np.searchsorted(item, last))), first, last
         first = last
-
-
-def index_of(
-    texts: Sequence[str] | pa.StringArray, *, ngram: int = 13, min_words: int = 8, common: int = COMMON
-) -> ItemIndex:
-    """The index of items of one text each, of one set."""
-    array = texts if isinstance(texts, pa.Array) else pa.array(list(texts), pa.string())
-    number = np.arange(len(array))
-    return ItemIndex(array, number, np.zeros_like(number), ngram=ngram, min_words=min_words, common=common)

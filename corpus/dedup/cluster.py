@@ -17,19 +17,18 @@ Memory: about 10 bytes a document, and 60 for each of the `rows_in_memory` rows 
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datatrove.pipeline.base import PipelineStep
 from pydantic import Field
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from corpus.artifact import Draft, Manifest, RunLock, code_version, current, publish
+from corpus.artifact import Manifest, code_version
 from corpus.artifact import fingerprint as hashed
 from corpus.dedup.join import BandUnit, BandWork, decode, merge_candidates
 from corpus.dedup.keys import Group, Keys, KeyUnit, group_units, id_strings, key_units
@@ -37,7 +36,7 @@ from corpus.dedup.numbers import number_documents, range_bits
 from corpus.dedup.signature import SignatureSettings
 from corpus.dedup.verify import SetUnit, SetWork, VerifyUnit, VerifyWork
 from corpus.document import DOCUMENTS
-from corpus.engine import ExecutorSettings, LocalSettings, Progress, Unit, pending, run_units, silent
+from corpus.engine import Unit, Workplace
 from corpus.settings import Settings
 
 CLUSTERS = pa.schema(
@@ -55,7 +54,6 @@ PAIRS = pa.schema(
         pa.field("similarity", pa.float32(), nullable=False),
     ]
 )
-INLINE = 64 << 20  # bytes of work below which other processes cost more than they save
 
 
 class DedupSettings(Settings):
@@ -86,43 +84,6 @@ class Clusters:
     pairs: pa.Table
     documents: int
     candidates: int
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """Where the stages publish, and who runs them."""
-
-    folder: Path
-    executor: ExecutorSettings = field(default_factory=lambda: LocalSettings(workers=1))
-    lock: RunLock | None = None
-    progress: Progress = silent
-
-    def run(self, stage: str, units: list[Unit], step: Callable[[list[Unit]], PipelineStep]) -> list[Path]:
-        """The published folders of a stage. Little work is done here, without the engine's processes."""
-        todo = pending(units)
-        total = sum(unit.weight for unit in todo)
-        if total < INLINE:
-            for rank in range(len(todo)):
-                step(todo).run(None, rank, len(todo))
-                self.progress(sum(unit.weight for unit in todo[: rank + 1]), total, rank + 1, len(todo))
-        else:
-            run_units(
-                f"duplicates/{stage}",
-                units,
-                lambda some, _: [step(some)],
-                executor=self.executor,
-                logs=self.folder / "logs",
-                progress=self.progress,
-            )
-        return [unit.folder for unit in units]
-
-    def one(self, name: str, function: dict[str, Any], write: Callable[[Draft], None]) -> Path:
-        """The published folder of a stage that is one piece."""
-        folder = self.folder / name
-        if current(folder, function) is None:
-            with publish(folder, kind=function["kind"], function=function, lock=self.lock) as draft:
-                write(draft)
-        return folder
 
 
 def find_clusters(sources: Mapping[str, Sequence[Path]], settings: DedupSettings, place: Workplace) -> Clusters:

@@ -5,29 +5,36 @@ a source or the corpus, compared in lower case with white space as one blank. It
 `keep` in the keep order. Lines go first and paragraphs are counted on what they leave, so a second pass finds nothing;
 a cut never glues two paragraphs (`corpus.kernels.cuts.spans_of`).
 
+    lines-pieces   per unit             hashes of its lines, with the documents they stand in
+    lines-counts   per range of hashes  those in enough documents               corpus/dedup/frequency.py
+    lines-cut      per unit             spans of those it has
+    paragraphs-…   the same, on the texts that the lines left
+
 Lines are told apart by 64-bit hashes: among 10⁹ different lines a false match with one of 10⁶ repeated ones has a
-probability of 5 · 10⁻⁵. Cost: two passes over the text for each of the two kinds, together about 50 MB/s a kind; memory
-is that of `corpus.dedup.frequency`.
+probability of 5 · 10⁻⁵. Cost: two passes over the text for each of the two kinds, together about 50 MB/s a kind.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from corpus.cuts.kept import KeptDocuments, Texts
-from corpus.cuts.spans import Kind, Spans
-from corpus.dedup.frequency import DocumentFrequencies, Frequent
+from corpus.artifact import Draft, read_parquet, write_parquet
+from corpus.cuts.kept import KeptDocuments, KeptUnit, Texts
+from corpus.cuts.spans import Cuts, Kind, Spans, publish_spans
+from corpus.dedup.frequency import Frequent, PairWriter, count_works, frequent_here
+from corpus.engine import Workplace
 from corpus.kernels.folding import elements, lower_table
 from corpus.kernels.hashing import look_up, map_of
 from corpus.settings import Settings
 
 SHOWN = 100  # most repeated pieces that are listed, of each kind and scope
 SHOWN_CHARACTERS = 200
-BYTES_PER_LINE = 40  # about, for the number of partitions
 MOST_REPEATED = pa.schema(
     [
         pa.field("scope", pa.string(), nullable=False),  # a source, or "corpus"
@@ -62,82 +69,176 @@ class RepeatedSettings(Settings):
     digits: bool = Field(False, description="take all digits for the same: 'Page 3 of 9' repeats 'Page 4 of 9'")
 
 
+SHOWN_TEXTS = pa.schema([pa.field("hash", pa.uint64(), nullable=False), pa.field("text", pa.string(), nullable=False)])
+
+
 @dataclass(frozen=True)
 class Repeated:
-    """What to cut, and the most repeated pieces (schema MOST_REPEATED)."""
+    """What to cut: stages with a folder of spans for each unit; and the most repeated pieces (schema MOST_REPEATED)."""
 
-    spans: Spans
+    passes: tuple[Path, ...]
     most: pa.Table
 
 
-def find_repeated(kept: KeptDocuments, sources: tuple[str, ...], settings: RepeatedSettings) -> Repeated:
-    """Repeated lines and paragraphs of the kept documents; `sources` are the names behind `kept.source`."""
+def find_repeated(
+    kept: KeptDocuments, sources: tuple[str, ...], settings: RepeatedSettings, place: Workplace
+) -> Repeated:
+    """Repeated lines and paragraphs of the kept documents; `sources` are the names behind their units' `source`."""
     chosen = [number for number, name in enumerate(sources) if settings.sources is None or name in settings.sources]
     scopes = {sources[number]: {number} for number in chosen} if settings.scope == "source" else {"corpus": set(chosen)}
-    found, listed = Spans.none(), []
-    for scope, members in scopes.items():
-        kinds: tuple[tuple[Kind, RepeatSettings | None], ...] = (
-            ("repeated_lines", settings.lines),
-            ("repeated_paragraphs", settings.paragraphs),
-        )
-        for kind, repeat in kinds:
-            if repeat is not None:
-                search = _Search(kept, kind, repeat, settings.digits, frozenset(members))
-                spans, most = search.run(found)
-                found = Spans.together([found, spans])
-                listed += [{"scope": scope, "kind": kind, "keep": repeat.keep, **row} for row in most]
-    return Repeated(found, pa.Table.from_pylist(listed, schema=MOST_REPEATED))
+    members = {
+        scope: [unit for unit in kept.units if unit.source in numbers and unit.count]
+        for scope, numbers in scopes.items()
+    }
+    kinds: tuple[tuple[Kind, RepeatSettings | None], ...] = (
+        ("repeated_lines", settings.lines),
+        ("repeated_paragraphs", settings.paragraphs),
+    )
+    cuts, listed = Cuts(), []
+    for kind, repeat in kinds:
+        if repeat is not None:
+            stage, most = _Pass(kind, repeat, settings.digits, cuts, place).run(members)
+            cuts = cuts.then(stage)
+            listed += most
+    listed.sort(key=lambda row: list(scopes).index(row["scope"]))
+    return Repeated(cuts.passes, pa.Table.from_pylist(listed, schema=MOST_REPEATED))
 
 
 @dataclass(frozen=True)
-class _Search:
-    """One kind of piece in one scope."""
+class _Pieces:
+    """Pieces of one kind in the texts of one unit that earlier cuts left."""
 
-    kept: KeptDocuments
+    unit: KeptUnit
+    cuts: Cuts
+    kind: Kind
+    shortest: int
+    digits: bool
+
+    @property
+    def weight(self) -> int:
+        return self.unit.text_bytes
+
+    def texts(self) -> Any:
+        """Of each batch (texts, starts, ends, hashes, bounds); the hash of a piece that is not long enough is 0."""
+        for texts in self.unit.texts(self.cuts.of(self.unit.number)):
+            found = elements(texts.data, texts.offsets, self.kind == "repeated_paragraphs", lower_table(), self.digits)
+            starts, ends, characters, hashes, bounds = found
+            yield texts, starts, ends, np.where(characters >= self.shortest, hashes, np.uint64(0)), bounds
+
+    def write(self, draft: Draft) -> None:
+        """The hashes of all pieces."""
+        pairs = PairWriter(draft)
+        for texts, _, _, hashes, bounds in self.texts():
+            counted = hashes != 0
+            pairs.add(hashes[counted], np.repeat(texts.rank, np.diff(bounds))[counted])
+        pairs.close()
+
+
+@dataclass(frozen=True)
+class _CutWork:
+    """The cuts of the repeated pieces of a unit, and how the `shown` of them read."""
+
+    pieces: _Pieces
+    pairs: Path
+    counted: tuple[Path, ...]
+    shown: np.ndarray  # uint64, ascending
+
+    @property
+    def weight(self) -> int:
+        return self.pieces.weight
+
+    def write(self, draft: Draft) -> None:
+        frequent = frequent_here(self.counted, self.pairs)
+        table, held = map_of(frequent.hashes, np.arange(len(frequent.hashes)))
+        read: dict[int, str] = {}
+        parts = []
+        for texts, starts, ends, hashes, bounds in self.pieces.texts() if len(frequent.hashes) else ():
+            place = look_up(table, held, hashes, -1)
+            marks = place >= 0
+            marks[marks] = np.repeat(texts.rank, np.diff(bounds))[marks] > frequent.last[place[marks]]
+            parts.append(texts.spans(self.pieces.kind, bounds, starts, ends, marks))
+            self._read(texts, starts, ends, hashes, np.flatnonzero(marks), read)
+        publish_spans([Spans.together(parts)], draft)
+        shown = pa.table([list(read), list(read.values())], schema=SHOWN_TEXTS)
+        draft.rows["shown.parquet"] = write_parquet(draft.path / "shown.parquet", shown)
+
+    def _read(
+        self,
+        texts: Texts,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        hashes: np.ndarray,
+        marked: np.ndarray,
+        read: dict[int, str],
+    ) -> None:
+        found, first = np.unique(hashes[marked], return_index=True)
+        for piece in first[np.isin(found, self.shown)]:
+            at = marked[piece]
+            if int(hashes[at]) not in read:
+                text = texts.data[starts[at] : ends[at]].tobytes().decode()
+                read[int(hashes[at])] = text[:SHOWN_CHARACTERS]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """The search for one kind of piece."""
+
     kind: Kind
     repeat: RepeatSettings
     digits: bool
-    members: frozenset[int]  # the sources of the scope
+    cuts: Cuts
+    place: Workplace
 
-    def units(self, unit: int) -> bool:
-        """Whether a unit belongs to the scope."""
-        return self.kept.source[unit] in self.members
-
-    def run(self, cuts: Spans) -> tuple[Spans, list[dict]]:
-        documents = sum(int((rank >= 0).sum()) for unit, rank in enumerate(self.kept.rank) if self.units(unit))
-        with DocumentFrequencies(self.kept.text_bytes // BYTES_PER_LINE) as frequencies:
-            for texts in self.kept.texts(cuts, self.units):
-                _, _, hashes, bounds = self._pieces(texts)
-                counted = hashes != 0
-                frequencies.add(hashes[counted], np.repeat(texts.rank, np.diff(bounds))[counted])
-            frequent = frequencies.frequent(self.repeat.least(documents), self.repeat.keep)
-        if not len(frequent.hashes):
-            return Spans.none(), []
-        return self._cut(cuts, frequent)
-
-    def _pieces(self, texts: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(starts, ends, hashes, bounds) of the pieces that are long enough; the hash of any other is 0."""
-        found = elements(texts.data, texts.offsets, self.kind == "repeated_paragraphs", lower_table(), self.digits)
-        starts, ends, characters, hashes, bounds = found
-        return starts, ends, np.where(characters >= self.repeat.min_characters, hashes, np.uint64(0)), bounds
-
-    def _cut(self, cuts: Spans, frequent: Frequent) -> tuple[Spans, list[dict]]:
-        table, held = map_of(frequent.hashes, np.arange(len(frequent.hashes)))
-        order = np.lexsort((frequent.hashes, -frequent.documents))[:SHOWN]
-        shown: dict[int, str | None] = dict.fromkeys(order.tolist())
-        parts = []
-        for texts in self.kept.texts(cuts, self.units):
-            starts, ends, hashes, bounds = self._pieces(texts)
-            place = look_up(table, held, hashes, -1)
-            owner = np.repeat(texts.rank, np.diff(bounds))
-            marks = (place >= 0) & (owner > frequent.last[place])
-            parts.append(texts.spans(self.kind, bounds, starts, ends, marks))
-            for number, piece in zip(*np.unique(place[marks], return_index=True), strict=True):
-                if number in shown and shown[number] is None:
-                    at = np.flatnonzero(marks)[piece]
-                    text = texts.data[starts[at] : ends[at]].tobytes().decode()
-                    shown[number] = text[:SHOWN_CHARACTERS]
-        most = [
-            {"documents": int(frequent.documents[n]), "text": text} for n, text in shown.items() if text is not None
+    def run(self, members: dict[str, list[KeptUnit]]) -> tuple[Path, list[dict[str, Any]]]:
+        """The stage of the spans, and the most repeated pieces of each scope; `members`: the units by scope."""
+        name = self.kind.removeprefix("repeated_")
+        pieces = {
+            unit.name: _Pieces(unit, self.cuts, self.kind, self.repeat.min_characters, self.digits)
+            for units in members.values()
+            for unit in units
+        }
+        pairs = dict(zip(pieces, self.place.make(f"{name}-pieces", pieces), strict=True))
+        counts = {
+            f"{number:03d}-{work.part:05d}": work
+            for number, units in enumerate(members.values())
+            for work in count_works([pairs[unit.name] for unit in units], self._least(units), self.repeat.keep)
+        }
+        counted = self.place.make(f"{name}-counts", counts)
+        cutting: dict[str, _CutWork] = {}
+        tops: dict[str, Frequent] = {}
+        for number, (scope, units) in enumerate(members.items()):
+            parts = tuple(folder for folder in counted if folder.name.startswith(f"{number:03d}-"))
+            tops[scope] = top = _most(parts)
+            if len(top.hashes):
+                shown = np.sort(top.hashes)
+                cutting |= {u.name: _CutWork(pieces[u.name], pairs[u.name], parts, shown) for u in units}
+        cut = dict(zip(cutting, self.place.make(f"{name}-cut", cutting), strict=True))
+        listed = [
+            {"scope": scope, "kind": self.kind, "keep": self.repeat.keep, **row}
+            for scope, units in members.items()
+            for row in _listed(tops[scope], [cut[unit.name] for unit in units if unit.name in cut])
         ]
-        return Spans.together(parts), most
+        return self.place.folder / f"{name}-cut", listed
+
+    def _least(self, units: Sequence[KeptUnit]) -> int:
+        return self.repeat.least(sum(unit.count for unit in units))
+
+
+def _most(counted: Sequence[Path]) -> Frequent:
+    """The SHOWN pieces of all ranges that stand in the most documents, those in more first."""
+    found = []
+    for folder in counted:
+        part = Frequent.open(folder)
+        found.append(part.chosen(np.lexsort((part.hashes, -part.documents))[:SHOWN]))
+    together = Frequent.together(found)
+    return together.chosen(np.lexsort((together.hashes, -together.documents))[:SHOWN])
+
+
+def _listed(top: Frequent, cut: Sequence[Path]) -> list[dict[str, Any]]:
+    """Documents and text of those pieces that were cut, as they read in the first unit that was cut for them."""
+    texts: dict[int, str] = {}
+    for folder in cut:
+        for row in read_parquet(folder / "shown.parquet").to_pylist():
+            texts.setdefault(row["hash"], row["text"])
+    pieces = zip(top.hashes.tolist(), top.documents.tolist(), strict=True)
+    return [{"documents": documents, "text": texts[piece]} for piece, documents in pieces if piece in texts]

@@ -1,17 +1,20 @@
 """Repeated substrings: exact spans of at least `tokens` tokens that stand in several documents.
 
-    windows of N tokens ─ 64-bit hashes, counted by document ─► candidates (hashes only propose)
-    candidate runs of tokens ─ joined, suffix array ─► suffixes with the same N tokens lie side by side ─► spans
+    1-windows  per unit             64-bit hashes of its windows of N tokens, with their documents
+    1-counts   per range of hashes  those of several documents: candidates     corpus/dedup/frequency.py
+    1-runs     per unit             its runs of candidate tokens, by part      corpus/dedup/runs.py
+    1-sorted   per part             suffix array: who else has the same N tokens
+    1-cut      per unit             spans
+    2-…        the same, on the texts that this left
 
 A token is what white space separates (for scripts without spaces, a character), compared byte for byte; how much white
 space lies between does not count. Of the documents a span stands in, the first in the keep order keeps it and it is
 cut from all others, token by token, never within a word and never gluing two paragraphs. Because what is left of a
 document may repeat across the place of a cut, the search is repeated until it finds nothing.
 
-Candidates come from the whole corpus, so the suffix array is built over the repeated text only. When that is larger
-than `partition` bytes it falls into parts, runs that share their smallest hash together: then a span is found if two
-of its documents are in one part; what is found is exact in any case. Memory: about 7 bytes per byte of a part, and
-that of corpus.dedup.frequency. Suffix sorting: divsufsort (Mori 2008).
+Candidates come from the whole corpus, so suffix arrays are built over the repeated text only, in parts of about
+`partition` bytes; equal windows are always in one part, so the result is that of one array over everything. A run that
+is repeated as a whole is sorted once, however many documents have it.
 
 Method: Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better".
 """
@@ -19,14 +22,17 @@ Method: Lee et al. 2022, "Deduplicating Training Data Makes Language Models Bett
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 
-import numba
 import numpy as np
 from pydantic import Field
 
-from corpus.cuts.kept import KeptDocuments
-from corpus.cuts.spans import NOTHING, Spans
-from corpus.dedup.frequency import DocumentFrequencies, Frequent
+from corpus.artifact import Draft, Manifest
+from corpus.cuts.kept import KeptDocuments, KeptUnit, Texts
+from corpus.cuts.spans import Cuts, Spans, publish_spans
+from corpus.dedup.frequency import PairWriter, count_works, frequent_here
+from corpus.dedup.runs import RunWriter, SortWork, intervals_of
+from corpus.engine import Workplace
 from corpus.kernels.folding import tokens, window_hashes
 from corpus.kernels.hashing import look_up, map_of
 from corpus.settings import Settings
@@ -41,202 +47,116 @@ class SubstringSettings(Settings):
     partition: int = Field(256 << 20, ge=1 << 10, description="bytes of repeated text sorted at a time")
 
 
-@dataclass(frozen=True)
-class Runs:
-    """Runs of candidate tokens: of run r the unit, row and rank of its document, its first token there, its tokens and
-    its smallest hash; of each token of all runs its bytes in `data`, one blank between two and a line break between
-    runs: token i of run r begins at data[places[firsts[r] + i]]."""
-
-    unit: np.ndarray
-    row: np.ndarray
-    rank: np.ndarray
-    token: np.ndarray
-    length: np.ndarray
-    key: np.ndarray
-    data: np.ndarray
-    places: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.unit)
-
-
-def find_substrings(kept: KeptDocuments, cuts: Spans, settings: SubstringSettings) -> Spans:
+def find_substrings(kept: KeptDocuments, cuts: Cuts, settings: SubstringSettings, place: Workplace) -> tuple[Path, ...]:
     """Spans of at least `settings.tokens` tokens, of the texts without `cuts`, that a document earlier in the keep
-    order has too."""
-    found = Spans.none()
-    while len(repeated := _find_once(kept, Spans.together([cuts, found]), settings)):
-        found = Spans.together([found, repeated])
+    order has too: stages with a folder of spans for each unit, which together are what to cut."""
+    found: tuple[Path, ...] = ()
+    while (stage := _find_once(kept, cuts, settings, place, len(found) + 1)) is not None:
+        found = (*found, stage)
+        cuts = cuts.then(stage)
     return found
 
 
-def _find_once(kept: KeptDocuments, cuts: Spans, settings: SubstringSettings) -> Spans:
+def _find_once(
+    kept: KeptDocuments, cuts: Cuts, settings: SubstringSettings, place: Workplace, number: int
+) -> Path | None:
+    """The stage of what one pass finds; None when it finds nothing."""
     n = settings.tokens
-    with DocumentFrequencies(kept.text_bytes // BYTES_PER_TOKEN) as frequencies:
-        for texts in kept.texts(cuts):
+    words = {unit.name: _Words(unit, cuts, n) for unit in kept.units if unit.count}
+    pairs = dict(zip(words, place.make(f"{number}-windows", words), strict=True))
+    counts = {f"{work.part:05d}": work for work in count_works(list(pairs.values()), 2, 1)}
+    counted = tuple(place.make(f"{number}-counts", counts))
+    # Each occurrence of a candidate adds one token to a run, and each run N − 1 more: in one part mostly few beside
+    # them, in several as many again and more.
+    repeated = BYTES_PER_TOKEN * sum(Manifest.read(folder).totals["occurrences"] for folder in counted)
+    if not repeated:
+        return None
+    parts = ceil(2 * repeated / settings.partition)
+    parts = ceil(3 * repeated / settings.partition) if parts > 1 else parts
+    gathering = {name: _RunWork(own, pairs[name], counted, parts) for name, own in words.items()}
+    runs = dict(zip(gathering, place.make(f"{number}-runs", gathering), strict=True))
+    units = tuple((own.unit.number, runs[name]) for name, own in words.items())
+    sorting = {f"{part:05d}": SortWork(units, part, n, 2 * repeated // parts) for part in range(parts)}
+    ordered = tuple(place.make(f"{number}-sorted", sorting))
+    if not sum(Manifest.read(folder).totals["intervals"] for folder in ordered):
+        return None
+    place.make(f"{number}-cut", {name: _CutWork(own, ordered) for name, own in words.items()})
+    return place.folder / f"{number}-cut"
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Windows of n tokens of the texts of one unit that earlier cuts left."""
+
+    unit: KeptUnit
+    cuts: Cuts
+    n: int
+
+    @property
+    def weight(self) -> int:
+        return self.unit.text_bytes
+
+    def texts(self, wanted: np.ndarray | None = None) -> Iterator[Texts]:
+        return self.unit.texts(self.cuts.of(self.unit.number), wanted)
+
+    def write(self, draft: Draft) -> None:
+        """The hashes of all windows."""
+        pairs = PairWriter(draft)
+        for texts in self.texts():
             _, _, hashes, bounds = tokens(texts.data, texts.offsets)
-            windows = window_hashes(hashes, bounds, n)
+            windows = window_hashes(hashes, bounds, self.n)
             whole = windows != 0
-            frequencies.add(windows[whole], np.repeat(texts.rank, np.diff(bounds))[whole])
-        frequent = frequencies.frequent(2, 1)
-    if not len(frequent.hashes):
-        return Spans.none()
-    table = map_of(frequent.hashes, frequent.last)
-    repeated = [_repeated_windows(part, n) for part in _parts(kept, cuts, frequent, table, settings)]
-    unit, row, first = (np.concatenate([NOTHING, *columns]) for columns in zip(*repeated, strict=True))
-    return _marked(kept, cuts, unit, row, first, n)
+            pairs.add(windows[whole], np.repeat(texts.rank, np.diff(bounds))[whole])
+        pairs.close()
 
 
-def _parts(
-    kept: KeptDocuments,
-    cuts: Spans,
-    frequent: Frequent,
-    table: tuple[np.ndarray, np.ndarray],
-    settings: SubstringSettings,
-) -> Iterator[Runs]:
-    """The candidate runs of the corpus in parts of about `settings.partition` bytes. Memory: the runs of one part; the
-    texts are read once for each part."""
-    # Each occurrence of a candidate adds one token to a run, and each run N − 1 more, mostly few beside them.
-    parts = ceil(2 * BYTES_PER_TOKEN * int(frequent.documents.sum()) / settings.partition)
-    for part in range(parts):
-        held = []
-        for texts in kept.texts(cuts):
+@dataclass(frozen=True)
+class _RunWork:
+    """The runs of a unit that its candidate windows cover."""
+
+    words: _Words
+    pairs: Path
+    counted: tuple[Path, ...]
+    parts: int
+
+    @property
+    def weight(self) -> int:
+        return self.words.weight
+
+    def write(self, draft: Draft) -> None:
+        writer = RunWriter(draft, self.words.n, self.parts)
+        candidates = frequent_here(self.counted, self.pairs).hashes
+        table, held = map_of(candidates, np.arange(len(candidates)))
+        for texts in self.words.texts() if len(candidates) else ():
             starts, ends, hashes, bounds = tokens(texts.data, texts.offsets)
-            windows = window_hashes(hashes, bounds, settings.tokens)
-            candidate = look_up(*table, windows, -1) >= 0
-            document, first, length, key = _runs(candidate, windows, bounds, settings.tokens)
-            mine = np.flatnonzero(key % np.uint64(parts) == part)
-            if len(mine):
-                document, first, length = document[mine], first[mine], length[mine]
-                data, places = _joined(texts.data, starts, ends, bounds[document] + first, length)
-                unit = np.full(len(mine), texts.unit, np.int64)
-                row, rank = texts.rows[document], texts.rank[document]
-                held.append(Runs(unit, row, rank, first, length, key[mine], data, places))
-        if held:
-            yield _concatenated(held)
+            candidate = look_up(table, held, window_hashes(hashes, bounds, self.words.n), -1) >= 0
+            writer.add(texts.rows, texts.rank, (texts.data, starts, ends, hashes, bounds), candidate)
+        writer.close()
 
 
-def _concatenated(parts: list[Runs]) -> Runs:
-    shifts = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
-    places = [part.places + shift for part, shift in zip(parts, shifts, strict=True)]
-    names = ("unit", "row", "rank", "token", "length", "key", "data")
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Runs(**columns, places=np.concatenate(places))
+@dataclass(frozen=True)
+class _CutWork:
+    """The cuts that take out the repeated tokens of a unit."""
 
+    words: _Words
+    ordered: tuple[Path, ...]
 
-def _repeated_windows(runs: Runs, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(unit, row, first token in the document) of every window of `n` tokens that a document of lower rank has too."""
-    # Imported here: it loads two shared libraries.
-    from pydivsufsort import divsufsort
+    @property
+    def weight(self) -> int:
+        return self.words.weight
 
-    run = np.repeat(np.arange(len(runs)), runs.length)
-    within = np.arange(len(run)) - np.repeat(np.cumsum(runs.length) - runs.length, runs.length)
-    begins = np.flatnonzero(within + n <= runs.length[run])  # tokens a window begins at
-    window_of = np.full(len(runs.data), -1, np.int32)
-    window_of[runs.places[begins]] = np.arange(len(begins))
-    # A window ends where its last token's blank ends, which is where the next token begins or the run's line break is.
-    ends = np.append(runs.places, len(runs.data))[begins + n] - (within[begins] + n == runs.length[run[begins]])
-    order = window_of[divsufsort(runs.data)]
-    order = order[order >= 0]
-    rank = runs.rank[run[begins]]
-    later = _later(runs.data, runs.places[begins], ends, order, rank)
-    chosen = begins[later]
-    return runs.unit[run[chosen]], runs.row[run[chosen]], runs.token[run[chosen]] + within[chosen]
-
-
-def _marked(kept: KeptDocuments, cuts: Spans, unit: np.ndarray, row: np.ndarray, first: np.ndarray, n: int) -> Spans:
-    """The cuts that take out the tokens of the windows at (unit, row, first token)."""
-    order = np.lexsort((first, row, unit))
-    unit, row, first = unit[order], row[order], first[order]
-    parts = []
-
-    def of_unit(number: int) -> slice:
-        return slice(*np.searchsorted(unit, [number, number + 1]))
-
-    def rows(number: int) -> np.ndarray:
-        asked = np.zeros(len(kept.rank[number]), bool)
-        asked[row[of_unit(number)]] = True
-        return asked
-
-    for texts in kept.texts(cuts, rows=rows):
-        starts, ends, _, bounds = tokens(texts.data, texts.offsets)
-        mine = of_unit(texts.unit)
-        low, high = np.searchsorted(row[mine], [texts.rows[0], texts.rows[-1] + 1])
-        document = np.searchsorted(texts.rows, row[mine][low:high])
-        edge = np.zeros(len(starts) + 1, np.int64)
-        begins = bounds[document] + first[mine][low:high]
-        np.add.at(edge, begins, 1)
-        np.add.at(edge, begins + n, -1)
-        parts.append(texts.spans("substring", bounds, starts, ends, np.cumsum(edge[:-1]) > 0))
-    return Spans.together(parts)
-
-
-@numba.njit(cache=True, nogil=True)
-def _runs(candidate, windows, bounds, n):
-    """(document, first token, tokens, smallest hash) of the runs of tokens that candidate windows cover."""
-    document, first = np.empty(len(windows), np.int64), np.empty(len(windows), np.int64)
-    length, key = np.empty(len(windows), np.int64), np.empty(len(windows), np.uint64)
-    count = 0
-    for row in range(len(bounds) - 1):
-        stop = -1  # where the tokens of the last run of this document end
-        for at in range(bounds[row], bounds[row + 1]):
-            if candidate[at]:
-                if at > stop:
-                    document[count], first[count], key[count] = row, at - bounds[row], windows[at]
-                    count += 1
-                stop = at + n
-                length[count - 1] = stop - bounds[row] - first[count - 1]
-                key[count - 1] = min(key[count - 1], windows[at])
-    return document[:count].copy(), first[:count].copy(), length[:count].copy(), key[:count].copy()
-
-
-@numba.njit(cache=True, nogil=True)
-def _joined(data, starts, ends, firsts, lengths):
-    """(bytes, place of each token): the tokens of the runs, a blank after each and a line break after each run."""
-    size, count = 0, 0
-    for run in range(len(firsts)):
-        count += lengths[run]
-        size += 1
-        for token in range(firsts[run], firsts[run] + lengths[run]):
-            size += ends[token] - starts[token] + 1
-    out, places = np.empty(size, np.uint8), np.empty(count, np.int64)
-    size, count = 0, 0
-    for run in range(len(firsts)):
-        for token in range(firsts[run], firsts[run] + lengths[run]):
-            places[count] = size
-            count += 1
-            for at in range(starts[token], ends[token]):
-                out[size] = data[at]
-                size += 1
-            out[size] = 32
-            size += 1
-        out[size] = 10
-        size += 1
-    return out, places
-
-
-@numba.njit(cache=True, nogil=True)
-def _later(data, begins, ends, order, rank):
-    """bool[windows]: whether a window with the same bytes has a lower rank. `order` is that of the suffixes, in which
-    equal windows lie side by side."""
-    later = np.zeros(len(begins), np.bool_)
-    at = 0
-    while at < len(order):
-        first = order[at]
-        size = ends[first] - begins[first]
-        lowest = rank[first]
-        stop = at + 1
-        while stop < len(order):
-            other = order[stop]
-            same = ends[other] - begins[other] == size
-            index = 0
-            while same and index < size:
-                same = data[begins[first] + index] == data[begins[other] + index]
-                index += 1
-            if not same:
-                break
-            lowest = min(lowest, rank[other])
-            stop += 1
-        for place in range(at, stop):
-            later[order[place]] = rank[order[place]] > lowest
-        at = stop
-    return later
+    def write(self, draft: Draft) -> None:
+        unit = self.words.unit
+        row, begin, end = intervals_of(self.ordered, unit.number)
+        wanted = np.zeros(len(unit.rows), bool)
+        wanted[row] = True
+        parts = []
+        for texts in self.words.texts(wanted):
+            starts, ends, _, bounds = tokens(texts.data, texts.offsets)
+            mine = slice(*np.searchsorted(row, [texts.rows[0], texts.rows[-1] + 1]))
+            first = bounds[np.searchsorted(texts.rows, row[mine])]
+            edge = np.zeros(len(starts) + 1, np.int64)
+            np.add.at(edge, first + begin[mine], 1)
+            np.add.at(edge, first + end[mine], -1)
+            parts.append(texts.spans("substring", bounds, starts, ends, np.cumsum(edge[:-1]) > 0))
+        publish_spans([Spans.together(parts)], draft)

@@ -175,6 +175,7 @@ class Deidentify(Step):
     def __init__(self, settings: DeidentifySettings) -> None:
         super().__init__()
         self.settings = settings
+        self.pace = 50.0 if settings.ner else 1.0  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what each worker makes for itself: the automata and the key."""

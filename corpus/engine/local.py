@@ -9,7 +9,6 @@ The log of a rank goes to its file in the logging folder, never to the terminal.
 import atexit
 import multiprocessing
 import os
-import sys
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,8 +18,11 @@ from datatrove.executor import LocalPipelineExecutor
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
+from corpus.engine.forkserver import context
+from corpus.engine.limits import expendable
 from corpus.errors import ArtifactError
 
+BREAKS = 5  # times in a row that a pool may break without any rank having ended
 # By number of workers, with the environment that they have.
 _POOLS: dict[int, tuple[ProcessPoolExecutor, dict[str, str]]] = {}
 
@@ -31,6 +33,7 @@ def _begin(environment: dict[str, str]) -> None:
     as one of its forks."""
     os.environ.clear()
     os.environ.update(environment)
+    expendable()
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -47,10 +50,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     if pool is None or seen != environment:
         if pool is not None:
             pool.shutdown()
-        context = multiprocessing.get_context("forkserver")
-        ours = [name for name in sys.modules if name.partition(".")[0] == "corpus"]
-        context.set_forkserver_preload(["__main__", *ours])
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(environment,))
+        pool = ProcessPoolExecutor(workers, mp_context=context(), initializer=_begin, initargs=(environment,))
         _POOLS[workers] = pool, environment
     return pool
 
@@ -66,11 +66,12 @@ class SharedPoolExecutor(LocalPipelineExecutor):
     """Runs every rank, whether or not an earlier run says that it completed: the engine knows what is missing."""
 
     def run(self) -> PipelineStats:
-        """Raises what a rank raised, after the ranks that were running ended; ArtifactError when a worker died."""
+        """Raises what a rank raised, after the ranks that were running ended. The ranks of a worker that died are run
+        again, where their documents are guarded (corpus/engine/poison.py); ArtifactError when that does not help."""
         self._launched = True
         ranks = range(self.local_rank_offset, self.local_rank_offset + self.local_tasks)
         if self.workers == 1:
-            stats = [deepcopy(self)._run_for_rank(rank) for rank in ranks]
+            stats = [self._here(rank) for rank in ranks]
         else:
             stats = self._spread(ranks)
         total = sum(stats, start=PipelineStats())
@@ -78,27 +79,45 @@ class SharedPoolExecutor(LocalPipelineExecutor):
             total.save_to_disk(file)
         return total
 
-    def _spread(self, ranks: range) -> list[PipelineStats]:
-        pool = _pool(self.workers)
-        running: list[Future[PipelineStats]] = [pool.submit(self._run_for_rank, rank) for rank in ranks]
-        wait(running, return_when=FIRST_EXCEPTION)
-        for future in running:
-            future.cancel()
-        wait(running)
+    def _here(self, rank: int) -> PipelineStats:
         try:
-            # the first error in order of rank; a cancelled rank always stands behind one
-            errors = [error for future in running if not future.cancelled() and (error := future.exception())]
-            if errors:
-                raise errors[0]
-        except BrokenProcessPool:
+            return deepcopy(self)._run_for_rank(rank)
+        except MemoryError:  # the second time its documents are guarded
+            return deepcopy(self)._run_for_rank(rank)
+
+    def _spread(self, ranks: range) -> list[PipelineStats]:
+        done: dict[int, PipelineStats] = {}
+        breaks = 0
+        while len(done) < len(ranks):
+            before = len(done)
+            whole = self._attempt([rank for rank in ranks if rank not in done], done)
+            breaks = 0 if whole or len(done) > before else breaks + 1
+            if breaks == BREAKS:
+                raise ArtifactError(
+                    "a worker process was killed before its unit was published, again and again",
+                    where=self.logging_dir.path,
+                    found="no exception, so a signal from outside: often the kernel, short of memory",
+                    todo="run the same command again: it goes on with the missing units; use fewer executor.workers",
+                )
+        return [done[rank] for rank in ranks]
+
+    def _attempt(self, ranks: list[int], done: dict[int, PipelineStats]) -> bool:
+        """Run the ranks, into `done` what ended; whether no worker died or ran out of memory."""
+        pool = _pool(self.workers)
+        running: dict[int, Future[PipelineStats]] = {rank: pool.submit(self._run_for_rank, rank) for rank in ranks}
+        wait(running.values(), return_when=FIRST_EXCEPTION)
+        for future in running.values():
+            future.cancel()
+        wait(running.values())
+        # in order of rank; a cancelled rank always stands behind an error
+        errors = [error for future in running.values() if not future.cancelled() and (error := future.exception())]
+        for error in errors:
+            if not isinstance(error, BrokenProcessPool | MemoryError):
+                raise error
+        done |= {rank: f.result() for rank, f in running.items() if not f.cancelled() and f.exception() is None}
+        if any(isinstance(error, BrokenProcessPool) for error in errors):
             _POOLS.pop(self.workers)[0].shutdown()
-            raise ArtifactError(
-                "a worker process was killed before its unit was published",
-                where=self.logging_dir.path,
-                found="no exception, so a signal from outside: often the kernel, short of memory",
-                todo="run the same command again: it goes on with the missing units; use fewer executor.workers",
-            ) from None
-        return [future.result() for future in running]
+        return not errors
 
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
         self._set_distributed_environment(node_rank)

@@ -17,6 +17,7 @@ from datatrove.utils.stats import PipelineStats
 import corpus
 from corpus import errors
 from corpus.artifact import current, write_atomic
+from corpus.engine.limits import expendable
 from corpus.engine.units import Unit
 from corpus.errors import ArtifactError, ProvenderError
 
@@ -50,6 +51,7 @@ class RemoteRanks(PipelineExecutor):
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
         os.chdir(self.folder)
         os.umask(self.umask)
+        expendable()
         unit = self.units[rank]
         if current(unit.folder, unit.function) is not None:
             return PipelineStats()

@@ -1,7 +1,8 @@
 """A stage's missing units, run as the ranks of a datatrove pipeline.
 
     units = [Unit(folder, function, weight), …]          one published folder each
-    run_units("annotate", units, pipeline, …)            pipeline: datatrove steps; rank r works on pending unit r
+    run_units("annotate", units, pipeline, …)            pipeline: datatrove steps; rank r works on the pending unit r,
+                                                         the largest first
 
 What is already published by the same function is skipped; datatrove's own completion markers, which ignore the
 configuration, are not used. Units are cut by the inputs and the recipe, never by the workers, so any number of workers
@@ -78,7 +79,7 @@ def run_units(
 
     Raises what a step raised, after the other running ranks ended; units published by then stay.
     """
-    todo = pending(units)
+    todo = sorted(pending(units), key=lambda unit: -unit.weight)  # the largest first, so that all workers end together
     outcome = Outcome(ran=len(todo), skipped=len(units) - len(todo))
     if not todo:
         return outcome

@@ -6,7 +6,6 @@ guard       the parent's side: feeds the child, kills and restarts it
 this file   the step
 """
 
-from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -14,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpus.document import Batch
-from corpus.extract.guard import Failure, Guard
+from corpus.document import Batch, utf8_buffers
+from corpus.extract.guard import Failure, Guard, shared_guard
 from corpus.settings import Settings
 from corpus.step import Step
+
+_HEAD = 64  # bytes
 
 
 class ExtractSettings(Settings):
@@ -49,32 +50,40 @@ class Extract(Step):
     def __init__(self, settings: ExtractSettings, engine: str | None = None) -> None:
         """`engine` may be any "module:function" the worker can import (str → str); by default the settings' own."""
         super().__init__()
-        self.settings = settings
-        self.guard = Guard(engine or settings.engine, settings.timeout_seconds)
+        self.settings, self.engine = settings, engine or settings.engine
 
-    def run(self, data: Iterable[Batch] | None, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:  # type: ignore[override]
-        try:
-            yield from super().run(data, rank, world_size)
-        finally:
-            self.guard.close()
+    @property
+    def guard(self) -> Guard:
+        """Of this process: its child serves one unit after another."""
+        return shared_guard(self.engine, self.settings.timeout_seconds)
 
     def process(self, batch: Batch) -> Batch:
         limit = self.settings.max_bytes
         large = np.asarray(pc.greater(pc.binary_length(batch.text), limit))
         batch = batch.with_verdicts(large, step=self.name, reason=f"page above {limit} bytes")
-        rows = np.flatnonzero(batch.readable)
-        texts = batch.text.to_pylist()
+        rows = np.flatnonzero(batch.readable).tolist()
+        data, offsets = utf8_buffers(batch.text)
+        whole = data.data
+        texts: list[bytes | memoryview] = [
+            whole[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+        ]
         failed: dict[str, list[int]] = {}
-        for row, result in zip(rows.tolist(), self.guard.map([texts[row] for row in rows]), strict=True):
+        for row, result in zip(rows, self.guard.map_bytes([texts[row] for row in rows]), strict=True):
             if isinstance(result, Failure):
                 failed.setdefault(result.value, []).append(row)
-            elif not result or result.isspace():
+            elif is_blank(result):
                 failed.setdefault("no text", []).append(row)
             else:
                 texts[row] = result
-        batch = batch.with_text(pa.array(texts, pa.string()), edit="extract")
+        batch = batch.with_text(pa.array(texts, pa.binary()).cast(pa.string()), edit="extract")
         for reason in sorted(failed):
             mask = np.zeros(len(batch), dtype=bool)
             mask[failed[reason]] = True
             batch = batch.with_verdicts(mask, step=self.name, reason=reason)
         return batch
+
+
+def is_blank(text: bytes) -> bool:
+    """Whether a text in UTF-8 is nothing but white space; its head mostly tells."""
+    head = text[:_HEAD].decode(errors="ignore")
+    return (not head or head.isspace()) and (len(text) <= _HEAD or text.decode().isspace())

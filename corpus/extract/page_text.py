@@ -1,24 +1,24 @@
-"""HTML page → text: the engines `resiliparse`, `fast`, `trafilatura` and `plain` of worker.py (imports none of ours).
+"""HTML page → text: the engines `resiliparse`, `fast`, `trafilatura` and `plain` of worker.py.
 
 `resiliparse` is resiliparse's parser and writer of text (Bevendorff et al. 2018) with rules of our own for what the
 main content is, since its own take every teaser for content (4-gram F1 of 0.90 on a public benchmark; these 0.95):
 
-    walk      the blocks of the page: characters of running text and of links in each, and whether its class or id is
-              one that pages give to menus, teasers, comments
+    outline   the blocks of the page: characters of running text and of links in each, and whether its class or id is
+              one that pages give to menus, teasers, comments (page_blocks)
     weigh     running text under each block; a part that holds most of the text is content, whatever it is called
     choose    from <body> down, as long as one block holds nearly all of the running text
     beside    what stands next to the chosen block and is text too, such as the lead paragraph above an article's body
     prune     below: parts by name, and blocks that are mostly links
 
-About 13 MB of HTML a second and core, most of it the walk; `fast` leaves the rules to resiliparse, at 80.
+About 30 MB of HTML a second and core; `fast` leaves the rules to resiliparse, at 80.
 """
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
-ELEMENT, TEXT = 1, 3  # node types of the DOM
+from corpus.extract.page_blocks import Block, names, outline, walk
+
 NEARLY_ALL = 0.75  # of the running text, for which one goes down into a block
 MOST = 0.6  # of the running text, from which a part is content in spite of its name
 ENOUGH = 250  # characters of running text; a page with less is read again without regard to names
@@ -28,57 +28,13 @@ LINKS_BESIDE = 0.2  # share of links above which a neighbour is no text
 LONG = 200  # characters of running text from which a block full of links stays
 LIST_DEPTH = 3
 BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
-REMEMBERED = 1 << 16  # class attributes
 
 
-def names(listed: str) -> frozenset[str]:
-    """The names in a list with spaces between."""
-    return frozenset(listed.split())
-
-
-DROPPED = names(
-    """script style noscript template svg canvas iframe object embed applet audio video map button select textarea input
-    option datalist dialog nav menu footer aside head link meta"""
-)
-BLOCKS = names(
-    """address article blockquote body center dd details div dl dt fieldset figcaption figure form h1 h2 h3 h4 h5 h6
-    header hgroup li main ol p pre section summary table tbody td tfoot th thead tr ul"""
-)
 # Blocks that are never the whole content by themselves.
 INNER = names("p pre li ol ul dl tr tbody thead tfoot table td th dt dd blockquote h1 h2 h3 h4 h5 h6 figure")
 KEPT_WITH_LINKS = names("h1 h2 h3 h4 h5 h6 p td th")
-ALWAYS_CONTENT = names("article main body")
-# Words of class and id. A word of CONTENT overrules those of WEAK: `author` is a part, `hentry author-jane` is not.
-PARTS = names(
-    """nav navi navbar navigation menu submenu menus breadcrumb breadcrumbs footer foot sidebar widget widgets share
-    sharing shares social socials related relatedposts promo promos sponsor sponsored ad ads advert advertisement
-    adsense banner cookie cookies consent newsletter subscribe subscription signup login comment comments commentlist
-    disqus respond replies pagination pager paging popup modal overlay tooltip toolbar tags tag tagcloud byline bylines
-    author authors meta metadata postmeta trending popular teaser teasers outbrain taboola masthead legal copyright
-    disclaimer skip noprint recommended recommendations recommendation toc caption credit credits timestamp
-    dateline bio"""
-)
-WEAK = names("author tag tags teaser sidebar meta bio widget nav ad toc comment")
-CONTENT = names("article content main body text entry hentry story container column page post blog")
-HIDDEN = names("hidden visually-hidden sr-only screen-reader-text")
-WORDS = re.compile(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])")
 # Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
 MARKS = "a.headerlink, a.anchor-link, a.heading-anchor, a.hash-link"
-
-
-class Block:
-    """A block element, or an inline one with the name of a part; `text` and `links` are characters, of its own at first
-    and with those below it once weighed; `weight` is its running text."""
-
-    __slots__ = ("below", "element", "links", "parent", "part", "tag", "text", "weight")
-
-    def __init__(self, element: Any, tag: str, parent: "Block | None", part: bool) -> None:
-        self.element, self.tag, self.parent, self.part = element, tag, parent, part
-        self.below: list[Block] = []
-        self.text = self.links = 0
-        self.weight = 0.0
-        if parent is not None:
-            parent.below.append(self)
 
 
 def resiliparse(page: str) -> str:
@@ -87,29 +43,59 @@ def resiliparse(page: str) -> str:
     from resiliparse.parse.html import HTMLTree
 
     tree: Any = HTMLTree.parse(page)
-    body = tree.body
-    if body is None:
+    if tree.body is None:
         return ""
-    blocks, unseen = walk(body, by_name=True)
+    content = content_by_outline(tree.body.html)
+    if content is not None:
+        tree = HTMLTree.parse(f"<body>{content}</body>")
+    else:
+        keep_content(tree.body)
+    without_marks(tree)
+    return extract_plain_text(tree, preserve_formatting=True, main_content=False, alt_texts=False)
+
+
+Content = tuple[list[Any], list[Any], bool]  # elements to keep, elements to take out, whether all of <body> is kept
+
+
+def content_of(blocks: list[Block], unseen: list[Any], anything: bool) -> Content | None:
+    """What to keep of a page and what to take out; None where the blocks have too little text, unless `anything`
+    will do."""
     weigh(blocks)
-    if blocks[0].weight < ENOUGH:
-        blocks, unseen = walk(body, by_name=False)
-        weigh(blocks)
+    if blocks[0].weight < ENOUGH and not anything:
+        return None
     chosen = choose(blocks[0])
     before, after = beside(chosen)
     kept = [*before, chosen, *after]
     removed = unseen + [block.element for part in kept for block in pruned(part)]
+    return [block.element for block in kept], removed, chosen.parent is None
+
+
+def content_by_outline(page: str) -> str | None:
+    """What to keep of a page as its parser writes it, None where that is not what it should be."""
+    for by_name in (True, False):
+        found = outline(page, by_name)
+        if found is None:
+            return None
+        blocks, unseen, outlined = found
+        content = content_of(blocks, unseen, anything=not by_name)
+        if content is not None:
+            return outlined.without(*content[:2])
+    return None
+
+
+def keep_content(body: Any) -> None:
+    """Take all that is not content out of the tree, node by node, which is slow."""
+    content = content_of(*walk(body, by_name=True), anything=False)
+    kept, removed, whole = content or cast(Content, content_of(*walk(body, by_name=False), anything=True))
     for element in removed:
         element.remove()
-    without_marks(tree)
-    if chosen.parent is not None:
-        for block in kept:
-            block.element.remove()
+    if not whole:
+        for element in kept:
+            element.remove()
         for node in list(body.child_nodes):
             node.remove()
-        for block in kept:
-            body.append_child(block.element)
-    return extract_plain_text(tree, preserve_formatting=True, main_content=False, alt_texts=False)
+        for element in kept:
+            body.append_child(element)
 
 
 def fast(page: str) -> str:
@@ -166,51 +152,6 @@ ENGINES: dict[str, Callable[[str], str]] = {
     "trafilatura": trafilatura,
     "plain": plain,
 }
-
-
-def walk(body: Any, by_name: bool) -> tuple[list[Block], list[Any]]:
-    """The blocks in document order, <body> first, and the elements that are never content. Any depth: no recursion."""
-    block = Block(body, "body", None, part=False)
-    blocks, unseen = [block], []
-    above: list[tuple[Any, Block, bool]] = []
-    node, linked = body.first_child, False
-    while node is not None or above:
-        if node is None:
-            node, block, linked = above.pop()
-            continue
-        following = node.next
-        if node.type == TEXT:
-            size = len((node.value or "").strip())
-            if linked:
-                block.links += size
-            else:
-                block.text += size
-        elif node.type == ELEMENT:
-            tag = node.tag
-            if tag in DROPPED:
-                unseen.append(node)
-            else:
-                above.append((following, block, linked))
-                named = by_name and (tag in BLOCKS or tag == "span" or tag == "a") and tag not in ALWAYS_CONTENT
-                part = named and is_part(f"{node.get_attribute('class') or ''} {node.get_attribute('id') or ''}")
-                if part or tag in BLOCKS:
-                    block = Block(node, tag, block, part)
-                    blocks.append(block)
-                node, linked = node.first_child, linked or tag == "a"
-                continue
-        node = following
-    return blocks, unseen
-
-
-@lru_cache(REMEMBERED)
-def is_part(given: str) -> bool:
-    """Whether an element of these classes and this id is a part that pages have beside their content."""
-    if given.isspace():
-        return False
-    words = {word.lower() for word in WORDS.split(given)}
-    parts = words & PARTS
-    unsure = parts <= WEAK and not CONTENT.isdisjoint(words)
-    return (bool(parts) and not unsure) or not HIDDEN.isdisjoint(given.split())
 
 
 def weigh(blocks: list[Block]) -> None:

@@ -8,15 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.artifact import publish, write_parquet
-from corpus.cuts.kept import KeptDocuments
-from corpus.cuts.spans import Spans
+from corpus.cuts.kept import KeptDocuments, KeptUnit
+from corpus.cuts.spans import Cuts
 from corpus.decontaminate import DecontaminateSettings, HeldOutSettings, find_contamination
-from corpus.dedup.cluster import DedupSettings, Workplace, find_clusters
+from corpus.dedup.cluster import DedupSettings, find_clusters
 from corpus.dedup.repeated import RepeatedSettings, RepeatSettings, find_repeated
 from corpus.dedup.signature import Signature
 from corpus.dedup.substring import SubstringSettings, find_substrings
 from corpus.deidentify.profiles import DEFAULT_TYPES, Search, scanner
 from corpus.document import DOCUMENTS, Batch, Document
+from corpus.engine import Workplace
 from corpus.kernels.join import greedy_cover
 from corpus.kernels.layout import plain_layout
 from corpus.perplexity.probing import ProbingModel
@@ -60,11 +61,19 @@ def across_documents(folder: Path) -> None:
     """The kernels of repeated lines, substrings and decontamination, on a document and its copy."""
     documents = folder / "unit/documents.parquet"
     rows = pq.read_metadata(documents).num_rows
-    kept = KeptDocuments((documents,), (0,), (np.arange(rows),), (np.arange(rows) == 0,), 1)
+    numbers = np.arange(rows)
+    unit = KeptUnit.write(
+        0, 0, documents, folder / "kept.npy", rank=numbers, held_out=numbers == 0, text_bytes=documents.stat().st_size
+    )
+    kept = KeptDocuments((unit,))
     once = RepeatSettings(min_documents=2, share=0, min_characters=1)
-    cuts = find_repeated(kept, ("compile",), RepeatedSettings(lines=once, paragraphs=None)).spans
-    find_substrings(kept, Spans.none(), SubstringSettings(tokens=2))
-    find_contamination(kept, cuts, DecontaminateSettings(ngram=2, held_out=HeldOutSettings(action="span", coverage=0)))
+    lines = RepeatedSettings(lines=once, paragraphs=None)
+    cuts = Cuts(passes=find_repeated(kept, ("compile",), lines, Workplace(folder / "repeated")).passes)
+    for partition in (1 << 10, 256 << 20):
+        substrings = SubstringSettings(tokens=2, partition=partition)
+        find_substrings(kept, Cuts(), substrings, Workplace(folder / f"substring-{partition}"))
+    items = DecontaminateSettings(ngram=2, held_out=HeldOutSettings(action="span", coverage=0))
+    find_contamination(kept, cuts, items, Workplace(folder / "contamination"))
 
 
 if __name__ == "__main__":

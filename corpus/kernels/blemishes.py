@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 MOJIBAKE, UNICODE, CONTROL, LAYOUT = 1, 2, 4, 8
-_NEWLINE, _BLANK, _OTHER = 1, 2, 3  # classes of ASCII bytes that need a look; 0 needs none
+_NEWLINE, _BLANK, _OTHER = 1, 2, 3  # classes of ASCII bytes that need a look; 0 needs none, 2 only behind another byte
 _LOST = "ÂÃÄÅÎÏÐÑØÙâã"
 
 
@@ -44,6 +44,13 @@ def blemishes(data, offsets, classes, lost):
         foreign = False  # the last character is beyond ASCII
         mark = False  # and a dash, a quote or the like
         while at < stop:
+            if (
+                not foreign and classes[data[at]] & 1 == 0
+            ):  # neither a line end nor one that needs a look: words, blanks
+                lines = 0
+                while at < stop and classes[data[at]] & 1 == 0:
+                    at += 1
+                continue
             byte = data[at]
             kind = classes[byte]
             if kind == 0:

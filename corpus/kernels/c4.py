@@ -13,6 +13,7 @@ import numpy as np
 
 from corpus.kernels.characters import DECIMAL, SPACE, class_at, class_table, decode, stripped
 from corpus.kernels.lines import line_at
+from corpus.kernels.words import Spans
 
 # Column order of the counts: lines in all, kept, removed by each reason; kept lines that condemn the document.
 COUNTS = ("lines", "kept", "long_word", "no_punctuation", "few_words", "javascript", "policy", "lorem_ipsum", "curly")
@@ -39,11 +40,13 @@ class LineTests:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """The texts that are left: document d is data[offsets[d]:offsets[d + 1]]; counts int32[documents, COUNTS]."""
+    """The texts that are left: document d is data[offsets[d]:offsets[d + 1]]; counts int32[documents, COUNTS]; `spans`,
+    the pieces it is made of, from where they stood in the text that was rewritten."""
 
     data: np.ndarray
     offsets: np.ndarray
     counts: np.ndarray
+    spans: Spans
 
 
 def split_pieces(data: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -62,7 +65,10 @@ def rewrite(
         phrases.append(("javascript", JAVASCRIPT))
     phrases += [(phrase.lower(), POLICY) for phrase in tests.policy]
     bounds = (tests.max_word_length, tests.citations, tests.punctuation, tests.min_words, tests.curly)
-    return Rewritten(*_rewrite(data, starts, ends, offsets, class_table(), *bounds, *_packed(phrases), ord(joined_by)))
+    left, documents, counts, *spans = _rewrite(
+        data, starts, ends, offsets, class_table(), *bounds, *_packed(phrases), ord(joined_by)
+    )
+    return Rewritten(left, documents, counts, Spans(*spans))
 
 
 def _packed(phrases: Sequence[tuple[str, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -110,7 +116,9 @@ def _rewrite(
     out = np.empty(size, np.uint8)
     documents = np.zeros(len(offsets), np.int64)
     counts = np.zeros((len(offsets) - 1, 9), np.int32)
-    to = np.int64(0)
+    sources, begins, stops = np.empty(len(starts), np.int64), np.empty(len(starts), np.int64), np.empty_like(ends)
+    bounds = np.zeros(len(offsets), np.int64)
+    to, kept = np.int64(0), np.int64(0)
     for document in range(len(counts)):
         row = counts[document]
         begin = to
@@ -142,14 +150,22 @@ def _rewrite(
                 out[to] = joint
             row[1] += 1
             to = end
+            sources[kept], begins[kept], stops[kept] = left if end - line == right - left else -1, line, end
+            kept += 1
         # The text as a whole is stripped: taking out a citation may have left a space at either end.
         left, right = stripped(out, begin, to, classes)
         if left > begin:
             for at in range(left, right):
                 out[begin + at - left] = out[at]
+            for span in range(bounds[document], kept):
+                begins[span] = max(begins[span] - left + begin, begin)
+                stops[span] = max(stops[span] - left + begin, begin)
         to = begin + right - left
-        documents[document + 1] = to
-    return out[:to].copy(), documents, counts
+        for span in range(bounds[document], kept):
+            begins[span], stops[span] = min(begins[span], to), min(stops[span], to)
+        documents[document + 1], bounds[document + 1] = to, kept
+    spans = (sources[:kept].copy(), begins[:kept].copy(), stops[:kept].copy(), bounds)
+    return (out[:to].copy(), documents, counts, *spans)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -58,6 +58,18 @@ class Words:
     offsets: np.ndarray  # int64[documents + 1]
 
 
+@dataclass(frozen=True)
+class Spans:
+    """What a text is made of: span i is its bytes [begins[i], ends[i]), the same as those of another text from
+    sources[i] on, or new where that is -1; document d owns spans offsets[d]:offsets[d + 1], in order of both texts.
+    White space parts them, or the bounds of the document do, in either text."""
+
+    sources: np.ndarray  # int64[spans]
+    begins: np.ndarray  # int64[spans]
+    ends: np.ndarray  # int64[spans]
+    offsets: np.ndarray  # int64[documents + 1]
+
+
 def words_of(batch: Batch) -> Words:
     """The words of a batch, split at most once however many steps ask."""
     return batch.memo("words", lambda asked: split_words(asked.text))
@@ -72,12 +84,28 @@ def split_words(text: pa.StringArray) -> Words:
     return Words(data, documents, starts, ends, chars, flags, hashes, offsets)
 
 
+def carried_words(words: Words, text: pa.StringArray, spans: Spans) -> Words:
+    """The words of `text`, which is made of spans of the text of `words` parted by white space: what was found there is
+    moved, and only spans that were changed are split. About 400 MB/s, and the same as `split_words`."""
+    data, documents = utf8_buffers(text)
+    old = (words.starts, words.ends, words.chars, words.flags, words.hashes, words.offsets)
+    parts = (spans.sources, spans.begins, spans.ends, spans.offsets)
+    return Words(data, documents, *_carried(data, *parts, *old, class_table(), set_of(UNDIVIDED), set_of(UNITS)))
+
+
 @numba.njit(cache=True, nogil=True)
 def _describe(data, starts, ends, table):
     """(characters int32, flags uint8, hashes uint64) of each token."""
     count = len(starts)
     chars, flags, hashes = np.empty(count, np.int32), np.empty(count, np.uint8), np.empty(count, np.uint64)
-    for token in range(count):
+    _describe_into(data, starts, ends, 0, count, table, chars, flags, hashes)
+    return chars, flags, hashes
+
+
+@numba.njit(cache=True, nogil=True)
+def _describe_into(data, starts, ends, first, last, table, chars, flags, hashes):
+    """Describe the tokens [first, last)."""
+    for token in range(first, last):
         at, end = starts[token], ends[token]
         length, some, every = 0, np.uint16(0), np.uint16(0xFFFF)
         while at < end:
@@ -94,7 +122,6 @@ def _describe(data, starts, ends, table):
             SIGNS if every & SIGN else 0
         )
         chars[token], flags[token], hashes[token] = length, flag, hash_bytes(data, starts[token], end)
-    return chars, flags, hashes
 
 
 @numba.njit(cache=True, nogil=True)
@@ -107,35 +134,81 @@ def _split(data, documents, table, undivided, units):
     places, codes = np.empty(LONGEST_CHUNK + 1, np.int64), np.empty(LONGEST_CHUNK + 1, np.int32)
     total = 0
     for document in range(len(documents) - 1):
-        at, stop = documents[document], documents[document + 1]
-        while at < stop:
-            if data[at] == 32:
-                at += 1
-                continue
-            end, total = plain_chunk(data, at, stop, table, undivided, starts, ends, total)
-            if end > at:
-                at = end
-                continue
-            code, size = decode(data, at)
-            kind = class_of(table, code)
-            if kind & SPACE:
-                at += size
-                continue
-            begin, length, plain = at, 0, not kind & DIGIT
-            while not kind & SPACE and length < LONGEST_CHUNK:
-                places[length], codes[length] = at, code
-                length += 1
-                plain = plain and kind & ALPHANUMERIC != 0
-                at += size
-                if at >= stop:
-                    break
-                code, size = decode(data, at)
-                kind = class_of(table, code)
-            places[length] = at
-            if plain:
-                starts[total], ends[total] = begin, at
-                total += 1
-            else:
-                total = cut_chunk(data, places, codes, length, table, undivided, units, starts, ends, total)
+        begin, stop = documents[document], documents[document + 1]
+        total = _split_into(data, begin, stop, table, undivided, units, places, codes, starts, ends, total)
         offsets[document + 1] = total
     return starts[:total].copy(), ends[:total].copy(), offsets
+
+
+@numba.njit(cache=True, nogil=True)
+def _split_into(data, at, stop, table, undivided, units, places, codes, starts, ends, total):
+    """Write the tokens of the bytes [at, stop) from `total` on; returns the new total."""
+    while at < stop:
+        if data[at] == 32:
+            at += 1
+            continue
+        end, total = plain_chunk(data, at, stop, table, undivided, starts, ends, total)
+        if end > at:
+            at = end
+            continue
+        code, size = decode(data, at)
+        kind = class_of(table, code)
+        if kind & SPACE:
+            at += size
+            continue
+        begin, length, plain = at, 0, not kind & DIGIT
+        while not kind & SPACE and length < LONGEST_CHUNK:
+            places[length], codes[length] = at, code
+            length += 1
+            plain = plain and kind & ALPHANUMERIC != 0
+            at += size
+            if at >= stop:
+                break
+            code, size = decode(data, at)
+            kind = class_of(table, code)
+        places[length] = at
+        if plain:
+            starts[total], ends[total] = begin, at
+            total += 1
+        else:
+            total = cut_chunk(data, places, codes, length, table, undivided, units, starts, ends, total)
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _carried(
+    data, sources, begins, stops, bounds, old_starts, old_ends, old_chars, old_flags, old_hashes, old_offsets,
+    table, undivided, units,
+):  # fmt: skip
+    capacity = len(old_starts)
+    for span in range(len(sources)):
+        if sources[span] < 0:
+            capacity += stops[span] - begins[span]
+    starts, ends = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    chars, flags = np.empty(capacity, np.int32), np.empty(capacity, np.uint8)
+    hashes = np.empty(capacity, np.uint64)
+    offsets = np.zeros(len(bounds), np.int64)
+    places, codes = np.empty(LONGEST_CHUNK + 1, np.int64), np.empty(LONGEST_CHUNK + 1, np.int32)
+    total = 0
+    for document in range(len(bounds) - 1):
+        token, last = old_offsets[document], old_offsets[document + 1]
+        for span in range(bounds[document], bounds[document + 1]):
+            begin, stop, source = begins[span], stops[span], sources[span]
+            if source < 0:
+                first = total
+                total = _split_into(data, begin, stop, table, undivided, units, places, codes, starts, ends, total)
+                _describe_into(data, starts, ends, first, total, table, chars, flags, hashes)
+                continue
+            shift, end = begin - source, source + stop - begin
+            while token < last and old_starts[token] < source:
+                token += 1
+            while token < last and old_starts[token] < end:
+                starts[total], ends[total] = old_starts[token] + shift, old_ends[token] + shift
+                chars[total], flags[total], hashes[total] = old_chars[token], old_flags[token], old_hashes[token]
+                total += 1
+                token += 1
+        offsets[document + 1] = total
+    return (
+        starts[:total].copy(), ends[:total].copy(), chars[:total].copy(), flags[:total].copy(),
+        hashes[:total].copy(), offsets,
+    )  # fmt: skip

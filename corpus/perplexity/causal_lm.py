@@ -80,6 +80,7 @@ class CausalLm(Step):
 
     name: ClassVar[str] = "perplexity"
     columns: ClassVar[dict[str, pa.DataType]] = {"perplexity.value": pa.float32(), "perplexity.tokens": pa.int32()}
+    pace: ClassVar[float] = 50.0
 
     def __init__(self, settings: CausalLmSettings) -> None:
         super().__init__()

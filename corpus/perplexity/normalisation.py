@@ -12,16 +12,22 @@ A bare .binary or .arpa file is read with the default: lower case, digits as 0, 
 """
 
 import json
+import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from corpus.artifact import fingerprint
+from corpus.document import utf8_buffers
 from corpus.errors import ArtifactError
+from corpus.kernels.normalising import BLANK, LETTER, MARK, OTHER, PLANE, write_texts
 from corpus.settings import Settings
 
 NORMALISATION_FILE = "normalisation.json"
@@ -31,6 +37,7 @@ NORMALISATION_FILE = "normalisation.json"
 _DIGITS = r"[0-9]"
 _MARKS = r"([^\p{L}\p{N}\p{M}\s])"
 _ACCENTS = r"\p{Mn}"
+_SIGMA = 0x3A3  # Σ, whose lower case depends on its place in the word
 
 
 class Normalisation(Settings):
@@ -55,12 +62,27 @@ def normalised(text: pa.StringArray, how: Normalisation = DEFAULT) -> Iterator[s
 def normalised_documents(text: pa.StringArray, how: Normalisation = DEFAULT) -> Iterator[list[str]]:
     """The lines of each document as the model reads them, empty lines left out."""
     for document in normalised_column(text, how).to_pylist():
-        lines = (" ".join(line.split()) for line in document.split("\n"))
-        yield [line for line in lines if line]
+        yield [line for line in document.split("\n") if line]
 
 
 def normalised_column(text: pa.StringArray, how: Normalisation = DEFAULT) -> pa.LargeStringArray:
-    """Each document as the model reads it, but for white space and empty lines, which are as they were."""
+    """Each document as the model reads it: its lines, the last with or without a line feed.
+
+    One compiled pass, which a text with a character outside of the basic plane (an emoji) or with a final sigma does
+    not take: it goes the general way, by expressions.
+    """
+    if how.accents == "strip":
+        return _by_expressions(text, how)
+    data, offsets = utf8_buffers(text)
+    out, bounds, untold = write_texts(data, offsets, *_tables(how))
+    column = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(bounds), pa.py_buffer(out))
+    if not untold.any():
+        return column
+    mask = pa.array(untold)
+    return pc.replace_with_mask(column, mask, _by_expressions(text.filter(mask), how))
+
+
+def _by_expressions(text: pa.StringArray, how: Normalisation) -> pa.LargeStringArray:
     column: Any = pl.Series("text", pl.from_arrow(text), pl.String)
     if how.case == "lower":
         column = column.str.to_lowercase()
@@ -69,7 +91,31 @@ def normalised_column(text: pa.StringArray, how: Normalisation = DEFAULT) -> pa.
     if how.digits == "zero":
         column = column.str.replace_all(_DIGITS, "0")
     column = column.str.replace_all(_MARKS, " $1 " if how.punctuation == "apart" else " ")
-    return column.to_arrow().cast(pa.large_string())
+    lines = ((" ".join(line.split()) for line in document.split("\n")) for document in column.to_list())
+    return pa.array(["\n".join(filter(None, document)) for document in lines], pa.large_string())
+
+
+@cache
+def _tables(how: Normalisation) -> tuple[np.ndarray, np.ndarray]:
+    """Kinds and characters for `write_texts`; characters that Python does not know are OTHER, for the expressions may
+    know them."""
+    kinds, written = np.full(PLANE, MARK, np.uint8), np.arange(PLANE, dtype=np.int32)
+    for code in range(PLANE):
+        character = chr(code)
+        category, lower = unicodedata.category(character), character.lower()
+        if category in ("Cn", "Cs") or len(lower) != 1 or code == _SIGMA:
+            kinds[code] = OTHER
+        elif character.isspace():
+            kinds[code] = BLANK
+        elif category[0] in "LNM":
+            kinds[code] = LETTER
+        if how.case == "lower" and len(lower) == 1:
+            written[code] = ord(lower)
+    if how.punctuation == "drop":
+        kinds[kinds == MARK] = BLANK
+    if how.digits == "zero":
+        written[ord("0") : ord("9") + 1] = ord("0")
+    return kinds, written
 
 
 def write_normalisation(folder: Path, how: Normalisation) -> None:

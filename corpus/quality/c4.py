@@ -16,7 +16,7 @@ from corpus.document import Batch, utf8_buffers
 from corpus.kernels.c4 import COUNTS, LineTests, Rewritten, rewrite, split_pieces
 from corpus.kernels.lines import lines_of, nth_longest
 from corpus.kernels.sentences import sentence_starts
-from corpus.kernels.words import split_words, words_of
+from corpus.kernels.words import Spans, carried_words, split_words, words_of
 from corpus.rules import Rule, at_least, at_most
 from corpus.settings import Settings
 from corpus.step import Step
@@ -73,7 +73,11 @@ class C4(Step):
         text = pa.StringArray.from_buffers(len(batch), offsets, data)
         empty = np.diff(left.offsets) == 0
         if self.settings.edit:
+            before = batch
             batch = batch.with_text(pc.if_else(pa.array(empty), batch.text, text), EDIT_KIND)
+            if self.settings.unit == "line" and before.remembers("words"):
+                spans = _spans(before, batch, left)
+                batch.memo("words", lambda edited: carried_words(words_of(before), edited.text, spans))
             batch = batch.with_verdicts(empty, step=self.name, reason="no line is left")
         if self.settings.unit == "sentence":
             sentences = left.counts[:, 1]
@@ -95,6 +99,22 @@ class C4(Step):
         last = offsets[1:][np.diff(offsets) > 0] - 1
         ends[last] = words.documents[1:][np.diff(offsets) > 0]
         return rewrite(words.data, starts, ends, offsets, self.settings.tests(), " ")
+
+
+def _spans(before: Batch, edited: Batch, left: Rewritten) -> Spans:
+    """What the texts after the edit are made of: what is left, or the whole text where nothing is."""
+    old, new = (utf8_buffers(batch.text)[1] for batch in (before, edited))
+    empty = np.diff(left.offsets) == 0
+    counts = np.where(empty, 1, np.diff(left.spans.offsets))
+    owners = np.repeat(np.arange(len(empty)), counts)
+    whole = empty[owners]
+    sources, begins, ends = old[:-1][owners], new[:-1][owners], new[1:][owners]
+    kept = np.repeat(~empty, np.diff(left.spans.offsets))
+    shift = (new - left.offsets)[owners][~whole]
+    sources[~whole] = left.spans.sources[kept]
+    begins[~whole] = left.spans.begins[kept] + shift
+    ends[~whole] = left.spans.ends[kept] + shift
+    return Spans(sources, begins, ends, np.append(0, np.cumsum(counts)))
 
 
 class C4Rule(Settings):

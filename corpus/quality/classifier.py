@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from corpus.artifact import content_hash
 from corpus.document import Batch
 from corpus.errors import ConfigError
-from corpus.fasttext_models import load_fasttext
+from corpus.fasttext_models import check_model, load_fasttext
 from corpus.quality.fasttext_file import PREFIX
 from corpus.rules import Rule, at_least, at_most
 from corpus.settings import Settings
@@ -58,7 +58,10 @@ def scores_of(model: Path, lines: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _load(path: str) -> Any:
-    return load_fasttext(path, "train one with `provender corpus classifier`, or give a .bin or .ftz file")
+    return load_fasttext(path, _REMEDY)
+
+
+_REMEDY = "train one with `provender corpus classifier`, or give a .bin or .ftz file"
 
 
 class ClassifierSettings(Settings):
@@ -68,6 +71,7 @@ class ClassifierSettings(Settings):
     model: str = Field(description="a folder of `provender corpus classifier`, or a fastText .bin or .ftz file")
     name: str = Field("classifier", pattern=r"^[a-z][a-z0-9_]*$", description="the columns are <name>.<label>")
     characters: int = Field(5000, ge=1, description="only the first characters of a document are scored")
+    sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{64}$", description="refuse a model file of another hash")
 
     def path(self) -> Path:
         path = Path(self.model)
@@ -77,9 +81,10 @@ class ClassifierSettings(Settings):
         return path
 
     def identity(self) -> dict[str, Any]:
-        return super().identity() | {"model": content_hash(self.path())}
+        return self.model_dump(mode="json", exclude={"sha256"}) | {"model": content_hash(self.path())}
 
     def build(self) -> "Classifier":
+        check_model(self.path(), self.sha256, _REMEDY)
         return Classifier(self)
 
 

@@ -1,6 +1,5 @@
 """Quality of source code: does it parse, how is it laid out, did a person write it, is it code at all."""
 
-from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.document import Batch
-from corpus.extract.guard import Failure, Guard
+from corpus.extract.guard import Failure, Guard, shared_guard
 from corpus.kernels.code import MEASURES, code_measures
 from corpus.python_syntax import fault
 from corpus.quality.syntaxes import syntax_table
@@ -81,13 +80,11 @@ class CodeQuality(Step):
     def __init__(self, settings: CodeQualitySettings) -> None:
         super().__init__()
         self.settings = settings
-        self.guard = Guard("corpus.python_syntax:fault", settings.parse_seconds)
 
-    def run(self, data: Iterable[Batch] | None, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:  # type: ignore[override]
-        try:
-            yield from super().run(data, rank, world_size)
-        finally:
-            self.guard.close()
+    @property
+    def guard(self) -> Guard:
+        """Of this process: its child serves one unit after another."""
+        return shared_guard("corpus.python_syntax:fault", self.settings.parse_seconds)
 
     def process(self, batch: Batch) -> Batch:
         table, places = syntax_table()

@@ -20,10 +20,9 @@ from corpus.artifact import content_hash
 from corpus.errors import ConfigError
 from corpus.perplexity import LmSettings, find_kenlm_tools, train_kenlm
 from corpus.perplexity.estimate import MODEL_FILE
-from corpus.perplexity.normalisation import Normalisation, read_normalisation
+from corpus.perplexity.normalisation import Normalisation, normalised, normalised_documents, read_normalisation
 from corpus.settings import Settings
 from mixing.select.texts import Texts, sample_of
-from mixing.select.written import lines_of
 
 BITS = log2(10)  # in a decimal digit, which KenLM counts in
 
@@ -52,7 +51,7 @@ class MooreLewisSettings(Settings):
                 paths.append(_file(named))
                 continue
             texts = task if name == "in_domain" else _batches(sample_of(pool, min(self.sample, count), seed))
-            lines = (line for batch in texts() for written in lines_of(batch, self._writing) for line in written)
+            lines = (line for batch in texts() for line in normalised(batch, self._writing))
             paths.append(folder / f"{name}.binary")
             train_kenlm(lines, paths[-1], self.kenlm, *find_kenlm_tools())
         return CrossEntropyDifference(paths[0], paths[1], self._writing)
@@ -107,7 +106,7 @@ class CrossEntropyDifference:
         """float64[rows]: bits per token that the task's model needs less than the pool's; NaN without words."""
         inside, general = (model.score for model in self._models)
         out = np.full(len(text), np.nan)
-        for row, lines in enumerate(lines_of(text, self.writing)):
+        for row, lines in enumerate(normalised_documents(text, self.writing)):
             if lines:
                 tokens = sum(line.count(" ") for line in lines) + 2 * len(lines)  # words, and the end of each line
                 out[row] = BITS * (sum(map(inside, lines)) - sum(map(general, lines))) / tokens

@@ -5,11 +5,10 @@ from pathlib import Path
 import polars as pl
 
 from corpus.errors import ConfigError, DataError
-from corpus.tokens import TokenStore
 from mixing.plan import MixturePlan
 from mixing.sequences import Sequences
 from pipelines.audit import training_questions
-from pipelines.audit.workspace import plan_folders, progress_of, rows_at, run_of_plan
+from pipelines.audit.workspace import plan_folders, planned_sequences, progress_of, rows_at, run_of_plan
 
 DOCUMENTS = {
     "row": pl.Int64, "source": pl.String, "sequence": pl.Int64, "epoch": pl.Int64, "place": pl.Int64,
@@ -73,10 +72,7 @@ def _plan(workspace: Path, name: str | None) -> Path:
 
 
 def _sequences(workspace: Path, plan: MixturePlan, folder: Path, source: str) -> Sequences:
-    store = TokenStore.open(workspace / "tokens" / source / "train")
-    packing = workspace / "packings" / run_of_plan(folder) / source
-    entry = Sequences.open(store, packing) if (packing / "manifest.json").is_file() else store
-    held = Sequences.of(entry, plan.sequence_length)
+    held = Sequences.of(planned_sequences(workspace, folder, source), plan.sequence_length)
     planned = next(known for known in plan.sources if known.name == source)
     if held.fingerprint != planned.store:
         raise DataError(

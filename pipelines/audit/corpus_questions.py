@@ -7,9 +7,10 @@ documents on two cores.
 
 import polars as pl
 
+from pipelines.audit.counters import FATES, Edits, RemovedValues, total
 from pipelines.audit.views import Views
 
-FATES = ("kept", "dropped", "quarantined")
+EDITED = ("documents", "removed", "added")
 LARGEST_CLUSTERS = 20
 MOST_REPEATED = 20
 
@@ -57,27 +58,28 @@ def edits(views: Views) -> pl.DataFrame:
 
     Over kept documents, so that per source `bytes out = bytes in of the kept + Σ net`.
     """
-    return views.query(
-        """
-        SELECT source, edit.key AS kind, count(*) AS documents,
-            coalesce(sum(-edit.value) FILTER (edit.value < 0), 0)::BIGINT AS bytes_removed,
-            coalesce(sum(edit.value) FILTER (edit.value > 0), 0)::BIGINT AS bytes_added,
-            sum(edit.value)::BIGINT AS net
-        FROM (SELECT source, unnest(edits) AS edit FROM ledger WHERE fate = 'kept')
-        WHERE edit.value != 0 GROUP BY ALL ORDER BY ALL
-        """
-    )
+    rows = []
+    for source in views.ledgers:
+        (files,) = views.counted(source, Edits)
+        documents, removed, added = (total(getattr(one, name) for one in files) for name in EDITED)
+        rows += [
+            (source, kind, count, removed[kind], added[kind], added[kind] - removed[kind])
+            for kind, count in sorted(documents.items())
+        ]
+    names = ("documents", "bytes_removed", "bytes_added", "net")
+    schema = {"source": pl.String, "kind": pl.String} | dict.fromkeys(names, pl.Int64)
+    return pl.DataFrame(rows, schema, orient="row")
 
 
 def pii(views: Views) -> pl.DataFrame:
     """source, type → documents with at least one removed value, values removed. All documents, whatever their fate."""
-    return views.query(
-        """
-        SELECT source, found.key AS type, count(*) AS documents, sum(found.value)::BIGINT AS "values"
-        FROM (SELECT source, unnest(pii) AS found FROM ledger WHERE len(pii) > 0)
-        WHERE found.value > 0 GROUP BY source, type ORDER BY source, type
-        """
-    )
+    rows = []
+    for source in views.ledgers:
+        (files,) = views.counted(source, RemovedValues)
+        documents, values = total(one.documents for one in files), total(one.values for one in files)
+        rows += [(source, type, count, values[type]) for type, count in sorted(documents.items())]
+    schema = {"source": pl.String, "type": pl.String, "documents": pl.Int64, "values": pl.Int64}
+    return pl.DataFrame(rows, schema, orient="row")
 
 
 def recognisers(views: Views) -> pl.DataFrame:
@@ -97,15 +99,14 @@ def recognisers(views: Views) -> pl.DataFrame:
 
 def duplicates(views: Views) -> pl.DataFrame:
     """source, source of the keeper, kind → documents that repeat another one, with their bytes and tokens."""
-    return views.query(
+    return views.with_clustered().query(
         """
         SELECT copy.source, keeper.source AS keeper_source, copy.duplicate_kind AS kind, count(*) AS documents,
             sum(copy.bytes_in)::BIGINT AS bytes, sum(copy.tokens_in)::BIGINT AS tokens
-        FROM (SELECT source, duplicate_of, duplicate_kind, bytes_in, tokens_in FROM ledger
-              WHERE duplicate_of IS NOT NULL) AS copy
-        LEFT JOIN (SELECT id, source FROM ledger WHERE cluster IS NOT NULL AND duplicate_of IS NULL) AS keeper
+        FROM clustered AS copy
+        LEFT JOIN (SELECT id, source FROM clustered WHERE duplicate_of IS NULL) AS keeper
             ON copy.duplicate_of = keeper.id
-        GROUP BY ALL ORDER BY copy.source, keeper_source, kind
+        WHERE copy.duplicate_of IS NOT NULL GROUP BY ALL ORDER BY copy.source, keeper_source, kind
         """
     )
 
@@ -114,10 +115,10 @@ def similarities(views: Views) -> pl.DataFrame:
     """low, high → near duplicates whose measured similarity with their keeper lies in [low, high); the last bin
     includes 1. Twenty bins of 0.05 over [0, 1], from the first that is not empty."""
     # Round first: a float32 0.85 is just below the edge it was measured at.
-    counted = views.query(
+    counted = views.with_clustered().query(
         """
         SELECT least(floor(round(similarity::DOUBLE * 20, 4)), 19)::BIGINT AS bin, count(*) AS documents
-        FROM ledger WHERE duplicate_kind = 'near' AND similarity IS NOT NULL GROUP BY bin
+        FROM clustered WHERE duplicate_kind = 'near' AND similarity IS NOT NULL GROUP BY bin
         """
     )
     first = min(counted["bin"].to_list(), default=20)
@@ -135,12 +136,12 @@ def similarities(views: Views) -> pl.DataFrame:
 
 def clusters(views: Views) -> pl.DataFrame:
     """The largest duplicate clusters: cluster, documents, kept, sources, bytes. Ids only, no text."""
-    return views.query(
+    return views.with_clustered().query(
         """
         SELECT cluster, count(*) AS documents, count(*) FILTER (fate = 'kept') AS kept,
             string_agg(DISTINCT source, ', ' ORDER BY source) AS sources, sum(bytes_in)::BIGINT AS bytes
-        FROM ledger WHERE cluster IN (
-            SELECT cluster FROM ledger WHERE cluster IS NOT NULL
+        FROM clustered WHERE cluster IN (
+            SELECT cluster FROM clustered WHERE cluster IS NOT NULL
             GROUP BY cluster ORDER BY count(*) DESC, cluster LIMIT ?)
         GROUP BY cluster ORDER BY documents DESC, cluster
         """,
@@ -150,10 +151,10 @@ def clusters(views: Views) -> pl.DataFrame:
 
 def cluster_sizes(views: Views) -> pl.DataFrame:
     """size → number of duplicate clusters of that many documents."""
-    return views.query(
+    return views.with_clustered().query(
         """
         SELECT size, count(*) AS clusters
-        FROM (SELECT count(*) AS size FROM ledger WHERE cluster IS NOT NULL GROUP BY cluster)
+        FROM (SELECT count(*) AS size FROM clustered WHERE cluster IS NOT NULL GROUP BY cluster)
         GROUP BY size ORDER BY size
         """
     )

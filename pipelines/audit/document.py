@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.artifact import Manifest, read_parquet
@@ -23,8 +21,8 @@ from corpus.document import DOCUMENTS
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
 from pipelines.audit.identities import IdIndex, Place
-from pipelines.audit.views import MEASURES, is_shown
-from pipelines.audit.workspace import ledger_row, plan_folders, progress_of, run_of_plan
+from pipelines.audit.measurements import FOLDERS, is_shown
+from pipelines.audit.workspace import ledger_row, plan_folders, planned_sequences, progress_of
 
 FACTS = ("id", "source", "file", "position", "record_id", "bytes_in", "bytes_out", "tokens_in", "tokens_out")
 DECISION = ("fate", "step", "reason", "detail", "split")
@@ -99,14 +97,14 @@ def life_of(workspace: Path, id: str, index: IdIndex | None = None) -> Life:
     }
     trained = pl.DataFrame(schema=TRAINED)
     if facts["split"] == "train":
-        trained = pl.DataFrame(list(_visits(workspace, facts["source"], row, tokens)), TRAINED, orient="row")
+        trained = pl.DataFrame(list(_visits(workspace, facts["source"], row)), TRAINED, orient="row")
     return Life(facts, measurements, edits, pii, held, trained)
 
 
 def _measurements(workspace: Path, source: str, place: Place) -> dict[str, Any]:
     """Every measured column of the record, by its name; where the units of annotate/ are there."""
     found: dict[str, Any] = {}
-    for folder in MEASURES:
+    for folder in FOLDERS:
         for path in sorted((workspace / folder / source / Path(place.file).stem).glob("*.parquet")):
             shown = [field.name for field in pq.read_schema(path) if is_shown(field)]
             row = ledger_row(path, place.row, ["id", *shown])
@@ -130,9 +128,8 @@ def _store_row(workspace: Path, facts: dict[str, Any], place: Place) -> int:
         for entry in shards
         if entry.path.startswith(prefix) and int(entry.path.removeprefix(prefix)[:5]) < number
     )
-    rows = read_parquet(ledger, ["fate", "split"]).slice(0, place.row)
-    kept = pc.and_(pc.equal(rows["fate"], "kept"), pc.fill_null(pc.equal(rows["split"], split), False))
-    row = earlier + (pc.sum(kept.cast(pa.int64())).as_py() or 0)
+    rows = pl.DataFrame(pl.from_arrow(read_parquet(ledger, ["fate", "split"]).slice(0, place.row)))
+    row = earlier + rows.filter((pl.col("fate") == "kept") & (pl.col("split") == split)).height
     store = workspace / "tokens" / facts["source"] / split / "documents.parquet"
     there = ledger_row(store, row, ["id"])["id"]
     if there != facts["id"]:
@@ -145,19 +142,16 @@ def _store_row(workspace: Path, facts: dict[str, Any], place: Place) -> int:
     return row
 
 
-def _visits(workspace: Path, source: str, row: int, tokens: TokenStore) -> Iterator[tuple]:
+def _visits(workspace: Path, source: str, row: int) -> Iterator[tuple]:
     """The rows of `trained` over all plans."""
     from mixing.plan import MixturePlan
-    from mixing.sequences import Sequences
 
     for folder in plan_folders(workspace):
         plan = MixturePlan.load(folder)
         if source not in plan.names:
             continue
-        packing = workspace / "packings" / run_of_plan(folder) / source
-        held = Sequences.open(tokens, packing) if (packing / "manifest.json").is_file() else tokens
         run, finished = progress_of(workspace, plan.fingerprint)
         name = folder.relative_to(workspace).as_posix()
-        for visit in plan.steps_of(source, row, held):
+        for visit in plan.steps_of(source, row, planned_sequences(workspace, folder, source)):
             done = None if finished is None else visit.step < finished
             yield name, run, visit.step + 1, visit.row, visit.start, visit.stop, visit.sequence, visit.epoch, done

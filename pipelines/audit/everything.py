@@ -1,6 +1,7 @@
 """Every question at once, and every check: what the report is made of."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from corpus.artifact import read_parquet
 from pipelines.audit import corpus_questions, provenance, samples, token_questions, training_questions
+from pipelines.audit.counters import Conservation, Edits, Ids, RemovedValues
 from pipelines.audit.verify import Check, verify
 from pipelines.audit.views import Views
 from pipelines.audit.workspace import Missing, existing, missing
@@ -25,8 +27,6 @@ def planted(workspace: Path) -> pl.DataFrame:
 
 
 CORPUS_QUESTIONS: dict[str, Callable[[Views], pl.DataFrame]] = {
-    "edits": corpus_questions.edits,
-    "pii": corpus_questions.pii,
     "recognisers": corpus_questions.recognisers,
     "duplicates": corpus_questions.duplicates,
     "similarities": corpus_questions.similarities,
@@ -38,6 +38,10 @@ CORPUS_QUESTIONS: dict[str, Callable[[Views], pl.DataFrame]] = {
     "tokens": token_questions.tokens,
     "bands": token_questions.bands,
     "quality": token_questions.quality,
+}
+PASS_QUESTIONS: dict[str, Callable[[Views], pl.DataFrame]] = {
+    "edits": corpus_questions.edits,
+    "pii": corpus_questions.pii,
 }
 TRAINING_QUESTIONS: dict[str, Callable[[Path], pl.DataFrame]] = {
     "planned": training_questions.planned,
@@ -71,11 +75,25 @@ class Audit:
 
 
 def ask(workspace: Path) -> Audit:
-    """Every answer and every check. Raises ArtifactError when there is no workspace or a file of it is damaged."""
+    """Every answer and every check. Raises ArtifactError when there is no workspace or a file of it is damaged.
+
+    Two strands side by side, since neither fills two processors: queries, and the pass over the ledger with the checks.
+    """
     workspace = existing(workspace)
+    with ThreadPoolExecutor(1) as beside:
+        passed = beside.submit(_pass, workspace)
+        with Views(workspace) as views:
+            frames = {"funnel": corpus_questions.funnel(views)}
+            frames["totals"] = corpus_questions.totals_of(frames["funnel"])
+            frames |= {name: question(views) for name, question in CORPUS_QUESTIONS.items()}
+        frames |= {name: question(workspace) for name, question in TRAINING_QUESTIONS.items()}
+        counted, checks = passed.result()
+    return Audit(workspace.name, frames | counted, checks, missing(workspace), provenance.recipe(workspace))
+
+
+def _pass(workspace: Path) -> tuple[dict[str, pl.DataFrame], list[Check]]:
+    """The answers and the checks that share one pass over the ledger."""
     with Views(workspace) as views:
-        frames = {"funnel": corpus_questions.funnel(views)}
-        frames["totals"] = corpus_questions.totals_of(frames["funnel"])
-        frames |= {name: question(views) for name, question in CORPUS_QUESTIONS.items()}
-    frames |= {name: question(workspace) for name, question in TRAINING_QUESTIONS.items()}
-    return Audit(workspace.name, frames, verify(workspace), missing(workspace), provenance.recipe(workspace))
+        for source in views.ledgers:
+            views.counted(source, Edits, RemovedValues, Conservation, Ids)
+        return {name: question(views) for name, question in PASS_QUESTIONS.items()}, verify(workspace, views)

@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 
 from corpus.artifact import Manifest, RunLock, current, publish, read_parquet
 from corpus.errors import ArtifactError, DataError
+from pipelines.audit.counters import Ids
+from pipelines.audit.row_groups import count_file
 from pipelines.audit.workspace import ledger_files, ledger_row
 
 FOLDER = "index"
@@ -124,15 +126,20 @@ def publish_index(workspace: Path, lock: RunLock | None = None) -> None:
 
 def repeated_ids(paths: Sequence[Path]) -> int:
     """How many rows of these ledger files repeat the id of another one; exact."""
-    prefixes = np.concatenate([np.empty(0, np.uint64), *map(_prefixes_of, paths)])
-    prefixes.sort()
-    suspects = np.unique(prefixes[1:][prefixes[1:] == prefixes[:-1]])
+    return repeated_among([count_file(path, [Ids()])[0].hashes for path in paths], paths)
+
+
+def repeated_among(hashes: Sequence[Sequence[np.ndarray]], paths: Sequence[Path]) -> int:
+    """The same, with the hashes of the ids of every file (`counters.Ids`) known."""
+    of_file = [np.concatenate([np.empty(0, np.uint64), *own]) for own in hashes]
+    every = np.sort(np.concatenate([np.empty(0, np.uint64), *of_file]))
+    suspects = np.unique(every[1:][every[1:] == every[:-1]])
     if not len(suspects):
         return 0
-    texts = []
-    for path in paths:
-        mask = np.isin(_prefixes_of(path), suspects)
-        texts += read_parquet(path, ["id"])["id"].filter(pa.array(mask)).to_pylist()
+    texts: list[str] = []
+    for path, own in zip(paths, of_file, strict=True):
+        rows = np.flatnonzero(np.isin(own, suspects))
+        texts += read_parquet(path, ["id"])["id"].take(pa.array(rows)).to_pylist()
     return len(texts) - len(set(texts))
 
 

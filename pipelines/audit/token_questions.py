@@ -5,9 +5,11 @@ counted in one scan and handed to corpus.token_counts, which takes histograms an
 band of lengths or perplexities is named by its lower end, a power of two: [64, 128) is band 64.
 """
 
+import numpy as np
 import polars as pl
 
 from corpus.token_counts import TokenCounts
+from pipelines.audit.row_groups import each_of, kept_rows
 from pipelines.audit.views import Views, measured_columns
 
 BINS = 20
@@ -26,9 +28,12 @@ def tokens(views: Views) -> pl.DataFrame:
     keys = ("source", "split", "language")
     counted = views.query(
         f"""
-        SELECT source, split, coalesce(language, '{NOT_IDENTIFIED}') AS language, tokens_out AS length,
-            count(*) AS documents, sum(bytes_out)::BIGINT AS bytes
-        FROM ledger WHERE fate = 'kept' GROUP BY ALL ORDER BY ALL
+        SELECT source, split, coalesce(language, '{NOT_IDENTIFIED}') AS language, length,
+            sum(documents)::BIGINT AS documents, sum(bytes)::BIGINT AS bytes
+        FROM (
+            SELECT source, split, language, tokens_out AS length, count(*) AS documents, sum(bytes_out) AS bytes
+            FROM ledger WHERE fate = 'kept' GROUP BY ALL)
+        GROUP BY ALL ORDER BY ALL
         """
     )
     totals = counted.group_by(keys, maintain_order=True).agg(
@@ -43,13 +48,19 @@ def tokens(views: Views) -> pl.DataFrame:
 def bands(views: Views) -> pl.DataFrame:
     """source, language, decision, split, length band, perplexity bucket and band → documents, bytes, tokens as they
     came in. The decision is `kept`, or the step that dropped them."""
+    # Grouped by what is stored, named afterwards: there are thousands of groups and millions of rows.
     return views.query(
         f"""
         SELECT source, coalesce(language, '{NOT_IDENTIFIED}') AS language,
-            CASE WHEN fate = 'kept' THEN fate ELSE step END AS decision, split,
-            {_band("tokens_in")} AS length_band, perplexity_bucket, {_band(_perplexity(views))} AS perplexity_band,
-            count(*) AS documents, sum(bytes_in)::BIGINT AS bytes, coalesce(sum(tokens_in), 0)::BIGINT AS tokens
-        FROM documents GROUP BY ALL ORDER BY ALL
+            CASE WHEN fate = 'kept' THEN fate ELSE step END AS decision, split, length_band, perplexity_bucket,
+            perplexity_band, sum(documents)::BIGINT AS documents, sum(bytes)::BIGINT AS bytes,
+            sum(tokens)::BIGINT AS tokens
+        FROM (
+            SELECT source, language, fate, step, split, {_band("tokens_in")} AS length_band, perplexity_bucket,
+                {_band(_perplexity(views))} AS perplexity_band, count(*) AS documents, sum(bytes_in) AS bytes,
+                coalesce(sum(tokens_in), 0) AS tokens
+            FROM documents GROUP BY ALL)
+        GROUP BY ALL ORDER BY ALL
         """
     )
 
@@ -79,26 +90,44 @@ def before_and_after(rows: pl.DataFrame, key: str) -> pl.DataFrame:
 
 def quality(views: Views) -> pl.DataFrame:
     """measure, low, high → documents before and after, in `BINS` even bins between the least and the largest value of
-    each numeric measurement of quality."""
+    each numeric measurement of quality. Cost: two reads of those columns."""
     kinds = dict(views.query("SELECT column_name, column_type FROM (DESCRIBE documents)").iter_rows())
     names = [name for name in measured_columns(views) if name.startswith(QUALITY) and kinds[name] in _NUMBERS]
-    ends = _row(views, [f'({end}("{n}") FILTER ({_finite(n)}))::DOUBLE' for n in names for end in ("min", "max")])
-    spans = {name: (ends[2 * at], ends[2 * at + 1]) for at, name in enumerate(names)}
-    spans = {name: (low, high) for name, (low, high) in spans.items() if low is not None and high > low}
-    counted = _row(
-        views,
-        [
-            f"map_entries(histogram({_bin(name, low, high)}) FILTER ({_finite(name)}{more}))"
-            for name, (low, high) in spans.items()
-            for more in ("", " AND fate = 'kept'")
-        ],
-    )
+    units = [(source, at) for source, files in views.ledgers.items() for at in range(len(files))]
+
+    def ends(unit: tuple[str, int]) -> dict[str, tuple[float, float]]:
+        found = views.measured(*unit, names).items()
+        finite = {name: values[np.isfinite(values)] for name, values in found}
+        return {name: (values.min(), values.max()) for name, values in finite.items() if len(values)}
+
+    each = each_of(units, ends) if names else []
+    spans = {
+        name: (float(min(own[name][0] for own in having)), float(max(own[name][1] for own in having)))
+        for name in names
+        if (having := [own for own in each if name in own])
+    }
+    spans = {name: (low, high) for name, (low, high) in spans.items() if high > low}
+
+    def binned(unit: tuple[str, int]) -> dict[str, np.ndarray]:
+        kept = kept_rows(views.ledgers[unit[0]][unit[1]])
+        counts = {}
+        for name, values in views.measured(*unit, list(spans)).items():
+            low, high = spans[name]
+            finite = np.isfinite(values)
+            bins = np.minimum(np.floor((values[finite] - low) / (high - low) * BINS), BINS - 1).astype(np.int64)
+            counts[name] = np.bincount(bins + BINS * kept[finite], minlength=2 * BINS)
+        return counts
+
+    sums = {name: np.zeros(2 * BINS, np.int64) for name in spans}
+    for own in each_of(units, binned) if spans else []:
+        for name, counts in own.items():
+            sums[name] += counts
     rows = []
-    for index, (name, (low, high)) in enumerate(spans.items()):
-        before, after = ({entry["key"]: entry["value"] for entry in counted[2 * index + k] or ()} for k in (0, 1))
-        width = (high - low) / BINS
+    for name, (low, high) in spans.items():
+        width, (gone, after) = (high - low) / BINS, sums[name].reshape(2, BINS)
         rows += [
-            (name, low + at * width, low + (at + 1) * width, before.get(at, 0), after.get(at, 0)) for at in range(BINS)
+            (name, low + at * width, low + (at + 1) * width, int(gone[at] + after[at]), int(after[at]))
+            for at in range(BINS)
         ]
     schema = {"measure": pl.String, "low": pl.Float64, "high": pl.Float64, "before": pl.Int64, "after": pl.Int64}
     return pl.DataFrame(rows, schema, orient="row")
@@ -109,22 +138,6 @@ def _band(value: str) -> str:
         f"CASE WHEN {value} IS NULL OR isnan({value}::DOUBLE) THEN NULL WHEN {value} < 1 THEN 0 "
         f"ELSE (1::BIGINT << least(floor(log2({value})), 61)::INT) END"
     )
-
-
-def _bin(column: str, low: float, high: float) -> str:
-    return f'least(floor(("{column}"::DOUBLE - {low!r}) / {high - low!r} * {BINS}), {BINS - 1})::INT'
-
-
-def _finite(column: str) -> str:
-    return f'isfinite("{column}"::DOUBLE)'
-
-
-def _row(views: Views, aggregates: list[str]) -> list:
-    """One row of aggregates over `documents`, in one scan."""
-    if not aggregates:
-        return []
-    named = ", ".join(f"{aggregate} AS c{number}" for number, aggregate in enumerate(aggregates))
-    return list(views.query(f"SELECT {named} FROM documents").row(0))
 
 
 def _perplexity(views: Views) -> str:

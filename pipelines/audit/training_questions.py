@@ -9,9 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from mixing.plan import MixturePlan
-from mixing.sequences import Sequences
-from mixing.simulate import tokens_by_step
 from pipelines.audit.workspace import Plan, Run, plan_of, plans, runs, training_store
 
 Schema = dict[str, type[pl.DataType]]
@@ -122,6 +119,10 @@ def mixture_steps(workspace: Path) -> pl.DataFrame:
 
 def _dense_tokens(workspace: Path, plan: Plan, source: str, steps: int) -> pl.DataFrame:
     """step, source → dense: the planned tokens of a packed source, whose sequences are padded to their length."""
+    from mixing.plan import MixturePlan
+    from mixing.sequences import Sequences
+    from mixing.simulate import tokens_by_step
+
     packed = Sequences.open(training_store(workspace, source), workspace / "packings" / plan.run / source)
     dense = tokens_by_step(MixturePlan.load(plan.folder), source, packed, steps)
     return pl.DataFrame({"step": range(1, steps + 1), "source": [source] * steps, "dense": dense})

@@ -27,7 +27,9 @@ from corpus.artifact import MANIFEST, Manifest, scan_parquet
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
 from pipelines.audit import training_questions
-from pipelines.audit.identities import repeated_ids
+from pipelines.audit.counters import FAULTS, Conservation, Ids, digest_of_ids, total
+from pipelines.audit.identities import repeated_among
+from pipelines.audit.row_groups import each_of
 from pipelines.audit.views import Views
 from pipelines.audit.workspace import (
     Plan,
@@ -35,23 +37,12 @@ from pipelines.audit.workspace import (
     annotated_files,
     artefacts,
     dataset_files,
-    ledger_files,
     plan_of,
     plans,
     runs,
     token_stores,
     training_store,
 )
-
-# What no row of a ledger may be, by the figure that counts it.
-_FAULTS = {
-    "kept documents whose change of bytes no edit explains": "fate = 'kept' AND bytes_out != bytes_in "
-    "+ coalesce(list_sum(list_transform(edits, lambda edit: edit.value)), 0)",
-    "documents that were not kept and have output": "fate != 'kept' AND (bytes_out != 0 OR tokens_out != 0)",
-    "documents that were dropped without a reason": "fate != 'kept' AND reason IS NULL",
-    "kept documents whose tokens in and out differ": "fate = 'kept' AND tokens_out != coalesce(tokens_in, 0)",
-    "documents of no known fate": "fate NOT IN ('kept', 'dropped', 'quarantined')",
-}
 
 
 @dataclass(frozen=True)
@@ -63,16 +54,16 @@ class Check:
     detail: str
 
 
-def verify(workspace: Path) -> list[Check]:
+def verify(workspace: Path, views: Views | None = None) -> list[Check]:
     """Check every claim that can be checked with what the workspace holds. Never raises on damage: that is a failed
-    check, and the others go on."""
+    check, and the others go on. `views` are open ones of the workspace, whose counts of the ledger are used."""
     workspace = Path(workspace).resolve()
     checks: list[Check] = []
     parts: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("files", partial(_files, workspace)),
-        ("ledger", partial(_with_views, _ledgers, workspace)),
-        ("dataset", partial(_with_views, _datasets, workspace)),
-        ("tokens", partial(_with_views, _stores, workspace)),
+        ("ledger", partial(_with_views, _ledgers, workspace, views)),
+        ("dataset", partial(_with_views, _datasets, workspace, views)),
+        ("tokens", partial(_with_views, _stores, workspace, views)),
         ("plan", partial(_plans, workspace)),
         ("runs", partial(_runs, workspace)),
         ("evaluations", partial(_evaluations, workspace)),
@@ -85,9 +76,12 @@ def verify(workspace: Path) -> list[Check]:
     return checks
 
 
-def _with_views(part: Callable[[Views], Iterator[Check]], workspace: Path) -> Iterator[Check]:
-    with Views(workspace) as views:
+def _with_views(part: Callable[[Views], Iterator[Check]], workspace: Path, views: Views | None) -> Iterator[Check]:
+    if views is not None:
         yield from part(views)
+        return
+    with Views(workspace) as own:
+        yield from part(own)
 
 
 def _checked(name: str, claim: Callable[[], str]) -> Check:
@@ -123,24 +117,23 @@ def _files(workspace: Path) -> Iterator[Check]:
 
 
 def _ledgers(views: Views) -> Iterator[Check]:
-    for source, paths in ledger_files(views.workspace).items():
+    for source, paths in views.ledgers.items():
 
         def claim(source: str = source, paths: list[Path] = paths) -> str:
             units = annotated_files(views.workspace, source)
             rows = sum(pq.read_metadata(path).num_rows for path in paths)
             records = sum(pq.read_metadata(path).num_rows for path in units) if units else rows
-            figures = _figures(views, paths)
+            conservation, ids = views.counted(source, Conservation, Ids)
+            figures = total(one.sums for one in conservation)
             text = _text_sums(views, source)
-            failures = [f"{figures[fault]:,} {fault}" for fault in _FAULTS if figures[fault]]
+            failures = [f"{figures[fault]:,} {fault}" for fault in FAULTS if figures[fault]]
             if rows != records:
                 failures.insert(0, f"{rows:,} rows for {records:,} input records")
-            if repeats := repeated_ids(paths):
+            if repeats := repeated_among([one.hashes for one in ids], paths):
                 failures.append(f"{repeats:,} repeated ids")
-            for name, in_ledger, in_text in zip(
-                ("bytes", "tokens"), (figures["bytes"], figures["tokens"]), text, strict=True
-            ):
-                if in_ledger != in_text:
-                    failures.append(f"{in_ledger:,} {name} in the ledger, {in_text:,} in the text")
+            for name, in_text in zip(("bytes", "tokens"), text, strict=True):
+                if figures[name] != in_text:
+                    failures.append(f"{figures[name]:,} {name} in the ledger, {in_text:,} in the text")
             _require(not failures, "the ledger does not add up", source, "; ".join(failures))
             against = "the reader's records" if units else "its own rows (annotate/ is gone)"
             return (
@@ -150,15 +143,6 @@ def _ledgers(views: Views) -> Iterator[Check]:
             )
 
         yield _checked(f"ledger of {source}", claim)
-
-
-def _figures(views: Views, paths: list[Path]) -> dict[str, int]:
-    """Documents by fate, bytes and tokens kept, and rows by fault, of a source's ledger in one scan."""
-    counted = {fate: f"count(*) FILTER (fate = '{fate}')" for fate in ("kept", "dropped", "quarantined")}
-    counted |= {"bytes": "coalesce(sum(bytes_out), 0)::BIGINT", "tokens": "coalesce(sum(tokens_out), 0)::BIGINT"}
-    counted |= {fault: f"count(*) FILTER ({rows})" for fault, rows in _FAULTS.items()}
-    asked = ", ".join(f'{expression} AS "{name}"' for name, expression in counted.items())
-    return views.query(f"SELECT {asked} FROM {views.scan(paths)}").row(0, named=True)
 
 
 def _text_sums(views: Views, source: str) -> tuple[int, int]:
@@ -171,17 +155,21 @@ def _text_sums(views: Views, source: str) -> tuple[int, int]:
 
 
 def _datasets(views: Views) -> Iterator[Check]:
-    for source, ledgers in ledger_files(views.workspace).items():
+    for source, ledgers in views.ledgers.items():
 
         def claim(source: str = source, ledgers: list[Path] = ledgers) -> str:
+            _, ids = views.counted(source, Conservation, Ids)
             counts = []
             for split, shards in dataset_files(views.workspace, source).items():
-                kept = f"SELECT id FROM {views.scan(ledgers)} WHERE fate = 'kept' AND split = '{split}'"
                 rows = sum(pq.read_metadata(path).num_rows for path in shards)
-                wanted = views.query(f"SELECT count(*) FROM ({kept})").item()
-                there = f"SELECT id FROM {views.scan(shards)}" if shards else "SELECT NULL AS id WHERE false"
+                wanted = sum(one.kept[split] for one in ids)
+                kept = [(one.kept[split], one.digests[split].digest()) for one in ids if one.kept[split]]
+                same = rows == wanted and (
+                    kept == [(count, digest) for count, digest in each_of(shards, digest_of_ids) if count]
+                    or _same_ids(views, split, ledgers, shards)
+                )
                 _require(
-                    rows == wanted and _same_ids(views, kept, there),
+                    same,
                     f"the {split} rows are not the documents the ledger kept",
                     source,
                     f"{rows:,} rows, {wanted:,} kept",
@@ -192,12 +180,10 @@ def _datasets(views: Views) -> Iterator[Check]:
         yield _checked(f"dataset of {source}", claim)
 
 
-def _same_ids(views: Views, kept: str, there: str) -> bool:
-    """Whether two queries of as many ids give the same: side by side, as they were selected, or in another order."""
-    beside = f"SELECT count(*) FROM ({kept}) AS a POSITIONAL JOIN (SELECT id AS other FROM ({there})) AS b"
-    if not views.query(f"{beside} WHERE id IS DISTINCT FROM other").item():
-        return True
-    return not views.query(f"SELECT count(*) FROM (({kept}) EXCEPT ALL ({there}))").item()
+def _same_ids(views: Views, split: str, ledgers: list[Path], shards: list[Path]) -> bool:
+    """Whether the shards hold as many ids as the ledger kept, and the same, in whatever order and files."""
+    kept = f"SELECT id FROM {views.scan(ledgers)} WHERE fate = 'kept' AND split = '{split}'"
+    return not views.query(f"SELECT count(*) FROM (({kept}) EXCEPT ALL (SELECT id FROM {views.scan(shards)}))").item()
 
 
 def _stores(views: Views) -> Iterator[Check]:

@@ -24,18 +24,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.document import BASE, EDIT
+from corpus.artifact import read_parquet
 from corpus.errors import ArtifactError, DataError
 from corpus.ledger import LEDGER
+from pipelines.audit.measurements import FOLDERS, column_of, is_shown
+from pipelines.audit.row_groups import Counter, count_file, each_of
 from pipelines.audit.workspace import dataset_folders, ledger_files, shows_texts, token_stores
 
 MEMORY = "1GB"
-MEASURES = ("annotate", "perplexity")  # folders whose files lie beside the ledger, row by row
-UNSHOWN = ("dedup.", "cuts.spans", EDIT)  # columns that serve a stage; edits are in the ledger
 
 
 class Views:
@@ -48,6 +49,9 @@ class Views:
         self.folder = tempfile.TemporaryDirectory(prefix="provender-audit-")
         self.names: list[str] = []
         self._files: list[str] = []
+        self.ledgers = ledger_files(self.workspace)
+        self._counted: dict[tuple[str, type], list] = {}
+        self._beside_of: dict[str, list[tuple[list[Path], dict[str, str]]]] = {}
         self.connection = duckdb.connect()
         settings = {"threads": os.cpu_count() or 1, "memory_limit": MEMORY, "temp_directory": self.folder.name}
         for name, value in settings.items():
@@ -72,6 +76,27 @@ class Views:
     def columns(self, view: str) -> list[str]:
         """Names of the columns of a view."""
         return self.query("SELECT column_name FROM (DESCRIBE " + view + ")")["column_name"].to_list()
+
+    def counted(self, source: str, *kinds: type[Counter]) -> list[list[Any]]:
+        """For each kind of counter what it counts in each ledger file of a source; one pass for all not yet counted."""
+        wanted = [kind for kind in kinds if (source, kind) not in self._counted]
+        if wanted:
+            files = each_of(self.ledgers[source], lambda path: count_file(path, [kind() for kind in wanted]))
+            for number, kind in enumerate(wanted):
+                self._counted[source, kind] = [counters[number] for counters in files]
+        return [self._counted[source, kind] for kind in kinds]
+
+    def measured(self, source: str, at: int, columns: Sequence[str]) -> dict[str, np.ndarray]:
+        """float64[rows] of the measurements `columns` of the documents of the source's ledger file number `at`, in its
+        order; not a number where nothing was measured. A column that its unit does not have is left out."""
+        found: dict[str, np.ndarray] = {}
+        for units, names in self._beside_of.get(source, []):
+            there = set(pq.read_schema(units[at]).names)
+            wanted = {names[column]: column for column in columns if column in names and names[column] in there}
+            if wanted:
+                table = pl.DataFrame(pl.from_arrow(read_parquet(units[at], list(wanted))))
+                found |= {column: table[name].cast(pl.Float64).to_numpy() for name, column in wanted.items()}
+        return found
 
     def query(self, sql: str, *values: Any) -> pl.DataFrame:
         """The answer of a query of ours; `values` are those of its `?`. Raises ArtifactError for damaged files."""
@@ -108,6 +133,17 @@ class Views:
             self.register(name, question(self.workspace).to_arrow())
         return self
 
+    def with_clustered(self) -> Self:
+        """Add `clustered`, the rows of the ledger that have copies or are copies, once: few of many, which the
+        questions about duplicates ask again and again."""
+        if not self.has("clustered"):
+            columns = "id, source, fate, cluster, duplicate_of, duplicate_kind, similarity, bytes_in, tokens_in"
+            rows = f"SELECT {columns} FROM ledger WHERE cluster IS NOT NULL OR duplicate_of IS NOT NULL"
+            with _reading(self.workspace):
+                self.connection.execute(f"CREATE TEMP TABLE clustered AS {rows}")
+            self.names.append("clustered")
+        return self
+
     def register(self, name: str, table: pa.Table) -> None:
         """Add a table in memory as a view."""
         self.connection.register(name, table)
@@ -127,7 +163,7 @@ class Views:
         return pl.DataFrame(pl.from_arrow(relation.to_arrow_table()))
 
     def _open(self) -> None:
-        ledgers = ledger_files(self.workspace)
+        ledgers = self.ledgers
         if not any(ledgers.values()):
             self.register("ledger", LEDGER.empty_table())
             self.register("documents", LEDGER.empty_table())
@@ -162,15 +198,17 @@ class Views:
         rows = [pq.read_metadata(path).num_rows for path in ledgers]
         sides = [f"(SELECT * FROM {self.scan(ledgers)})"]
         taken = set(LEDGER.names)
-        for folder in MEASURES:
+        for folder in FOLDERS:
             units = sorted(path for path in (self.workspace / folder / source).glob("*/*.parquet"))
             if [pq.read_metadata(path).num_rows for path in units] != rows:
                 continue
             names = [field.name for field in pq.read_schema(units[0]) if is_shown(field)]
-            chosen = [f'"{name}" AS {column_of(name)}' for name in names if column_of(name) not in taken]
+            chosen = {column_of(name): name for name in names if column_of(name) not in taken}
             taken |= {column_of(name) for name in names}
             if chosen:
-                sides.append(f"(SELECT {', '.join(chosen)} FROM {self.scan(units, union_by_name=True)})")
+                self._beside_of.setdefault(source, []).append((units, chosen))
+                listed = ", ".join(f'"{name}" AS {column}' for column, name in chosen.items())
+                sides.append(f"(SELECT {listed} FROM {self.scan(units, union_by_name=True)})")
         return f"SELECT * FROM {' POSITIONAL JOIN '.join(sides)}"
 
     def scan(self, files: Sequence[Path], **options: bool) -> str:
@@ -185,21 +223,9 @@ class Views:
         self.names.append(name)
 
 
-def column_of(measurement: str) -> str:
-    """`language.score` → `language_score`, as the annotations of a shard are called."""
-    return measurement.replace(".", "_")
-
-
 def measured_columns(views: Views) -> list[str]:
     """Columns of `documents` that the ledger does not have."""
     return [name for name in views.columns("documents") if name not in LEDGER.names]
-
-
-def is_shown(field: pa.Field) -> bool:
-    """Whether a column of a unit is a measurement to show: no text, no edit, nothing that serves a stage alone."""
-    plain = field.name in BASE.names or field.name == "token_count" or field.name.startswith(UNSHOWN)
-    nested = pa.types.is_nested(field.type) and field.name != "deidentify.spans"
-    return not (plain or nested)
 
 
 @contextmanager

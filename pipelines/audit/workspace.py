@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from corpus.artifact import MANIFEST, Manifest, read_parquet
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
+from mixing.sequences import Sequences
 
 TAIL = 1 << 18  # bytes at the end of a run's metrics: more than a step's events
 LINE = 4096  # bytes of an event, more than usual
@@ -107,18 +108,25 @@ def token_stores(workspace: Path) -> dict[tuple[str, str], Path]:
     return {(path.parent.parent.name, path.parent.name): path.parent for path in manifests}
 
 
-def training_store(workspace: Path, source: str) -> TokenStore:
-    """The training tokens of a source of a plan: of the corpus, or made elsewhere and named by the workspace's recipe.
-    Raises ArtifactError when there are none that can be used."""
-    recorded = workspace / "recipe.json"
-    if recorded.exists():
+def training_store(workspace: Path, source: str, recipe: dict[str, Any] | None = None) -> TokenStore:
+    """The training tokens of a source of a plan: of the corpus, or made elsewhere and named by the recipe, by default
+    the one that was run here. Raises ArtifactError when there are none that can be used."""
+    values = settings_of(workspace) if recipe is None else recipe
+    sources = (values.get("mix") or {}).get("sources") or {}
+    if (sources.get(source) or {}).get("store") is not None:
         from pipelines.recipe import Recipe
         from pipelines.stages import source_store
 
-        recipe = Recipe.model_validate_json(recorded.read_bytes())
-        if recipe.mix is not None and source in recipe.mix.sources and recipe.mix.sources[source].store is not None:
-            return source_store(recipe, source)
+        return source_store(Recipe.model_validate(values), source)
     return TokenStore.open(workspace / "tokens" / source / "train")
+
+
+def planned_sequences(
+    workspace: Path, plan: Path, source: str, recipe: dict[str, Any] | None = None
+) -> TokenStore | Sequences:
+    """The training tokens of a source as the plan in this folder takes them: packed for its run, or as they are."""
+    store, packing = training_store(workspace, source, recipe), workspace / "packings" / run_of_plan(plan) / source
+    return Sequences.open(store, packing) if (packing / MANIFEST).is_file() else store
 
 
 @dataclass(frozen=True)
@@ -298,7 +306,8 @@ def rows_at(path: Path, rows: list[int], columns: list[str] | None = None) -> li
             size = handle.metadata.row_group(group).num_rows
             here = [row - start for row in wanted if start <= row < start + size]
             if here:
-                found += handle.read_row_group(group, columns).take(here).to_pylist()
+                held = handle.read_row_group(group, columns)
+                found += [held.slice(row, 1).to_pylist()[0] for row in here]  # `take` of a list would import pandas
             start += size
     if len(found) != len(wanted):
         raise ArtifactError("a file has fewer rows than is said of it", where=path, todo="run `provender corpus` again")

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from corpus.errors import ProvenderError
+from corpus.errors import ProvenderError, storage_error
 from pipelines.cli import audit, corpus, mix, train
-from pipelines.cli.arguments import Overrides, RecipeName, load, show, workspace_folder
+from pipelines.cli.arguments import Overrides, RecipeName, Workspace, load, show, workspace_folder
 
 app = typer.Typer(
     help="Turn your own documents into a better language model, and account for every token on the way.",
@@ -50,7 +50,7 @@ def generate(
 
 @app.command("watch")
 def watch(
-    workspace: Annotated[str, typer.Argument(help="A workspace's folder, or the recipe that names it.")],
+    workspace: Workspace,
     page: Annotated[bool, typer.Option("--page", help="Serve a page on this machine instead of the terminal.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Its port on 127.0.0.1; 0 for any.")] = 8321,
     once: Annotated[bool, typer.Option("--once", help="Show the state once and end.")] = False,
@@ -67,7 +67,7 @@ def watch(
 
 @app.command("push-hub")
 def push_hub(
-    workspace: Annotated[str, typer.Argument(help="A workspace's folder, or the recipe that names it.")],
+    workspace: Workspace,
     repository: Annotated[str, typer.Argument(help="The repository on the Hugging Face Hub, as name/repository.")],
     model: Annotated[bool, typer.Option("--model", help="Push the run's model instead of the corpus.")] = False,
     run: Annotated[str, typer.Option(help="The run whose model is pushed.")] = "main",
@@ -159,6 +159,12 @@ def main() -> None:
     except ProvenderError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        told = storage_error(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"error: {told}\n")
+        sys.exit(told.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; what was published stays, run the same command to go on\n")
         sys.exit(130)

@@ -13,6 +13,7 @@ SettingOverrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: --set seed=3.")
 ]
 RecipeName = Annotated[str, typer.Argument(help="A recipe file, or demo, medical or code.")]
+Workspace = Annotated[str, typer.Argument(help="A workspace's folder, or the recipe that names it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and say what would be done.")]
 Resume = Annotated[bool, typer.Option("--resume/--restart", help="Go on from the last checkpoint, or begin again.")]
 
@@ -61,4 +62,8 @@ def workspace_folder(workspace: str) -> Path:
     """The folder of a workspace that is there, or of a recipe's. Raises ConfigError or ArtifactError."""
     from pipelines.audit.workspace import existing
 
-    return existing(Path(workspace) if Path(workspace).is_dir() else load(workspace, None).folder)
+    if Path(workspace).is_dir():
+        return existing(Path(workspace))
+    from pipelines.recipe_file import recipe_file
+
+    return existing(recipe_file(workspace).workspace)

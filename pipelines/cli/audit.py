@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.arguments import Overrides, RecipeName, group, load, show, workspace_folder
+from pipelines.cli.arguments import Overrides, RecipeName, Workspace, group, load, show, workspace_folder
 
 if TYPE_CHECKING:
     import polars as pl
 
 commands = group("What became of every document and token: questions, a report, and checks of all that is claimed.")
 
-Workspace = Annotated[str, typer.Argument(help="A workspace's folder, or the recipe that names it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Parquet = Annotated[
     Path | None, typer.Option("--parquet", help="Write parquet: a file, or a folder where there are several tables.")

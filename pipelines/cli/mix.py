@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.arguments import DryRun, Overrides, RecipeName, group, load, load_to_run, show
+from pipelines.cli.arguments import DryRun, Overrides, RecipeName, Workspace, group, load, load_to_run, show
 
 commands = group("Token stores → a mixture plan that is exact to the sequence, and questions about it.")
 
@@ -30,24 +30,26 @@ def mix_select(recipe: RecipeName, set_: Overrides = None) -> None:
 
 @commands.command("show")
 def mix_show(
-    recipe: RecipeName,
+    workspace: Workspace,
     step: Annotated[int, typer.Option(help="A step of the plan, from 0.")],
     set_: Overrides = None,
 ) -> None:
     """The documents of one step, without a log."""
     from pipelines.outline import step_table
+    from pipelines.planned import Planned
 
-    show(step_table(load(recipe, set_), step))
+    show(step_table(Planned.of(workspace, set_), step))
 
 
 @commands.command("where")
 def mix_where(
-    recipe: RecipeName, document: Annotated[str, typer.Argument(help="A document's id.")], set_: Overrides = None
+    workspace: Workspace, document: Annotated[str, typer.Argument(help="A document's id.")], set_: Overrides = None
 ) -> None:
     """All steps that train on one document, without a log."""
     from pipelines.outline import where_table
+    from pipelines.planned import Planned
 
-    show(where_table(load(recipe, set_), document))
+    show(where_table(Planned.of(workspace, set_), document))
 
 
 @commands.command("simulate")

@@ -55,7 +55,14 @@ def funnel(audit: Audit) -> Section | None:
         size_cell(sums["bytes_in"]), size_cell(sums["bytes_out"]),
         count_cell(sums["tokens_in"]), count_cell(sums["tokens_out"]),
     ]  # fmt: skip
-    columns = [("source", False), ("documents", False), ("kept", True), ("in", True), ("kept", True), ("dropped", True)]
+    columns = [
+        ("source", False),
+        ("documents", False),
+        ("share kept", True),
+        ("in", True),
+        ("kept", True),
+        ("dropped", True),
+    ]
     columns += [("quarantined", True), ("bytes in", True), ("out", True), ("tokens in", True), ("out", True)]
     gone = funnel.filter(pl.col("fate") != KEPT).sort("documents", "source", "reason", descending=[True, False, False])
     reasons = [
@@ -160,7 +167,7 @@ def pii(audit: Audit) -> Section | None:
         by_source = ", ".join(f"{source} {count(number)}" for source, number in own.select("source", "values").rows())
         rows.append(
             [name_cell(kind), Cell(charts.bar(parts, whole=largest), values, "wide"), count_cell(values),
-             count_cell(int(own["documents"].sum())), Cell(by_source)]
+             count_cell(int(own["documents"].sum())), Cell(by_source, kind="list")]
         )  # fmt: skip
     rows.sort(key=lambda row: -int(row[2].value or 0))
     columns = [("type", False), ("values", False), ("removed", True), ("documents", True), ("by source", False)]

@@ -9,9 +9,10 @@ import hashlib
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pipelines.audit.everything import Audit
+from pipelines.report.charts import tag
 from pipelines.report.parts import Cell, Table
 from pipelines.report.sections import headlines, sections
 
@@ -22,6 +23,7 @@ def render_html(audit: Audit) -> str:
     environment = Environment(
         loader=PackageLoader("pipelines.report"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
+    environment.filters["prose"] = prose
     return environment.get_template("report.html.j2").render(
         audit=audit,
         failed=[check for check in audit.checks if not check.passed],
@@ -40,6 +42,11 @@ def policy(style: str, script: str) -> str:
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def prose(text: str) -> Markup:
+    """Text in which what stands between backticks is code, escaped."""
+    return Markup("").join(tag("code", part) if at % 2 else escape(part) for at, part in enumerate(text.split("`")))
 
 
 def _check_table(audit: Audit) -> Table:

@@ -44,7 +44,7 @@ def _matrix_cell(value: float | None, start: float | None) -> Cell:
         return Cell(decimal(value), value)
     delta = value - start
     depth = sum(abs(delta) >= bound for bound in SHADES)
-    kind = f"{'worse' if delta > 0 else 'better'}{depth}" if depth else ""
+    kind = f"change {'worse' if delta > 0 else 'better'}{depth}" if depth else "change"
     return Cell(f"{decimal(value)} ({change(delta, digits=3)})" if delta else decimal(value), value, kind)
 
 

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+CHANGES: dict[str, Any] = {"duplicates": {"rows_in_memory": 40}, "unit_bytes": 15_000}
 
-def run_and_die(inputs: Path, workspace: Path, calls: int) -> None:
-    """Prepare, and die before the call number `calls` of those that flush, rename, link or remove files."""
-    from small_corpus import prepare
 
-    from corpus.engine.executors import LocalSettings
-
-    left = calls
+def die_after(calls: int) -> Callable[[], int]:
+    """Let this process die before the call number `calls` of those that flush, rename, link or remove files. What is
+    returned tells how many were made."""
+    made = 0
 
     def mortal(original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*words: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
+            nonlocal made
+            made += 1
+            if made > calls:
                 os.kill(os.getpid(), signal.SIGKILL)
             return original(*words, **named)
 
@@ -28,4 +27,18 @@ def run_and_die(inputs: Path, workspace: Path, calls: int) -> None:
 
     for module, name in ((os, "fsync"), (os, "rename"), (os, "replace"), (os, "link"), (shutil, "rmtree")):
         setattr(module, name, mortal(getattr(module, name)))
-    prepare(inputs, workspace, LocalSettings(workers=1), duplicates={"rows_in_memory": 40}, unit_bytes=15_000)
+    return lambda: made
+
+
+def run_and_die(inputs: Path, workspace: Path, calls: int, told: Path | None = None) -> None:
+    """Prepare, and die. `told`: where to write, when the preparation ends, the number of calls before each stage and at
+    the end, a line each."""
+    from small_corpus import prepare
+
+    from corpus.engine.executors import LocalSettings
+
+    made = die_after(calls)
+    began = []
+    prepare(inputs, workspace, LocalSettings(workers=1), begin=lambda title: began.append((title, made())), **CHANGES)
+    if told is not None:
+        told.write_text("".join(f"{title}\t{count}\n" for title, count in [*began, ("end", made())]))

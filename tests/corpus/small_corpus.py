@@ -68,6 +68,7 @@ def prepare(
     *,
     local: Path | None = None,
     update: Callable[..., None] = lambda *_: None,
+    begin: Callable[[str], None] = lambda _: None,
     **changes: Any,
 ) -> list[str]:
     """Run every stage; the titles of those that were not skipped. `local`: where tokenizer and items lie when the
@@ -87,6 +88,8 @@ def prepare(
     ran: list[str] = []
 
     def watch(title: str) -> Any:
+        begin(title)
+
         def close(said: str) -> None:
             ran.extend([title] if "made" in said else [])
 

@@ -10,7 +10,7 @@ from cut_units import kept, left, removed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.cuts.spans import KINDS, Spans, strings
+from corpus.cuts.spans import KINDS, Spans, publish_spans, strings
 from corpus.document import utf8_buffers
 from corpus.kernels.cuts import spans_before, spans_of, text_without
 from corpus.kernels.folding import elements, folded_words, lower_table, tokens, window_hashes
@@ -165,7 +165,7 @@ def test_spans_are_published_and_read_by_unit(tmp_path):
     one, two = (np.array(values, np.int64) for values in ([0, 0, 3], [1, 4, 0]))
     spans = Spans(one, two, np.array([5, 0, 7]), np.array([9, 2, 8]), np.array([0, 2, 3]))
     draft = Draft(tmp_path)
-    spans.publish(draft)
+    publish_spans([spans], draft)
     assert draft.rows == {"spans/00000.parquet": 2, "spans/00003.parquet": 1}
     assert draft.totals["bytes"] == {KINDS[0]: 4, KINDS[2]: 2, KINDS[3]: 1} and draft.totals["documents"] == 3
     again = Spans.together([Spans.read([tmp_path], unit) for unit in range(5)])

@@ -15,7 +15,7 @@ import pytest
 from small_corpus import HEADER, ITEM, NOTICE, write_tokenizer
 
 from corpus.artifact import Manifest, RunLock
-from corpus.engine import LocalSettings
+from corpus.engine import LocalSettings, workplace
 from corpus.prepare import Preparation
 from corpus.recipe import CorpusSettings
 from corpus.tokenize import TokenizerSettings
@@ -123,6 +123,21 @@ def digests(workspace: Path) -> dict[str, str]:
     return {str(path.relative_to(workspace)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+@pytest.fixture
+def spread(monkeypatch) -> set[str]:
+    """The stages that are given to the executor from now on; none is too small for it."""
+    stages: set[str] = set()
+
+    def run_units(stage: str, *words, **named):
+        stages.add(stage)
+        return run(stage, *words, **named)
+
+    run = workplace.run_units
+    monkeypatch.setattr(workplace, "run_units", run_units)
+    monkeypatch.setattr(workplace, "INLINE", 0)
+    return stages
+
+
 @pytest.fixture(scope="module")
 def finished(inputs, tmp_path_factory) -> Path:
     workspace = tmp_path_factory.mktemp("finished")
@@ -170,9 +185,25 @@ def test_the_reports_of_the_finders_are_published(finished):
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_any_number_of_workers_gives_the_same_bytes(inputs, finished, tmp_path, workers):
+def test_any_number_of_workers_gives_the_same_bytes(inputs, finished, tmp_path, workers, spread):
+    """However little there is to do, every stage of a search is given to the workers."""
     prepare(inputs, tmp_path, workers)
     assert digests(tmp_path) == digests(finished)
+    assert spread >= {
+        "duplicates/keys",
+        "duplicates/verify",
+        "semantic/compared",
+        "repeated/lines-pieces",
+        "repeated/lines-counts",
+        "repeated/lines-cut",
+        "substring/1-windows",
+        "substring/1-runs",
+        "substring/1-sorted",
+        "substring/1-cut",
+        "contamination/sets",
+        "contamination/held-out",
+        "contamination/split",
+    }
 
 
 def test_a_second_run_skips_everything_and_a_bound_decides_again(inputs, finished):

@@ -2,17 +2,19 @@
 
 import json
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
-from cut_units import documents_of, kept, left
+from cut_units import documents_of, kept, left, spans, workplace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.cuts.spans import Spans
+from corpus.cuts.kept import KeptDocuments
+from corpus.cuts.spans import Cuts, Spans
 from corpus.decontaminate import (
-    Contamination,
     DecontaminateSettings,
     EvaluationSet,
     HeldOutSettings,
@@ -51,11 +53,26 @@ def evaluation_set(folder, texts: list[str], **options) -> EvaluationSet:
     return EvaluationSet(name="bench", path=str(path), fields=("question",), **options)
 
 
-def drops(found: Contamination) -> dict[str, dict]:
+@dataclass(frozen=True)
+class Found:
+    """What `find_contamination` gives, read."""
+
+    spans: Spans
+    drops: pa.Table
+    items: pa.Table
+
+
+def found_in(documents: KeptDocuments, asked: DecontaminateSettings) -> Found:
+    with workplace() as place:
+        found = find_contamination(documents, Cuts(), asked, place)
+        return Found(spans(documents, found.passes), found.drops, found.items)
+
+
+def drops(found: Found) -> dict[str, dict]:
     return {row["id"]: row for row in found.drops.to_pylist()}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(WORDS, min_size=1, max_size=4), st.lists(WORDS, min_size=1, max_size=4), st.sampled_from([0.0, 0.4, 1.0])
 )
@@ -66,7 +83,7 @@ def test_coverage_is_that_of_brute_force(tmp_path_factory, texts, items, coverag
     asked = DecontaminateSettings(
         sets=(evaluation_set(folder, items),), ngram=N, min_words=2, coverage=coverage, common=10
     )
-    found = find_contamination(kept(folder, texts), Spans.none(), asked)
+    found = found_in(kept(folder, texts), asked)
     ids = [document.id for document in documents_of(texts)]
     best = np.zeros(len(items))
     shared = np.zeros(len(items), int)
@@ -99,7 +116,7 @@ def test_what_is_masked_leaves_no_shared_ngram_and_only_whole_tokens(tmp_path_fa
     items = [*items, "a b c"]
     asked = DecontaminateSettings(sets=(evaluation_set(folder, items),), ngram=N, min_words=2, action="span", common=10)
     documents = kept(folder, texts, units=units)
-    rest = left(documents, find_contamination(documents, Spans.none(), asked).spans)
+    rest = left(documents, found_in(documents, asked).spans)
     grams = set().union(*(grams_of(words(item), 2) for item in items))
     for before, after in zip(texts, rest, strict=True):
         assert not grams & every_gram(words(after))
@@ -114,29 +131,25 @@ OTHER = " ".join(f"filler{number}" for number in range(300))
 def test_thirteen_words_are_an_overlap_and_twelve_are_not(tmp_path):
     part = ITEM.upper().split()
     texts = [f"{OTHER} {' '.join(part[:13])}, {OTHER}", f"{OTHER} {' '.join(part[:12])} {OTHER}"]
-    found = find_contamination(
-        kept(tmp_path, texts), Spans.none(), DecontaminateSettings(sets=(evaluation_set(tmp_path, [ITEM]),))
-    )
+    found = found_in(kept(tmp_path, texts), DecontaminateSettings(sets=(evaluation_set(tmp_path, [ITEM]),)))
     (row,) = found.drops.to_pylist()
     assert row["id"] == documents_of(texts)[0].id and row["item_coverage"] == 13 / len(part)
     loose = DecontaminateSettings(sets=(evaluation_set(tmp_path, [ITEM]),), coverage=0.9)
-    assert not find_contamination(kept(tmp_path, texts), Spans.none(), loose).drops.num_rows
+    assert not found_in(kept(tmp_path, texts), loose).drops.num_rows
 
 
 def test_an_ngram_of_all_items_identifies_none(tmp_path):
     prompt = "Answer the following question by choosing one of the options that are listed below it."
     items = [f"{prompt} Item {number} of the test asks about {number}" for number in range(8)]
     asked = DecontaminateSettings(sets=(evaluation_set(tmp_path, items),), common=5)
-    found = find_contamination(kept(tmp_path, [f"{OTHER} {prompt}"]), Spans.none(), asked)
+    found = found_in(kept(tmp_path, [f"{OTHER} {prompt}"]), asked)
     assert not found.drops.num_rows
 
 
 def test_short_items_are_looked_for_as_a_whole_and_the_shortest_not_at_all(tmp_path):
     items = ["one two three four five six seven eight", "just three words"]
     texts = ["one two, three four five six SEVEN eight.", "just three words"]
-    found = find_contamination(
-        kept(tmp_path, texts), Spans.none(), DecontaminateSettings(sets=(evaluation_set(tmp_path, items),))
-    )
+    found = found_in(kept(tmp_path, texts), DecontaminateSettings(sets=(evaluation_set(tmp_path, items),)))
     assert set(drops(found)) == {documents_of(texts)[0].id}
     assert [row["words"] for row in found.items.to_pylist()] == [8, 0]
 
@@ -161,7 +174,7 @@ CORPUS = [
 )
 def test_held_out_documents_are_kept_apart_from_training_both_ways(tmp_path, options, gone):
     asked = DecontaminateSettings(held_out=HeldOutSettings(**options))
-    found = find_contamination(kept(tmp_path, CORPUS, held_out=[1], units=2), Spans.none(), asked)
+    found = found_in(kept(tmp_path, CORPUS, held_out=[1], units=2), asked)
     ids = [document.id for document in documents_of(CORPUS)]
     assert set(drops(found)) == {ids[row] for row in gone}
     assert {row["set"] for row in found.drops.to_pylist()} == {"validation"}
@@ -170,7 +183,7 @@ def test_held_out_documents_are_kept_apart_from_training_both_ways(tmp_path, opt
 def test_held_out_words_can_be_cut_from_training(tmp_path):
     documents = kept(tmp_path, CORPUS, held_out=[1])
     asked = DecontaminateSettings(held_out=HeldOutSettings(action="span"))
-    found = find_contamination(documents, Spans.none(), asked)
+    found = found_in(documents, asked)
     rest = left(documents, found.spans)
     assert rest == [CORPUS[0], CORPUS[1], OTHER.upper()[:900].rstrip(), "", CORPUS[4]]
     assert {row["action"] for row in found.drops.to_pylist()} == {"span"}
@@ -189,7 +202,6 @@ def test_items_are_the_same_from_every_kind_of_file(tmp_path, name):
     import gzip
 
     import datasets
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = tmp_path / name
@@ -245,9 +257,7 @@ def test_totals_by_set_say_how_many_items_are_hit(tmp_path):
 
     items = ["one two three four five six seven eight", "just three words", ITEM]
     texts = ["one two, three four five six SEVEN eight.", "nothing"]
-    found = find_contamination(
-        kept(tmp_path, texts), Spans.none(), DecontaminateSettings(sets=(evaluation_set(tmp_path, items),))
-    )
+    found = found_in(kept(tmp_path, texts), DecontaminateSettings(sets=(evaluation_set(tmp_path, items),)))
     assert _by_set(found.items, found.drops) == {
         "bench": {"items": 3, "too_short": 1, "shared": 1, "contaminated": 1, "documents": 1}
     }

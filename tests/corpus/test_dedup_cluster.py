@@ -13,13 +13,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from corpus.artifact import publish, write_parquet
-from corpus.dedup.cluster import CLUSTERS, PAIRS, Clusters, DedupSettings, Workplace, find_clusters
+from corpus.dedup.cluster import CLUSTERS, PAIRS, Clusters, DedupSettings, find_clusters
 from corpus.dedup.curve import curve_of, s_curve
 from corpus.dedup.join import BUCKET, decode, join_band
 from corpus.dedup.keys import id_numbers, id_strings
 from corpus.dedup.signature import Signature, SignatureSettings, TargetSettings
 from corpus.dedup.verify import LEADERS, cover
 from corpus.document import Batch, Document
+from corpus.engine import Workplace
 from corpus.errors import ConfigError, DataError
 
 

@@ -5,9 +5,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cut_units import workplace
 
+from corpus.dedup.cosine import similar_pairs
 from corpus.dedup.keep import KeepSettings
-from corpus.dedup.semantic import SemanticSettings, find_semantic, read_embeddings, semantic_removals, similar_pairs
+from corpus.dedup.semantic import SemanticSettings, find_semantic, read_names, read_vectors, semantic_removals
 from corpus.errors import ConfigError, DataError
 
 
@@ -29,9 +31,16 @@ def settings(path: object = "none.parquet", **options: object) -> SemanticSettin
     return SemanticSettings.model_validate({"path": str(path), **options})
 
 
+def pairs(vectors: np.ndarray, clusters: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with workplace() as place:
+        path = place.folder / "vectors.npy"
+        np.save(path, vectors)
+        return similar_pairs(path, 0.95, clusters, 1, place)
+
+
 def test_few_documents_are_compared_all_with_all():
     vectors = noisy(400)
-    left, right, similarity = similar_pairs(vectors, settings())
+    left, right, similarity = pairs(vectors)
     expected = by_hand(vectors, 0.95)
     assert dict(zip(zip(left.tolist(), right.tolist(), strict=True), similarity, strict=True)) == pytest.approx(
         expected, abs=2e-5
@@ -41,7 +50,7 @@ def test_few_documents_are_compared_all_with_all():
 
 def test_clusters_find_nearly_all_pairs_and_no_other():
     vectors = noisy(4000)
-    left, right, _ = similar_pairs(vectors, settings(clusters=20))
+    left, right, _ = pairs(vectors, clusters=20)
     found, expected = set(zip(left.tolist(), right.tolist(), strict=True)), by_hand(vectors, 0.95).keys()
     assert found <= expected and len(found) >= 0.99 * len(expected)
 
@@ -52,7 +61,9 @@ def write(path, names, vectors, kind=None) -> None:
 
 
 def removals(frame: pl.DataFrame, asked: SemanticSettings) -> pl.DataFrame:
-    return semantic_removals(frame.filter("passes"), find_semantic(frame, asked), KeepSettings())
+    with workplace() as place:
+        found = find_semantic(frame, asked, place)
+    return semantic_removals(frame.filter("passes"), found, KeepSettings())
 
 
 def documents(count: int) -> pl.DataFrame:
@@ -94,13 +105,13 @@ def test_mistakes_say_what_to_change(tmp_path):
     with pytest.raises(DataError, match="no embedding is of a document"):
         removals(documents(2), settings(path))
     with pytest.raises(ConfigError, match="no column vector"):
-        read_embeddings(settings(path, vector_column="vector"))
+        read_names(settings(path, vector_column="vector"))
     write(path, ["r0", "r0"], np.ones((2, 3), np.float32))
     with pytest.raises(DataError, match="has several"):
         removals(documents(2), settings(path))
     pq.write_table(pa.table({"id": ["a", "b"], "embedding": [[1.0], [1.0, 2.0]]}), path)
     with pytest.raises(DataError, match="same length"):
-        read_embeddings(settings(path))
+        list(read_vectors(settings(path)))
 
 
 def test_the_embeddings_count_by_their_bytes(tmp_path):

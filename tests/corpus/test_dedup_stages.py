@@ -12,12 +12,11 @@ import pytest
 from test_dedup_cluster import documents_of, near_copies, publish_unit, same, write_unit
 
 from corpus.artifact import RunLock
-from corpus.dedup import cluster
-from corpus.dedup.cluster import Clusters, DedupSettings, Workplace, find_clusters
+from corpus.dedup.cluster import Clusters, DedupSettings, find_clusters
 from corpus.dedup.keep import KeepSettings, UnitMeasure, choose_keepers
 from corpus.dedup.signature import Signature
 from corpus.document import Batch, Document
-from corpus.engine import LocalSettings
+from corpus.engine import LocalSettings, Workplace, workplace
 from corpus.errors import ArtifactError
 
 SETTINGS = DedupSettings(rows_in_memory=60)  # small parts: several ranges of each band, several parts of the pairs
@@ -93,7 +92,7 @@ def test_workers_do_not_matter(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cluster, "INLINE", 0)
+    monkeypatch.setattr(workplace, "INLINE", 0)
     found = find_clusters(sources, SETTINGS, Workplace(tmp_path, LocalSettings(workers=workers)))
     assert same(found, expected)
     assert keepers(found, sources).equals(keepers(expected, sources))
@@ -102,14 +101,14 @@ def test_workers_do_not_matter(
 SCRIPT = """
 import sys
 from pathlib import Path
-from corpus.dedup import cluster
-from corpus.engine import LocalSettings
+from corpus.dedup.cluster import DedupSettings, find_clusters
+from corpus.engine import LocalSettings, workplace
 
 if __name__ == "__main__":
-    cluster.INLINE = 0
+    workplace.INLINE = 0
     sources = {name: sorted((Path(sys.argv[1]) / name).iterdir()) for name in "abc"}
-    place = cluster.Workplace(Path(sys.argv[2]), LocalSettings(workers=2))
-    cluster.find_clusters(sources, cluster.DedupSettings(rows_in_memory=60), place)
+    place = workplace.Workplace(Path(sys.argv[2]), LocalSettings(workers=2))
+    find_clusters(sources, DedupSettings(rows_in_memory=60), place)
 """
 
 

@@ -243,7 +243,30 @@ def test_pages_without_text_or_too_large_are_dropped_and_the_edit_is_booked() ->
     assert done[0].text[0].as_py().strip() == "some words"
     assert len(done[0].unbalanced()) == 0
     assert done[0]["edit.extract"].to_pylist()[1:] == [0, 0]
-    assert step.guard._child is None
+
+
+def test_a_child_serves_unit_after_unit_and_one_that_died_between_them_is_no_page_s_fault() -> None:
+    step = ExtractSettings(timeout_seconds=7).build()
+    list(step.run([batch("<p>some words</p>")]))
+    child = step.guard._child
+    assert child is not None
+    again = pickle.loads(pickle.dumps(step))  # noqa: S301
+    list(again.run([batch("<p>some words</p>")]))
+    assert again.guard._child is child
+    child.kill()
+    child.wait()
+    (done,) = again.run([batch("<p>other words</p>")])
+    assert done["reason"].to_pylist() == [None] and done.text[0].as_py().strip() == "other words"
+
+
+def test_a_child_that_has_had_its_share_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guard("plain", 5)
+    monkeypatch.setattr(guard_module, "RENEWED", 10)
+    assert guard.map(["<p>a", "<p>b", "<p>c"]) == ["a", "b", "c"]
+    first = guard._child
+    assert guard.map(["<p>d"]) == ["d"]
+    assert guard._child is not first
+    guard.close()
 
 
 def test_a_page_that_stalls_or_crashes_the_parser_is_a_verdict_and_the_others_go_on(treacherous: Extract) -> None:

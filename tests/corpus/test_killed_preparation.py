@@ -19,8 +19,7 @@ NEVER = 10**9
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clean")
     write_inputs(folder / "inputs", documents=30)
-    changes = {"duplicates": {"rows_in_memory": 40}, "unit_bytes": 15_000}
-    prepare(folder / "inputs", folder / "work", LocalSettings(workers=1), **changes)
+    prepare(folder / "inputs", folder / "work", LocalSettings(workers=1), **killed_preparation.CHANGES)
     return folder
 
 

@@ -1,14 +1,19 @@
 import sys
+from functools import cache, partial
+from pathlib import Path
 
 import fasttext
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import corpus.language
 from corpus.decide import apply_rules
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError
-from corpus.language import Language, LanguageRule, LanguageSettings, packaged_model
+from corpus.language import Language, LanguageRule, LanguageSettings, packaged_model, predicted
+from corpus.quantised_fasttext import QuantisedModel
 
 TEXTS = {
     "en": "The committee will publish its report on the state of the roads before the end of the year.",
@@ -63,6 +68,37 @@ def test_label_score_and_margin_are_those_of_the_bare_model():
     assert batch["language.margin"].to_pylist() == pytest.approx(margins, abs=1e-6)
 
 
+WORDS = st.sampled_from(
+    ["hello", "Grüße", "</s>", "__label__en", "東京", "は", "привет,", "a", "ệ", "\x85", "🙂", "x" * 40, "été", "the"]
+)
+BLANKS = st.sampled_from([" ", "  ", "\t", "\0", "\x0b", "\r", "\u00a0", ""])
+
+
+@needs_model
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(WORDS | BLANKS | st.text(max_size=12), max_size=12).map("".join), max_size=5))
+def test_the_compiled_loop_says_what_fasttext_says_to_the_bit(lines: list[str]) -> None:
+    lines = [line.replace("\n", "") for line in lines]
+    model = QuantisedModel.read(packaged_model())
+    assert model is not None
+    assert model.best(lines) == predicted(bare(), lines)
+
+
+@cache
+def bare():
+    return fasttext.load_model(str(packaged_model()))
+
+
+@needs_model
+def test_models_of_other_kinds_and_cut_ones_are_left_to_fasttext(tmp_path: Path) -> None:
+    whole = packaged_model().read_bytes()
+    path = tmp_path / "model.ftz"
+    loss = 8 + 6 * 4
+    for content in (b"", whole[:40], whole[:5000], whole[:-1], whole[:loss] + b"\3" + whole[loss + 1 :]):
+        path.write_bytes(content)
+        assert QuantisedModel.read(path) is None
+
+
 @needs_model
 def test_only_the_first_characters_are_looked_at():
     settings = LanguageSettings(kind="language", characters=len(TEXTS["en"]))
@@ -87,7 +123,7 @@ class ScriptModel:
 
 
 def test_labels_with_a_script_are_taken_as_they_are_and_scores_end_at_one(monkeypatch):
-    monkeypatch.setattr(corpus.language, "_load", lambda path: ScriptModel())
+    monkeypatch.setattr(corpus.language, "_two_best", lambda path: partial(predicted, ScriptModel()))
     step = LanguageSettings(kind="language", model="glotlid.bin").build()
     batch = step.process(Batch.of([Document("s", "f", 0, "text", 4), Document("s", "f", 1, "", 0)]))
     assert batch["language.label"].to_pylist() == ["eng_Latn", None]

@@ -1,3 +1,5 @@
+from functools import partial
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ import corpus.language
 from corpus.annotate import SourceLine
 from corpus.decide import apply_rules
 from corpus.document import Batch, Document
-from corpus.language import LanguageRule, LanguageSettings
+from corpus.language import LanguageRule, LanguageSettings, predicted
 
 EN, DE = "english words " * 4, "deutsche wörter " * 4
 
@@ -23,7 +25,7 @@ class FirstWordModel:
 
 @pytest.fixture(autouse=True)
 def model(monkeypatch, tmp_path):
-    monkeypatch.setattr(corpus.language, "_load", lambda path: FirstWordModel())
+    monkeypatch.setattr(corpus.language, "_two_best", lambda path: partial(predicted, FirstWordModel()))
 
 
 def cut(*texts: str, **paragraphs: object) -> Batch:

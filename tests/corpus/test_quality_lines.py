@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from datatrove.data import Document as StockDocument
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from corpus.decide import apply_rules
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError
+from corpus.kernels.words import split_words, words_of
 from corpus.quality import (
     BadWordsRule,
     BadWordsSettings,
@@ -174,6 +176,16 @@ PIECES = [
     *("\u2028", "\x85", "é à ü ñ.", "x" * 12, "[citation needed]", "?!", "Dr. No is in.", "\x1c", "  ", ".", "\u00a0"),
 ]
 TEXTS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=40).map("".join)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.booleans(), st.sampled_from([None, 3]))
+@settings(max_examples=200, deadline=None)
+def test_words_carried_over_an_edit_are_those_of_a_new_split(texts: list[str], punctuation: bool, words: int) -> None:
+    batch = batch_of(*texts)
+    words_of(batch)
+    edited = C4Settings(kind="c4", punctuation=punctuation, min_words_per_line=words).build().process(batch)
+    carried, split = vars(words_of(edited)), vars(split_words(edited.text))
+    assert all(np.array_equal(carried[name], split[name]) for name in carried)
 
 
 @given(TEXTS, st.booleans(), st.sampled_from([-1, 3, 5]), st.booleans(), st.booleans())

@@ -7,7 +7,7 @@ import executor_units
 import pytest
 from small_corpus import digests, prepare, write_inputs
 
-from corpus.engine import LocalSettings, Outcome
+from corpus.engine import LocalSettings, Outcome, workplace
 from corpus.engine.executors import RaySettings
 from corpus.errors import ArtifactError, ConfigError, DataError
 
@@ -45,7 +45,11 @@ def ray():
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_a_whole_preparation_has_the_bytes_of_the_local_one(workers: int, tmp_path: Path, local: Path) -> None:
+def test_a_whole_preparation_has_the_bytes_of_the_local_one(
+    workers: int, tmp_path: Path, local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The searches across documents among its stages, however little they have to do here."""
+    monkeypatch.setattr(workplace, "INLINE", 0)
     prepare(local.parent / "inputs", tmp_path, cluster(workers=workers), unit_bytes=15_000)
     assert digests(tmp_path) == digests(local)
 

@@ -1,15 +1,19 @@
 """Stages as Slurm job arrays, by the scripts that datatrove's executor and ours write, run by a fake Slurm for real."""
 
+import json
 import os
 import time
 from pathlib import Path
 
 import executor_units
 import fake_slurm
+import numpy as np
 import pytest
+from cut_units import kept, spans
 from small_corpus import digests, prepare, write_inputs
 
-from corpus.engine import LocalSettings, Outcome
+from corpus.dedup.repeated import RepeatedSettings, RepeatSettings, find_repeated
+from corpus.engine import LocalSettings, Outcome, Workplace, workplace
 from corpus.engine import slurm as slurm_executor
 from corpus.engine.executors import SlurmSettings
 from corpus.errors import ArtifactError, ConfigError, DataError
@@ -43,6 +47,23 @@ def test_a_whole_preparation_has_the_bytes_of_the_local_one(tmp_path: Path) -> N
     prepare(inputs, tmp_path / "local", LocalSettings(workers=1), unit_bytes=15_000)
     prepare(inputs, tmp_path / "slurm-run", slurm(), unit_bytes=15_000)
     assert digests(tmp_path / "slurm-run") == digests(tmp_path / "local")
+
+
+def test_a_finder_of_cuts_runs_as_arrays_however_little_it_has_to_do(
+    tmp_path: Path, jobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = kept(tmp_path, [f"Text {row} of its own.\nThe same line in all of them" for row in range(9)], units=3)
+    asked = RepeatedSettings(lines=RepeatSettings(min_documents=5, share=0), paragraphs=None)
+    here = find_repeated(documents, ("s",), asked, Workplace(tmp_path / "here"))
+    monkeypatch.setattr(workplace, "INLINE", 0)
+    place = Workplace(tmp_path / "there", slurm(units_per_task=3), name="repeated")
+    there = find_repeated(documents, ("s",), asked, place)
+    assert there.most.equals(here.most)
+    one, other = (spans(documents, found.passes) for found in (here, there))
+    assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("unit", "row", "start", "stop"))
+    assert len(one) == 9
+    names = [json.loads((job / "options.json").read_text())["job-name"] for job in sorted(jobs.iterdir())]
+    assert names == [f"provender-repeated-lines-{stage}" for stage in ("pieces", "counts", "cut")]
 
 
 def test_arrays_longer_than_the_cluster_allows_depend_on_one_another(tmp_path: Path, jobs: Path) -> None:

@@ -47,6 +47,21 @@ def test_a_batch_is_what_a_slow_reading_of_the_plan_gives(plan: MixturePlan, sto
                 assert batch.position_ids[row, place] == place - owners.index(owners[place])
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.int32])
+def test_ids_alone_are_those_of_the_batch(plan: MixturePlan, stores: dict[str, TokenStore], dtype: type) -> None:
+    for loader in (Loader(plan, stores), Loader(plan, stores, rank=1, world_size=3)):
+        for step in range(plan.steps):
+            ids = loader.ids(step, dtype)
+            assert ids.dtype == dtype
+            assert (ids == loader.batch(step).input_ids).all()
+
+
+def test_a_type_too_small_for_the_ids_is_refused(plan: MixturePlan, stores: dict[str, TokenStore]) -> None:
+    for dtype in (np.uint8, np.float32):
+        with pytest.raises(ConfigError, match="cannot hold"):
+            Loader(plan, stores).ids(0, dtype)
+
+
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])
 def test_the_ranks_together_have_the_same_global_batch(
     plan: MixturePlan, stores: dict[str, TokenStore], world_size: int

@@ -4,6 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixing import order as keyed
+from mixing import order_kernels
 from mixing.order import indices_of, invert, permute, sequences_at, source_key
 
 
@@ -40,3 +42,23 @@ def test_orders_look_random_and_unrelated() -> None:
     for order in orders:
         cells = np.bincount(order[:-1] * 10 // n * 10 + order[1:] * 10 // n, minlength=100)
         assert ((cells - n / 100) ** 2 / (n / 100)).sum() < 180
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), n=st.integers(1, 1 << 40), seed=st.integers(0, 1 << 40))
+def test_what_is_compiled_computes_what_stands_there(data: st.DataObject, n: int, seed: int) -> None:
+    key, count = source_key(seed, "notes"), data.draw(st.integers(1, 20))
+    ordinals = np.array([data.draw(st.integers(0, 5 * n - 1)) for _ in range(count)], np.int64)
+    quotas = np.array([data.draw(st.integers(0, 9)) for _ in range(3)])
+    before = np.array([data.draw(st.integers(0, 1 << 30)) for _ in range(3)], np.int32)
+    many, keys = np.array([n, 7, 1]), np.array([key, key, source_key(seed, "web")])
+    asked = {
+        "_sequences": (ordinals, n, key),
+        "_indices": (ordinals % n, ordinals // n, n, key),
+        "_interleave": (quotas,),
+        "_rows_of": (before, (before + quotas).astype(np.int32), many, keys),
+    }
+    for name, arguments in asked.items():
+        with np.errstate(over="ignore"):
+            plain = getattr(keyed, name)(*arguments)
+        assert np.array_equal(plain, order_kernels.COMPILED[name](*arguments))

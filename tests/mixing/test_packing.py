@@ -135,6 +135,7 @@ def test_a_packed_batch_is_its_pieces_and_padding(packed: dict, stores: dict[str
     padded = 0
     for step in range(plan.steps):
         rows, batch = plan.batch(step), loader.batch(step)
+        assert (loader.ids(step) == batch.input_ids).all()
         for row in range(len(rows)):
             name = plan.names[rows.source[row]]
             cut = Sequences.of(packed[name], LENGTH)

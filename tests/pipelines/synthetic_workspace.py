@@ -30,6 +30,13 @@ REASONS = (
     ("perplexity", "perplexity above the bound", "dropped"),
     ("reader", "malformed JSON", "quarantined"),
 )
+RECOGNISERS = ("pattern", "names", None)
+SPANS = pa.list_(
+    pa.struct(
+        [("type", pa.string()), ("start", pa.int64()), ("length", pa.int64()), ("recogniser", pa.string()),
+         ("score", pa.float32())]
+    )
+)  # fmt: skip
 PII = ("EMAIL", "PHONE", "DATE", "RECORD_NUMBER", "IP_ADDRESS")
 DATASET = pa.schema(
     [
@@ -116,6 +123,8 @@ def _source_rows(
         }
         if fate == "quarantined":
             row |= {"edits": [], "pii": []}
+        else:
+            row["perplexity_bucket"] = ("head", "middle", "tail")[position % 3]
         if fate == "kept":
             row["split"] = "validation" if draw.random() < 0.1 else "train"
         if step == "duplicates":
@@ -252,7 +261,8 @@ def write_run(
                 "event": "step", "step": step, "lr": 1e-4 * min(1, step / 5) * (1 - 0.8 * step / steps), "loss": mean,
                 "kl": 0.01, "penalty": 0.0, "grad_norm": 1.0, "tokens": BATCH * SEQUENCE,
                 "predicted": BATCH * (SEQUENCE - 1), "source_tokens": seen, "source_sequences": quota,
-                "source_loss": loss, "seconds": 0.5, "tokens_per_second": 256.0,
+                "source_loss": loss, "seconds": 0.5, "tokens_per_second": 256.0, "mfu": 0.3 + 0.001 * step,
+                "memory": 2_000_000 + 1000 * step,
             }
         )  # fmt: skip
         if step % max(steps // 8, 1) == 0:
@@ -301,13 +311,64 @@ def write_planted(folder: Path) -> None:
         {"kind": "near duplicates", "planted": 80, "found": 77, "false_alarms": 2},
         {"kind": "e-mail addresses", "planted": 60, "found": 60, "false_alarms": None},
         {"kind": "broken lines", "planted": 15, "found": 15, "false_alarms": 0},
+        {"kind": "identity: EMAIL", "planted": 40, "found": 39, "false_alarms": None},
     ]
     write_parquet(folder / "planted.parquet", pa.Table.from_pylist(rows, schema))
 
 
-def write_all(folder: Path, documents: int = 60, steps: int = 40) -> Written:
-    """A whole workspace: corpus, plan, a run with replay and a run without."""
+def write_measured(folder: Path, written: Written, seed: int = 5) -> None:
+    """What only some recipes measure, over a corpus that `write_corpus` wrote: perplexity, words and spans of removed
+    values beside the ledger, repeated paragraphs, contaminated evaluation items, and planted identities."""
+    draw = random.Random(seed)
+    for source in dict.fromkeys(row["source"] for row in written.rows):
+        rows = [row for row in written.rows if row["source"] == source]
+        path = folder / "annotate" / source / "00000" / "documents.parquet"
+        table = pq.ParquetFile(path).read()
+        words = [None if row["fate"] == "quarantined" else float(row["tokens_in"]) for row in rows]
+        spans = [
+            [
+                {
+                    "type": entry["key"],
+                    "start": 9 * at,
+                    "length": 5,
+                    "recogniser": draw.choice(RECOGNISERS),
+                    "score": 0.5,
+                }
+                for entry in row["pii"]
+                for at in range(entry["value"])
+            ]
+            for row in rows
+        ]
+        table = table.append_column("quality.words", pa.array(words, pa.float64()))
+        table = table.append_column("deidentify.spans", pa.array(spans, SPANS))
+        with publish(path.parent, kind="corpus.annotated", function={"measured": source}) as draft:
+            draft.rows[path.name] = write_parquet(draft.path / path.name, table)
+        values = [None if row["fate"] == "quarantined" else draw.lognormvariate(5, 1) for row in rows]
+        columns = {"id": [row["id"] for row in rows], "perplexity.value": pa.array(values, pa.float32())}
+        with publish(folder / "perplexity" / source / "00000", kind="p", function={"perplexity": source}) as draft:
+            draft.rows["columns.parquet"] = write_parquet(draft.path / "columns.parquet", pa.table(columns))
+    repeated = [
+        {"scope": scope, "kind": kind, "documents": draw.randrange(5, 90), "keep": 1, "text": f"{kind} {n}, a@b.org"}
+        for scope in ("notes", "papers")
+        for kind in ("line", "paragraph")
+        for n in range(3)
+    ]
+    items = [
+        {"set": name, "words": draw.choice([0, 20]), "documents": draw.randrange(3), "contaminated": draw.randrange(2),
+         "coverage": draw.random()}
+        for name in ("exam", "quiz")
+        for _ in range(20)
+    ]  # fmt: skip
+    for name, rows in (("repeated/most.parquet", repeated), ("contamination/items.parquet", items)):
+        with publish((folder / name).parent, kind="finder", function={"of": name}) as draft:
+            write_parquet(draft.path / Path(name).name, pa.Table.from_pylist(rows))
+
+
+def write_all(folder: Path, documents: int = 60, steps: int = 40, measured: bool = False) -> Written:
+    """A whole workspace: corpus, plan, a run with replay and a run without; `measured`: with all that can be measured."""
     written = write_corpus(folder, documents=documents)
+    if measured:
+        write_measured(folder, written)
     write_plan(folder, {"notes": 0.4, "papers": 0.35, "general": 0.25}, steps=steps)
     write_plan(folder, {"notes": 0.55, "papers": 0.45}, steps=steps, name="plan-no-replay")
     write_run(folder, "guarded")

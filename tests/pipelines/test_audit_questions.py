@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from pipelines.cli import app
 from pipelines.report.answers import as_csv
 
 DOCUMENTS, STEPS = 3_000, 20
+CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +232,24 @@ def test_the_command_line_answers_as_text_json_and_parquet(
     for words in (["tokens"], ["pii"], ["why", ledger["id"][0]], ["step", "3"], ["dropped"], ["verify"]):
         done = run(app, ["audit", words[0], str(workspace), *words[1:]])
         assert done.exit_code == 0 and done.stdout.strip(), words
+
+
+LOOK_UPS = """
+import sys
+from typer.testing import CliRunner
+from pipelines.cli import app
+workspace, id = sys.argv[1:]
+for words in (["why", workspace, id], ["funnel", workspace], ["tokens", workspace], ["step", workspace, "3"]):
+    assert CliRunner().invoke(app, ["audit", *words]).exit_code == 0, words
+assert CliRunner().invoke(app, ["mix", "where", workspace, id]).exit_code == 0
+print(*{name.split(".")[0] for name in sys.modules})
+"""
+
+
+def test_a_look_up_loads_no_model_code_and_no_compiler(workspace: Path, ledger: pl.DataFrame) -> None:
+    id = ledger.filter(pl.col("fate") == "kept")["id"][7]
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK_UPS, workspace, id], capture_output=True, text=True, cwd=CHECKOUT, check=True
+    )
+    heavy = {"torch", "transformers", "datatrove", "datasets", "numba", "scipy", "pandas", "fsspec", "jinja2"}
+    assert heavy & set(done.stdout.split()) == set()

@@ -17,6 +17,7 @@ from mixing.simulate import tokens_by_step
 from pipelines.audit.verify import verify
 from pipelines.mixture import packings, simulate
 from pipelines.outline import where_table
+from pipelines.planned import Planned
 from pipelines.progress import table_console
 from pipelines.recipe import load_recipe
 from pipelines.stages import compile_mixture, plan_folder, training_stores
@@ -64,7 +65,7 @@ def test_packed_sources_go_through_plan_loader_and_questions(recipe) -> None:
         assert tokens_by_step(plan, source.name, cut, plan.steps).tolist() == seen
     frame = plan.show(3, stores)
     document = frame["first_document"][0]
-    assert "step" in _text(where_table(recipe, document))
+    assert "step" in _text(where_table(Planned(recipe.folder, recipe.model_dump(mode="json")), document))
     checks = [check for check in verify(recipe.folder) if check.name.startswith(("quotas", "stores of"))]
     assert checks
     assert all(check.passed for check in checks), checks

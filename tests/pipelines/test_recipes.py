@@ -5,7 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app
-from pipelines.recipe import RECIPES, load_recipe, recipe_schema
+from pipelines.recipe import load_recipe, recipe_schema
+from pipelines.recipe_file import RECIPES
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 

@@ -17,9 +17,11 @@ from synthetic_workspace import write_all, write_corpus, write_plan, write_run
 
 from corpus.artifact import Manifest, current, read_parquet
 from pipelines.audit.everything import Audit, ask
-from pipelines.report import render_html, render_text, report_function, write_report
 from pipelines.report.charts import Line, lines, thinned, ticks
 from pipelines.report.numbers import change, compact, count, share, size
+from pipelines.report.page import render_html
+from pipelines.report.publish import report_function, write_report
+from pipelines.report.terminal import render_text
 
 HOSTILE = '<script>alert(1)<x" onload="alert(2)'
 

@@ -9,7 +9,7 @@ import pytest
 from synthetic_workspace import write_all, write_corpus, write_plan, write_run
 
 from pipelines.audit.everything import ask
-from pipelines.report import write_report
+from pipelines.report.publish import write_report
 
 pytestmark = pytest.mark.browser
 CHROMIUM = Path("/usr/bin/chromium")

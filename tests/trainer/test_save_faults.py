@@ -25,7 +25,7 @@ from trainer.metrics import read_metrics  # noqa: E402
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 KILLS = int(os.environ.get("PROVENDER_KILLS", "5"))
 SLOW = 0.01  # seconds a flush takes, so that a save is long enough to be hit
-CLOCK = ("seconds", "tokens_per_second", "mfu")
+CLOCK = ("seconds", "tokens_per_second", "mfu", "memory")
 
 
 def _train(folder: Path, steps: int, news: Connection | None) -> None:

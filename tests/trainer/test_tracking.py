@@ -14,7 +14,7 @@ from corpus.errors import ConfigError  # noqa: E402
 from corpus.tokens import TokenStore  # noqa: E402
 from trainer.deepspeed_engine import engine_config  # noqa: E402
 from trainer.parallel import decoder_layers, make_accelerator  # noqa: E402
-from trainer.settings import DeepSpeedSettings, TrainSettings  # noqa: E402
+from trainer.settings import DdpSettings, DeepSpeedSettings, TrainSettings  # noqa: E402
 from trainer.tracking import Tracking, check_installed, numbers  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -115,6 +115,12 @@ def test_deepspeed_is_asked_for_by_name_where_it_is_missing() -> None:
             make_accelerator(DeepSpeedSettings())
     with pytest.raises(ValueError, match="use parallel fsdp2"):
         TrainSettings.model_validate({"model": "m", "l2sp": 1.0, "parallel": {"kind": "deepspeed"}})
+
+
+def test_processes_that_do_not_see_one_another_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="do not see one another"):
+        make_accelerator(DdpSettings())
 
 
 def test_layers_are_those_transformers_names(model_folder: Path) -> None:

@@ -24,7 +24,7 @@ from trainer.progress import Progress, TrainResult  # noqa: E402
 from trainer.settings import TrainSettings  # noqa: E402
 
 pytestmark = pytest.mark.slow
-CLOCK = ("seconds", "tokens_per_second", "mfu")
+CLOCK = ("seconds", "tokens_per_second", "mfu", "memory")
 
 
 def settings(model: Path, **changes: Any) -> TrainSettings:
@@ -129,7 +129,7 @@ def test_metrics_have_the_forms_of_the_design_and_account_for_every_token(
         "start": "event step plan model parameters world_size guards precision",
         "eval": "event step sets",
         "step": "event step lr loss kl penalty grad_norm tokens predicted source_tokens source_sequences source_loss "
-        "seconds tokens_per_second mfu",
+        "seconds tokens_per_second mfu memory",
         "gate": "event step set rise epsilon action best_step",
         "checkpoint": "event step path",
         "transfer": "event step backward_transfer forgetting",
