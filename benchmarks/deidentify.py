@@ -1,7 +1,8 @@
 """De-identification beside datatrove's PIIFormatter and, where installed, presidio; and what hostile texts cost.
 
-The prose is wikitext of the shared data where it is there, else the standard library's sources. `hostile`
-repeats a unit that leads one recogniser on until it is 1 MB long, and gives its time as a multiple of as much prose's.
+All figures are processor time, of repeats that take turns. The prose is of the shared data where it is there (wikitext,
+speeches, MedQuAD), else the standard library's sources. `hostile` gives the time of texts of 1 MB as a multiple of as
+much prose's: units that lead one recogniser on, and what a seeded search (hostile.py) finds for each recogniser's form.
 """
 
 import json
@@ -10,24 +11,34 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pyarrow.parquet as pq
 from datatrove.data import Document as StockDocument
 from datatrove.pipeline.formatters import PIIFormatter
 
+from benchmarks.hostile import forms, search
 from benchmarks.measure import Rate, Row, interleaved
 from benchmarks.shared import DATA
 from corpus.deidentify import DeidentifySettings
+from corpus.deidentify.joined import Joined
 from corpus.deidentify.profiles import DEFAULT_TYPES, Profile, Search, scanner
 from corpus.document import Batch, Document, batches
 
 MEGABYTES = 1.0
-PROSE = DATA / "eval/wikitext2_valid_test.parquet"
+PROSE = {
+    "wikitext": DATA / "eval/wikitext2_valid_test.parquet",
+    "speeches": DATA / "general/us_presidential_speeches.parquet",
+    "MedQuAD": DATA / "medical/medquad.parquet",
+}
 DOCUMENT = 5000  # bytes, about
 HOSTILE = 1_000_000  # bytes
+SEARCHED, ROUNDS, WORST = 16_000, 400, 24  # bytes of a text that is tried, how many are changed, how many are kept
+REPEATS = 5
 
 # What leads a recogniser on: its sign repeated, its form almost, its form densely.
 UNITS = (
@@ -75,10 +86,10 @@ UNITS = (
 )
 
 
-def prose() -> list[str]:
+def prose(kind: str = "wikitext") -> list[str]:
     """About MEGABYTES of ordinary prose in documents of about DOCUMENT bytes."""
-    if PROSE.is_file():
-        paragraphs = pq.read_table(PROSE)["text"].to_pylist()
+    if PROSE[kind].is_file():
+        paragraphs = pq.read_table(PROSE[kind])["text"].to_pylist()
     else:
         paragraphs = [path.read_text() for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))]
     texts, held, size = [], "", 0
@@ -94,30 +105,33 @@ def prose() -> list[str]:
 
 
 def rows() -> Iterator[Row]:
-    texts = prose()
-    megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    profiles: tuple[Profile, ...] = ("hipaa_safe_harbor", "web", "code")
-    ours = [_ours(profile, texts) for profile in profiles]
-    rates = interleaved(megabytes, *ours, lambda: _theirs(texts), repeats=3)
-    for profile, rate in zip(profiles, rates, strict=False):
-        work = f"de-identification, {profile}: {len(DEFAULT_TYPES[profile])} types, found and replaced"
-        yield Row(work, "MB/s", rate, "datatrove PIIFormatter, 2 types", rates[-1])
-    find = scanner(Search("hipaa_safe_harbor"), frozenset(DEFAULT_TYPES["hipaa_safe_harbor"])).find
-    encoded = [text.encode() for text in texts]
-    pair = interleaved(megabytes, lambda: [find(data) for data in encoded], lambda: _theirs(texts), repeats=3)
-    yield Row("de-identification, hipaa_safe_harbor: found", "MB/s", pair[0], "datatrove PIIFormatter", pair[1])
-    few = texts[:4]
+    timed = partial(interleaved, repeats=REPEATS, clock=process_time)
+    for kind in PROSE:
+        texts = prose(kind)
+        megabytes = sum(len(text.encode()) for text in texts) / 1e6
+        profiles: tuple[Profile, ...] = (
+            ("hipaa_safe_harbor", "web", "code") if kind == "wikitext" else ("hipaa_safe_harbor",)
+        )
+        find = scanner(Search("hipaa_safe_harbor"), frozenset(DEFAULT_TYPES["hipaa_safe_harbor"])).scan
+        joined = Joined([text.encode() for text in texts])
+        ours = [_ours(profile, texts) for profile in profiles]
+        *rates, found, theirs = timed(megabytes, *ours, partial(find, joined), partial(_theirs, texts))
+        for profile, rate in zip(profiles, rates, strict=True):
+            work = f"de-identification of {kind}, {profile}: {len(DEFAULT_TYPES[profile])} types, found and replaced"
+            yield Row(work, "MB/s", rate, "datatrove PIIFormatter, 2 types", theirs)
+        yield Row(f"de-identification of {kind}, hipaa_safe_harbor: found", "MB/s", found, "datatrove", theirs)
+    few = prose()[:4]
     seconds = presidio(few)
     if seconds is None:
         print("presidio is not there: no row for it (set PROVENDER_PEERS to a Python that has presidio-analyzer)")
         return
     size = sum(len(text.encode()) for text in few) / 1e6
-    [ours_few] = interleaved(size, _ours("hipaa_safe_harbor", few), repeats=3)
-    theirs = Rate(size / seconds, size / seconds, size / seconds)
-    yield Row("de-identification, hipaa_safe_harbor", "MB/s", ours_few, "presidio-analyzer, all", theirs)
+    [ours_few] = timed(size, _ours("hipaa_safe_harbor", few))
+    peer = Rate(size / seconds, size / seconds, size / seconds)
+    yield Row("de-identification, hipaa_safe_harbor", "MB/s", ours_few, "presidio-analyzer, all", peer)
 
 
-def _ours(profile: Profile, texts: list[str]) -> Any:
+def _ours(profile: Profile, texts: list[str]) -> Callable[[], object]:
     step = DeidentifySettings(profile=profile, replace="tag", key_env=None).build()
     made: list[Batch] = list(batches(iter([Document("s", "f", i, t, len(t.encode())) for i, t in enumerate(texts)])))
     return lambda: [step.process(batch) for batch in made]
@@ -141,20 +155,30 @@ def presidio(texts: list[str]) -> float | None:
     return json.loads(done.stdout.splitlines()[-1])["seconds"] if done.returncode == 0 else None
 
 
-def hostile(profile: Profile = "hipaa_safe_harbor", size: int = HOSTILE) -> list[tuple[float, str, int]]:
-    """(multiple of the time of as much prose, unit, findings), the worst first."""
+def hostile(profile: Profile = "hipaa_safe_harbor", rounds: int = ROUNDS) -> list[tuple[float, str, int]]:
+    """(multiple of the time of as much prose, what the text is made of, findings), the worst first: every unit, and
+    the worst that the search meets in texts of SEARCHED bytes, made again in HOSTILE bytes."""
     scan = scanner(Search(profile), frozenset(DEFAULT_TYPES[profile]))
-    words = "\n".join(prose()).encode()[:size]
-    texts = [(unit * (size // len(unit.encode()) + 1)).encode()[:size] for unit in UNITS]
-    rates = interleaved(1.0, lambda: scan.find(words), *(_find(scan, text) for text in texts), repeats=3)
-    scale = len(words) / size
+    words = "\n".join(prose()).encode()[:HOSTILE]
+
+    def seconds(text: bytes) -> float:
+        begun = process_time()
+        scan.scan(Joined([text]))
+        return process_time() - begun
+
+    def twice(text: bytes) -> float:
+        return min(seconds(text), seconds(text))
+
+    met = search(forms(scan), twice, size=SEARCHED, rounds=rounds)
+    texts = {repr(unit): (unit * (HOSTILE // len(unit.encode()) + 1)).encode()[:HOSTILE] for unit in UNITS}
+    texts |= {recipe.name: recipe.text(HOSTILE) for _, recipe in met[:WORST]}
+    rates = interleaved(
+        1.0, *(partial(scan.scan, Joined([text])) for text in (words, *texts.values())), repeats=3, clock=process_time
+    )
+    scale = len(words) / HOSTILE
     costs = [rates[0].median / rate.median * scale for rate in rates[1:]]
-    found = [len(scan.find(text)) for text in texts]
-    return sorted(zip(costs, map(repr, UNITS), found, strict=True), reverse=True)
-
-
-def _find(scan: Any, text: bytes) -> Any:
-    return lambda: scan.find(text)
+    found = [len(scan.find(text)) for text in texts.values()]
+    return sorted(zip(costs, texts, found, strict=True), reverse=True)
 
 
 if __name__ == "__main__":
@@ -162,4 +186,4 @@ if __name__ == "__main__":
         print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×", flush=True)
     print(f"\nhostile texts of {HOSTILE:,} bytes, as multiples of the time of prose")
     for cost, unit, findings in hostile():
-        print(f"  {cost:6.2f}×  {unit:34} {findings:,} findings")
+        print(f"  {cost:6.2f}×  {unit:70} {findings:,} findings")

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import re2
-
-from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.recogniser import Candidate, Shape, nearby
 
 _FIGURE = r"(?:9\d|1[01]\d|12[0-5])"
 _UNIT_WORD = r"(?:one|two|three|four|five|six|seven|eight|nine)"
@@ -27,7 +25,7 @@ _PATTERNS = {
 _NUMBER = rf"(?i).*?({_VALUE})(?:[^0-9a-z].*|{_OLD}| ?(?:y|yr|f|m|female|male|man|woman))?$"
 _DECADE = r"(?i)(?:her|his|their|my)[ -](?:(?:early|mid|late)[ -])?(?:nineties|90'?s)"
 _NAMED = r"(?i)(?:super)?(?:centenarian|nonagenarian)s?"
-_UNITS = re2.compile(
+_UNITS = nearby(
     r"(?i)^\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles|°|degrees)"
 )
 
@@ -41,7 +39,7 @@ def _age(candidate: Candidate) -> bool:
     )
 
 
-_DECADE_OF_LIFE = re2.compile(r"(?i)\b(?:in|into|reached|well into|entering)\s*$")
+_DECADE_OF_LIFE = nearby(r"(?i)\b(?:in|into|reached|well into|entering)\s*$")
 
 
 def _decade(candidate: Candidate) -> bool:
@@ -50,12 +48,27 @@ def _decade(candidate: Candidate) -> bool:
     return own and _DECADE_OF_LIFE.search(candidate.before) is not None
 
 
-_ENDS = re2.compile(r"(?i)^(?:[.,;)]|\s*$| years?\b| and\b)")
+_ENDS = nearby(r"(?i)^(?:[.,;)]|\s*$| years?\b| and\b)")
 
 
 def _predicate(candidate: Candidate) -> bool:
     """ "She is 93." and not "she is 93 percent"."""
     return _age(candidate) and _ENDS.search(candidate.after) is not None
+
+
+_SOMEBODY = nearby(
+    r"(?i)^,? (?:(?:with|who|presents?|presenting|here|admitted|brought|found|in|has|was)\b|(?:w|p|c|s)/)"
+)
+_METRES = nearby(r"^ ?[mf]\b")
+
+
+def _sex(candidate: Candidate) -> bool:
+    """ "98F", "a 94 M", "93 m with chest pain"; "90 m long" is a length."""
+    metres = _METRES.search(candidate.after)
+    return _age(candidate) and (metres is None or _SOMEBODY.search(candidate.after[metres.end() :]) is not None)
+
+
+_CHECKS = {"predicate": _predicate, "sex": _sex}
 
 
 def age(profile: str) -> Sequence[Shape]:
@@ -66,7 +79,7 @@ def age(profile: str) -> Sequence[Shape]:
                 "AGE",
                 f"age.{name}",
                 f"(?i){pattern}",
-                _predicate if name == "predicate" else _age,
+                _CHECKS.get(name, _age),
                 group=_NUMBER,
                 score=0.9,
             )

@@ -174,10 +174,11 @@ class Automaton:
     """`table[state, classes[byte]]` is the next state: 0 is dead, 1 the start, and -1 not known yet. The patterns that
     end in a state are accepted[first[state]:first[state + 1]], by their place in the list, in ascending order.
 
-    A state is worked out when a text first leads out of it (`explore`), since texts visit few of them.
+    A state is worked out when a text first leads out of it (`explore`), since texts visit few of them. `starts` are
+    the start states of chosen patterns: those of each of `chosen`, by their places in the list.
     """
 
-    def __init__(self, patterns: Iterable[str]) -> None:
+    def __init__(self, patterns: Iterable[str], chosen: Iterable[Iterable[int]] = ()) -> None:
         """ValueError for a pattern outside the syntax."""
         nfa = _Nfa()
         start = nfa.state()
@@ -191,12 +192,15 @@ class Automaton:
         self._closures: dict[int, frozenset[int]] = {}
         self._subsets: list[frozenset[int]] = []
         self._numbers: dict[frozenset[int], int] = {}
+        begins = list(nfa.free[start])
         self.table = np.full((64, self._width), -1, np.int32)
         self.first = np.zeros(65, np.int32)
         self.accepted = np.empty(64, np.int32)
         self._number(frozenset())
         self.table[0] = 0
         self._number(self._closure(start))
+        subsets = [frozenset().union(*(self._closure(begins[index]) for index in own)) for own in chosen]
+        self.starts = np.array([self._number(subset) for subset in subsets], np.int32)
 
     def explore(self, state: int) -> None:
         """Work out where the state leads on every byte."""

@@ -5,14 +5,14 @@ The ranges that our own surrogates live in are skipped (reserved.py names them),
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from urllib.parse import urlsplit
 
 import numpy as np
 import re2
 
+from corpus.deidentify.joined import Joined
 from corpus.deidentify.network import octets
-from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, Verdicts
+from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, accepted, nearby
 from corpus.deidentify.reserved import EMAIL_DOMAINS, URL_HOSTS
 from corpus.kernels.addresses import find_emails, find_urls
 from corpus.kernels.spans import byte_table, trimmed
@@ -26,23 +26,16 @@ class AddressFinder:
     name: str
     candidates: Callable[[np.ndarray], np.ndarray]
     accept: Validator
-    gate: str
+    gate: str = ""
     trim: bytes = b""
     shield: bool = False
     score: float = 1.0
 
-    @cached_property
-    def _verdicts(self) -> Verdicts:
-        return Verdicts(self.accept)
-
-    def places(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
-        view = np.frombuffer(data, np.uint8)
-        starts, ends = self.candidates(view).astype(np.int64)
-        if len(starts) == 0:
-            return starts, ends
+    def everywhere(self, joined: Joined) -> tuple[np.ndarray, np.ndarray]:
+        starts, ends = self.candidates(joined.view).astype(np.int64)
         if self.trim:
-            ends = trimmed(view, starts, ends, byte_table(self.trim))
-        kept = self._verdicts.of(data, starts, ends)
+            ends = trimmed(joined.view, starts, ends, byte_table(self.trim))
+        kept = accepted(self.accept, joined, starts, ends)
         return starts[kept], ends[kept]
 
 
@@ -57,7 +50,7 @@ _FILE_ENDINGS = {
     *("png", "jpg", "jpeg", "gif", "svg", "webp", "js", "css", "json", "py", "html", "so", "service", "target"),
 }
 _SERVICE_ACCOUNTS = {"git", "hg", "svn"}  # git@github.com is an address of a machine
-_EMAIL_CONTEXT = re2.compile(r"(?i)\b(?:e-?mails?|mail|contact|write|reach|address|me)\b")
+_EMAIL_CONTEXT = nearby(r"(?i)\b(?:e-?mails?|mail|contact|write|reach|address|me)\b")
 _LICENSE_HEADER = re2.compile(r"(?i)copyright|\(c\)|©|\bauthors?\b|licen[sc]e|maintainer|@author|written by")
 
 
@@ -117,25 +110,22 @@ def email(profile: str, headers: str = "mask") -> list[Gated | Shape]:
     """`headers`: addresses in the licence headers of source code are masked, or kept."""
     accept = _credited_email if profile == "code" and headers == "keep" else _email
     spelled = Shape("EMAIL", "email.spelled", _SPELLED, _spelled_email, score=0.8)
-    return [AddressFinder("EMAIL", "email", find_emails, accept, gate="@"), *([] if profile == "code" else [spelled])]
-
-
-_URL_GATE = r"(?i)://|www\."
+    return [AddressFinder("EMAIL", "email", find_emails, accept), *([] if profile == "code" else [spelled])]
 
 
 def url(every: bool) -> list[Gated]:
     """`every`: each URL is a finding, else those that point at one person."""
     accept = _url if every else _personal_url
-    return [AddressFinder("URL", "url" if every else "url.personal", find_urls, accept, _URL_GATE, _URL_TRIM)]
+    return [AddressFinder("URL", "url" if every else "url.personal", find_urls, accept, trim=_URL_TRIM)]
 
 
 def url_shield() -> Gated:
     """Every URL, to protect the digits in it."""
-    return AddressFinder("URL", "url.shield", find_urls, lambda _: True, _URL_GATE, _URL_TRIM, shield=True)
+    return AddressFinder("URL", "url.shield", find_urls, lambda _: True, trim=_URL_TRIM, shield=True)
 
 
 _HANDLE = r"[A-Za-z0-9_][A-Za-z0-9_.-]*[A-Za-z0-9_]"
-_USER_LABEL = r"(?i)(?:user ?name|login|user ?id|user|skype(?: id| name)?|twitter|instagram|screen name|u)"
+_USER_LABEL = r"(?i)(?:user ?name|login|user ?id|user|skype(?: id| name)?|twitter|instagram|screen name)"
 _NO_NAME = {
     "name",
     "id",
@@ -171,6 +161,14 @@ def username() -> list[Shape]:
             rf"{_USER_LABEL} {{0,2}}(?:is )?[:=] {{0,2}}{_HANDLE}",
             _user_name,
             group=rf"{_USER_LABEL} *(?:is )?[:=] *([A-Za-z0-9_.-]+)$",
+            score=0.7,
+        ),
+        Shape(
+            "USERNAME",
+            "username.short",
+            r"(?i)u: [a-z0-9_.@-]+\np: ",
+            _user_name,
+            group=r"(?i)u: ([a-z0-9_.@-]+)\n",
             score=0.7,
         ),
         Shape(

@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import re2
-
-from corpus.deidentify.recogniser import Candidate, Recogniser, Shape
+from corpus.deidentify.recogniser import Candidate, Recogniser, Shape, nearby
 
 MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
@@ -43,23 +41,54 @@ _NAMED = (
     rf"|\b(?:the )?{_DAY_WORD} (?:day )?of {MONTH}(?:,? {YEAR})?\b)"
 )
 _SHORT = r"\b(\d{1,2}/\d{1,2})\b"
-SHORT_CONTEXT = re2.compile(
+SHORT_CONTEXT = nearby(
     r"(?i)\b(?:on|since|until|till|from|dob|born|birth|dated?|today|yesterday|tomorrow|seen|admitted|admission|discharged?"
     r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next"
     r"|mon|tue|wed|thu|fri|sat|sun|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
     r"|week of|as of|follow-?up|f/u|d/c)"
     r"(?: (?:is|was|date))?[\s:,(]*$"
 )
+# What SHORT_CONTEXT asks for, for the compiled loop: without one of them near, nothing is asked.
+SHORT_WORDS = (
+    *(
+        "on",
+        "since",
+        "until",
+        "till",
+        "from",
+        "dob",
+        "born",
+        "birth",
+        "dated?",
+        "today",
+        "yesterday",
+        "tomorrow",
+        "seen",
+    ),
+    *(
+        "admitted",
+        "admission",
+        "discharged?",
+        "implanted",
+        "placed",
+        "surgery",
+        "visit",
+        "due",
+        "dos",
+        "start(?:ed|ing)",
+    ),
+    *("through", "by", "last", "next", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "week of", "as of"),
+    *("(?:mon|tues|wednes|thurs|fri|satur|sun)day", "follow-?up", "f/u", "d/c"),
+)
 _BIRTH_GATE = r"(?i)\b(?:d\.?o\.?[bd]|birth|born|date of death)"
-_BIRTH = re2.compile(
+_BIRTH = nearby(
     r"(?i)\b(?:d\.?o\.?[bd]\b\.?|birth(?:day|date)|birth date|date of (?:birth|death)|born(?: on)?)[^0-9\n]{0,24}$"
 )
 # Two days in one: "3-5", "3/4 to 3/9".
-RANGE = re2.compile(
+RANGE = nearby(
     r"\d(?:st|nd|rd|th)?(?:/\d+)* ?(?:–| to | through | thru | - )|[A-Za-z]\.? \d{1,2}-\d|^\d{1,2}-\d{1,2} |/\d+-\d+/"
 )
-_YEAR_INSIDE = re2.compile(YEAR)
-_LOWER_MAY = re2.compile(r"\b(?:may|mar|march)\b")
+_LOWER_MAY = nearby(r"\b(?:may|mar|march)\b")
 
 
 @dataclass(frozen=True)
@@ -71,19 +100,19 @@ class Parts:
     year: int | None
 
 
-_QUALIFIED = re2.compile(r"(?i)\b(?:mid|early|late)-$")
 # Of the standard library, which is quicker on a value of a few bytes; nothing in them can backtrack.
 _NUMBER = re.compile(r"\d+", re.ASCII)
-_WORD = re.compile(r"[A-Za-z]+")
+_YEAR_INSIDE = re.compile(rf"(?<![\d+]){YEAR}(?!\d)", re.ASCII)
 _TOKEN = re.compile(r"\d+|[A-Za-z]+", re.ASCII)
 
 
 def parse(value: str) -> Parts | None:
     """What the date says, or None where no calendar has it. Between 5/6 and 6/5 the month is taken to come first,
     as in American notes, unless the separator is a point."""
-    named = next((month for word in _WORD.findall(value) if (month := _month(word))), None)
-    numbers = _NUMBER.findall(value)
+    tokens = _TOKEN.findall(value)
+    named = next((month for token in tokens if not token[0].isdigit() and (month := _month(token))), None)
     if named is not None:
+        numbers = [token for token in tokens if token[0].isdigit()]
         year = next((int(n) for n in numbers if len(n) == 4), None)
         day = next((int(n) for n in numbers if len(n) <= 2), None)
         return Parts(day, named, year) if day is None or 1 <= day <= 31 else None
@@ -102,25 +131,27 @@ def parse(value: str) -> Parts | None:
 
 def _month(word: str) -> int | None:
     """The month that `word` names, in full or cut to three letters or more."""
-    number = _MONTH_OF.get(word[:3].lower())
-    return number if number and MONTHS[number - 1].startswith(word.lower()) else None
+    lower = word.lower()
+    number = _MONTH_OF.get(lower[:3])
+    return number if number and MONTHS[number - 1].startswith(lower) else None
 
 
 def _date(candidate: Candidate) -> bool:
     before, after = candidate.before[-1:], candidate.after[:2]
-    qualified = _QUALIFIED.search(candidate.before) is not None and candidate.value[:1].isalpha()  # mid-March
-    inside = (
-        candidate.joined
-        or (before in {"/", "-", "."} and not qualified)
-        or (after[:1] in {"/", "-", "."} and after[1:].isalnum())
-    )
-    return not inside and parse(candidate.value) is not None
+    if candidate.joined or (after[:1] in {"/", "-", "."} and after[1:].isalnum()):
+        return False
+    if before in {"/", "-", "."}:
+        month = candidate.value[:1].isalpha()  # mid-March
+        if not (month and candidate.before.lower().endswith(("mid-", "early-", "late-"))):
+            return False
+    return parse(candidate.value) is not None
 
 
 def _named_date(candidate: Candidate) -> bool:
     # "type 1 may": a verb unless it begins with a capital or a year follows.
-    verb = _LOWER_MAY.search(candidate.value) and not candidate.value[-4:].isdecimal()
-    return _date(candidate) and not verb
+    if not candidate.value[-4:].isdecimal() and _LOWER_MAY.search(candidate.value):
+        return False
+    return _date(candidate)
 
 
 def _short_date(candidate: Candidate) -> bool:
@@ -143,16 +174,13 @@ def date(profile: str) -> Sequence[Recogniser | Shape]:
         return [
             Shape("DATE", "date.numeric", bounded(_NUMERIC), _date),
             Shape("DATE", "date.named", bounded(_NAMED), _named_date),
-            Shape("DATE", "date.short", bounded(_SHORT), _short_date),
+            Shape("DATE", "date.short", bounded(_SHORT), _short_date, SHORT_WORDS),
         ]
     return [Recogniser("DATE", pattern, _born, gate=_BIRTH_GATE) for pattern in (_NUMERIC, _NAMED)]
 
 
 def year(value: str) -> str | None:
     """The year a date names in four digits."""
-    parts = parse(value)
-    if parts is not None:
-        return str(parts.year) if parts.year else None
     found = _YEAR_INSIDE.search(value)
     return found.group() if found else None
 

@@ -4,13 +4,13 @@ They stand before the plain forms of dates.py in rank, since a range has two of 
 day, so a shift turns them into a tag, and the generalisation keeps the year where one is written.
 """
 
-import re2
+import re
 
-from corpus.deidentify.dates import DAY, MONTH, SHORT_CONTEXT, YEAR, bounded
-from corpus.deidentify.recogniser import Candidate, Recogniser, Shape
+from corpus.deidentify.dates import DAY, MONTH, SHORT_CONTEXT, SHORT_WORDS, YEAR, bounded
+from corpus.deidentify.recogniser import Candidate, Recogniser, Shape, nearby
 
 _TO = r"(?: ?(?:-|–) ?| to | through | thru | until )"
-_NUMBERED = r"\d{1,2}/\d{1,2}"
+_NUMBERED = r"(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])"
 _END_YEAR = rf"(?:{YEAR}|\d\d)"
 _NUMERIC_RANGE = rf"\b({_NUMBERED}(?:/{_END_YEAR})?{_TO}{_NUMBERED}/{_END_YEAR})\b"
 _SHORT_RANGE = rf"\b({_NUMBERED}{_TO}{_NUMBERED})\b"
@@ -28,7 +28,8 @@ _COMPACT = (
 _APOSTROPHE = rf"\b({MONTH}(?: {DAY},?)? (?:'|’)\d\d)\b"
 _MONTH_OF_YEAR = rf"\b({MONTH} of {YEAR})\b"
 _NO_MONTH = r"(?i)\b(?:on|until|by|since) the (\d{1,2}(?:st|nd|rd|th))\b"
-_ENDS = re2.compile(r"(?i)^\s*(?:[.,;)]|$|\n|and\b|for\b|with\b|(?:s?he|we|pt|patient)\b)")
+_ENDS = nearby(r"(?i)^\s*(?:[.,;)]|$|\n|and\b|for\b|with\b|(?:s?he|we|pt|patient)\b)")
+_PAIR = re.compile(r"(\d+)/(\d+)", re.ASCII)
 _HOLIDAY = (
     r"\b((?:Christmas|Thanksgiving|Easter|New Year(?:'|’)?s|Halloween|Independence|Memorial|Labor"
     rf"|Mother(?:'|’)s|Father(?:'|’)s|Valentine(?:'|’)s)(?: Day| Eve)?(?:,| of| in)? {YEAR})\b"
@@ -42,7 +43,7 @@ def _apart(candidate: Candidate) -> bool:
 
 def _days_of_months(candidate: Candidate) -> bool:
     """Each n/m of a range is a month and a day: not "1/2 - 3/4"'s like, for which the words before must speak."""
-    pairs = re2.findall(r"(\d+)/(\d+)", candidate.value)
+    pairs = _PAIR.findall(candidate.value)
     return _apart(candidate) and all(1 <= int(a) <= 12 and 1 <= int(b) <= 31 for a, b in pairs)
 
 
@@ -61,7 +62,7 @@ def date_span(profile: str) -> list[Recogniser | Shape]:
         return []
     return [
         Shape("DATE", "date.range", bounded(_NUMERIC_RANGE), _days_of_months),
-        Shape("DATE", "date.range", bounded(_SHORT_RANGE), _short_range),
+        Shape("DATE", "date.range", bounded(_SHORT_RANGE), _short_range, SHORT_WORDS),
         Shape("DATE", "date.range", bounded(_NAMED_RANGE), _apart),
         Shape("DATE", "date.month", bounded(_MONTH_YEAR), _apart),
         Shape("DATE", "date.spaced", bounded(_SPACED), _apart),

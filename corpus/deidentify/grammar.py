@@ -29,15 +29,6 @@ def anything(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.
     return np.ones(len(firsts), bool)
 
 
-def one_by_one(accept: Callable[[Classified, int, int], bool]) -> Accept:
-    """A validator of arrays that asks `accept` for each finding."""
-
-    def every(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
-        return np.array([accept(document, *own) for own in zip(firsts.tolist(), lasts.tolist(), strict=True)], bool)
-
-    return every
-
-
 @dataclass(frozen=True)
 class Rule:
     """A pattern over classes whose groups are findings, how sure they are, and a validator of each."""
@@ -107,6 +98,7 @@ class Grammar:
         self.finders = tuple(finders)
         self._rules = tuple(rule for finder in self.finders for rule in finder.rules)
         self._known: dict[tuple[int, bytes], list[tuple[int, int]]] = {}
+        self.steps = 0  # words that the automaton has read so far
 
     @cached_property
     def _automaton(self) -> Automaton:
@@ -141,8 +133,9 @@ class Grammar:
         at = state = 0
         while state >= 0:
             tables = (own.classes, own.table, own.first, own.accepted)
-            found, at, state = find_matches(tokens, at, *tables, len(self._rules))
+            found, at, state, steps = find_matches(tokens, at, *tables, len(self._rules))
             parts.append(found)
+            self.steps += steps
             if state >= 0:
                 own.explore(state)
         starts, ends, rules = np.concatenate(parts, axis=1)

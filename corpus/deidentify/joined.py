@@ -23,6 +23,11 @@ class Joined:
         """uint8[bytes]"""
         return np.frombuffer(self.data, np.uint8)
 
+    @cached_property
+    def letters(self) -> str:
+        """The bytes as characters of the same number: where they are ASCII, the text."""
+        return self.data.decode("latin-1")
+
     def documents_of(self, starts: np.ndarray) -> np.ndarray:
         """int64: the document in which each byte offset lies."""
         return np.searchsorted(self.begins, starts, side="right") - 1

@@ -3,10 +3,8 @@
 Most have no form of their own and are known by their label, which the pattern holds.
 """
 
-import re2
-
 from corpus.deidentify.payment import digits_of, enough_digits
-from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.recogniser import Candidate, Shape, nearby
 from corpus.deidentify.reserved import RECORD_MARK
 
 _VALUE = r"(?:[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*"
@@ -20,8 +18,7 @@ _RECORD_LABEL = (
 _CLINICAL_LABEL = r"|chart|accession|encounter|specimen|(?:unit|case|visit) (?:number|no\.?|id)"
 # "Anna Diaz-Tran (165-72-15)": a number in brackets after a name.
 _IN_BRACKETS = r"\((?:(?:[A-Z]{1,3})?\d{6,10}|\d{2,3}-\d{2}-\d{2})\)"
-_NAME_BEFORE = re2.compile(r"\p{Lu}[\p{L}.'’-]*\s\($")
-_GENBANK = re2.compile(r"^(?:[A-Z]\d{5}|[A-Z]{2}\d{6}|[A-Z]{3}\d{5})$")  # accession numbers of sequences, in papers
+_GENBANK = nearby(r"^(?:[A-Z]\d{5}|[A-Z]{2}\d{6}|[A-Z]{3}\d{5})$")  # accession numbers of sequences, in papers
 
 
 def _record(candidate: Candidate) -> bool:
@@ -32,8 +29,20 @@ def _record(candidate: Candidate) -> bool:
     )
 
 
+def _name_before(before: str) -> bool:
+    """A word with a capital, white space and a bracket are the last."""
+    if before[-1:] != "(" or not before[-2:-1].isspace():
+        return False
+    for character in reversed(before[:-2]):
+        if character.isupper():
+            return True
+        if not (character.isalpha() or character in ".'’-"):
+            return False
+    return False
+
+
 def _bracketed_record(candidate: Candidate) -> bool:
-    return _record(candidate) and _NAME_BEFORE.search(candidate.before) is not None
+    return _record(candidate) and _name_before(candidate.before)
 
 
 def record(profile: str) -> list[Shape]:

@@ -31,7 +31,14 @@ def _check(country: str, number: str) -> Check:
     """python-stdnum's own check of a number."""
     module = get_cc_module(country, number)
     assert module is not None
-    return module.is_valid
+
+    def check(value: str) -> bool:
+        try:
+            return bool(module.is_valid(value))
+        except (LookupError, ValueError):  # cn.ric looks for a county in provinces that have none
+            return False
+
+    return check
 
 
 _ID = (

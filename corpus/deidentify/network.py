@@ -6,9 +6,7 @@ The ranges that our own surrogates live in are skipped (reserved.py names them),
 import ipaddress
 from typing import Literal
 
-import re2
-
-from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.recogniser import Candidate, Shape, nearby
 from corpus.deidentify.reserved import IPV4_NETWORKS, IPV6_NETWORK
 
 _IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
@@ -21,10 +19,10 @@ _IPV6 = (
 )
 _MAC = r"[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
 
-_ADDRESS_CONTEXT = re2.compile(
+_ADDRESS_CONTEXT = nearby(
     r"(?i)\b(?:ip(?:v[46])?|addr(?:ess)?|host|server|ping|inet6?|dns|gateway|subnet|client|connect(?:ed|ing|ion)?|login)\b"
 )
-_VERSION_CONTEXT = re2.compile(
+_VERSION_CONTEXT = nearby(
     r"(?i)(?:\b(?:v|ver\.?|EC|kernel)|version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=)"
     r"[\"'\s:=]*$"
 )

@@ -3,21 +3,22 @@
 import hashlib
 
 import numpy as np
-import re2
 import stdnum.bic
 import stdnum.us.rtn
 
-from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.recogniser import DIGITS, WORD, Candidate, Shape, nearby
 from corpus.deidentify.reserved import RECORD_MARK
 from corpus.kernels.keccak import eip55_checks
 
-_OPEN = re2.compile(r"[\w.$€£#+/@-]$")
-_CLOSED = re2.compile(r"^(?:\w|[-.]\d|[-@/]\w)")
+_OPEN = WORD | frozenset(".$€£#+/@-")
 
 
 def apart(candidate: Candidate) -> bool:
-    """Nothing that would continue it touches the candidate."""
-    return not _OPEN.search(candidate.before) and not _CLOSED.search(candidate.after)
+    """Nothing that would continue it touches the candidate: a word, or a sign such as a hyphen and a word behind it."""
+    sign, after = candidate.after[:1], candidate.after[1:2]
+    if candidate.before[-1:] in _OPEN or sign in WORD:
+        return False
+    return not (sign in {"-", "@", "/"} and after in WORD) and not (sign == "." and after in DIGITS)
 
 
 def digits_of(value: str) -> str:
@@ -51,7 +52,7 @@ _CARD = (
     r"\d{12,19}|\d{4}(?:-\d{4}){3}|\d{4}(?: \d{4}){3}(?: \d{1,3})?|\d{4}[ -]\d{6}[ -]\d{4,5}"
     r"|\d{4}(?:\.\d{4}){3}"
 )
-_CARD_CONTEXT = re2.compile(
+_CARD_CONTEXT = nearby(
     r"(?i)\b(?:card|cc|credit|debit|visa|mastercard|amex|american express|maestro|discover|payment|pan|paid)\b"
 )
 
@@ -144,7 +145,7 @@ def _bech32(candidate: Candidate) -> bool:
     return check in {1, 0x2BC830A3} and not candidate.joined
 
 
-_COIN_CONTEXT = re2.compile(
+_COIN_CONTEXT = nearby(
     r"(?i)\b(?:eth(?:ereum|er)?|wallet|crypto|token|erc-?20|send|donat\w*|address|pay|usdt|coins?)\b"
 )
 

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import re2
 
-from corpus.deidentify.grammar import Accept, Findings, GrammarFinder, Rule, one_by_one
+from corpus.deidentify.grammar import Findings, GrammarFinder, Rule
 from corpus.deidentify.lexicon import BREAK
+from corpus.deidentify.questions import Behind, Words, any_of, begins_large, byte_at, has_class, in_capitals, sizes
 from corpus.deidentify.wordclass import Classified
-from corpus.kernels.hashing import hashes_of, look_up, map_of
-from corpus.kernels.spans import byte_table
+from corpus.kernels.rules import repeated
 
 _STRONG = "FLBCflbUEMqRQcS"  # what may be a name after a strong cue
 _LISTED = "FLBflb"
@@ -42,28 +41,23 @@ _REVERSED = (  # Last, First M.
     f"{_PARTICLES}{_word('LBlbCUFfE')}(?:A?{_word('LBCU')})?(?:J)?,[FfBbCULl](?:-[FLBCfb]|I\\.?|[FBCULb])?"
 )
 
-_OFFICES = hashes_of(
+_OFFICES = Words(
     (
         *("speaker", "president", "chairman", "chairwoman", "secretary", "vice", "chief", "justice", "ambassador"),
         *("prime", "minister", "attorney"),
     )
 )
-_ABBREVIATED = hashes_of(("dr", "drs", "mr", "mrs", "ms", "mx", "prof", "messrs", "sr", "sra"))
-_JOINED = {"MD", "PA", "MA", "NP"}  # credentials that are states too
-_AGE = re2.compile(r"(?i)^,?\s+(?:(?:is|was)\s+)?(?:an?\s+)?\d{1,3}(?:[- ]?(?:years?|yrs?|y)\b|[- ]?y/?o|yo\b)")
-_RECORD = re2.compile(r"(?i)^\s*\((?:\s*(?:MRN|DOB|ID|#|No\.?|SSN)|\s*[A-Z]{0,4}[- ]?\d[\d-]{4,}\d)")
-_HEADED = re2.compile(
-    r"(?i)^\s*\n\s*(?:MRN|DOB|D\.O\.B|(?:medical )?record|(?:date of )?birth|born|age|sex|room|unit no|hospital no)\b"
+_ABBREVIATED = Words(("dr", "drs", "mr", "mrs", "ms", "mx", "prof", "messrs", "sr", "sra"))
+_JOINED = Words(("md", "pa", "ma", "np"))  # credentials that are states too
+_AGE = Behind(r"(?i),?\s+(?:(?:is|was)\s+)?(?:an?\s+)?\d\d?\d?(?:[- ]?(?:years?|yrs?|y)|[- ]?y/?o[a-z]*)", edge=True)
+_RECORD = Behind(r"(?i)\s*\(\s*(?:mrn|dob|id|#|no|ssn|[a-z]{0,4}[- ]?\d[\d-]{4,32}\d)")
+_HEADED = Behind(
+    r"(?i)\s*\n\s*(?:MRN|DOB|D\.O\.B|(?:medical )?record|(?:date of )?birth|born|age|sex|room|unit no|hospital no)",
+    edge=True,
 )
-_SIGNED = re2.compile(r"/[sS]/\s*$")
 
 
-def _any_of(classes: str) -> np.ndarray:
-    """bool[256]: the class is one of these."""
-    return byte_table(classes.encode())
-
-
-_EPONYM_OR_PLACE, _LAST_LISTED, _PRACTICE = _any_of("eOXQcG"), _any_of("LBC"), _any_of("eX")
+_EPONYM_OR_PLACE, _LAST_LISTED, _PRACTICE = any_of("eOXQcG"), any_of("LBC"), any_of("eX")
 _S, _NOUN, _HYPHEN, _AND, _COMMA, _DOT, _LINE_END = (ord(c) for c in "se-&,.|")
 
 
@@ -82,17 +76,9 @@ def _after_title(document: Classified, firsts: np.ndarray, lasts: np.ndarray) ->
         before = document.near(title)
         stopped |= before == _DOT
         title = title - ((before == _DOT) | (before == _LINE_END))
-    inside = np.maximum(title, 0)
-    capital = (np.frombuffer(document.data, np.uint8)[document.starts[inside]] & 0xE0) == 0x40
-    abbreviated = _is_one(document, inside, _ABBREVIATED)
+    abbreviated = _ABBREVIATED.at(document, title)
     second = document.near(firsts - 1) == _AND
-    office = _is_one(document, firsts, _OFFICES)
-    return ~office & (second | abbreviated | (capital & ~stopped))
-
-
-def _is_one(document: Classified, tokens: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """bool[tokens]: the token is one of the words (their hashes)."""
-    return np.isin(document.words[tokens], words)
+    return ~_OFFICES.at(document, firsts) & (second | abbreviated | (begins_large(document, title) & ~stopped))
 
 
 def _with_credential(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
@@ -100,14 +86,13 @@ def _with_credential(document: Classified, firsts: np.ndarray, lasts: np.ndarray
     comma = document.near(lasts) == _COMMA
     credential = lasts + comma
     place = (document.near(credential + 1) == ord("N")) | (document.near(firsts - 1) == ord("a"))
-    kept = np.ones(len(firsts), bool)
-    for index in np.flatnonzero(comma & place).tolist():
-        kept[index] = document.text(credential[index], credential[index] + 1) not in _JOINED
-    return kept
+    own = np.minimum(credential, len(document.classes) - 1)
+    state = _JOINED.at(document, own) & (sizes(document, own) == 2) & in_capitals(document, own, own + 1)
+    return ~(comma & place & state)
 
 
-_FIELD_END, _END, _DOUBTFUL, _NO_FIELD = _any_of("|=_("), _any_of("|=_(,;."), _any_of("UMRcCflbE"), _any_of("Rc")
-_BY = _any_of("yVr")
+_FIELD_END, _END, _DOUBTFUL, _NO_FIELD = any_of("|=_("), any_of("|=_(,;."), any_of("UMRcCflbE"), any_of("Rc")
+_BY, _BY_CLASS, _LINE = any_of("yVr"), ord("y"), any_of("|=")
 
 
 def _in_label(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
@@ -118,17 +103,9 @@ def _in_label(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np
     return _no_eponym(document, firsts, lasts) & ((lasts - firsts > 1) | ~_DOUBTFUL[own] | fits)
 
 
-def _before(pattern: "re2._Regexp") -> Accept:
-    """The pattern matches what follows the name."""
-
-    def accept(document: Classified, first: int, last: int) -> bool:
-        return pattern.search(document.behind(last, 40)) is not None
-
-    return one_by_one(accept)
-
-
-_before_record, _before_age = _before(_RECORD), _before(_AGE)
-_GIVEN, _EDGE, _FIELD_EDGE = _any_of("FBfb"), _any_of("=|_:("), _any_of("=|_(NKT~I")
+_THING_BEFORE, _THING_AFTER = any_of("hRQ"), any_of("WCUOGqQceXk")
+_ORDINARY = any_of("flb")  # a name that is a word or a place too
+_GIVEN, _EDGE, _FIELD_EDGE = any_of("FBfb"), any_of("=|_:("), any_of("=|_(NKT~I")
 
 
 def _reversed(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
@@ -139,30 +116,57 @@ def _reversed(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np
     given = _GIVEN[document.near(comma + 1)]
     tight = document.ends[comma - 1] + 1 == document.starts[comma + 1]
     field = _EDGE[document.near(firsts - 1)] & _FIELD_EDGE[document.near(lasts)]
-    kept = given & (tight | field)
-    for index in np.flatnonzero(~kept & (given | tight)).tolist():
-        first, last = int(firsts[index]), int(lasts[index])
-        upper = bool(tight[index]) and document.text(first, last).isupper()
-        kept[index] = upper or (given[index] and _RECORD.search(document.behind(last, 40)) is not None)
-    return kept
+    upper = tight & in_capitals(document, firsts, lasts)
+    return upper | (given & (tight | field | _RECORD(document, firsts, lasts)))
 
 
-_JOINT, _NO_FIRST_BEFORE, _NO_FIRST_AFTER = _any_of("-/@#'"), _any_of("WCUOk"), _any_of("WCUkRqN/@(")
+_JOINT, _NO_FIRST_BEFORE, _NO_FIRST_AFTER = any_of("-/@#'"), any_of("WCUOkh"), any_of("WCUkRqNS/@(")
+_COMPASS, _OF, _CAPITAL = ord("R"), ord("o"), any_of("WCUOGqQceX")
+_WHERE = Words(("in", "near", "outside"))
+
+
+def _within_place(document: Classified, firsts: np.ndarray) -> np.ndarray:
+    """A word such as "San", "New", "St." stands before: what follows is a part of a place's name."""
+    before, second = document.near(firsts - 1), document.near(firsts - 2)
+    return (before == _COMPASS) | ((before == _DOT) & ((second == _COMPASS) | (second == ord("Q"))))
+
+
+def _where(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """ "in Adelaide", "the Battle of Crete": a lone word there is a place, unless something is somebody's ("in
+    Angela's room")."""
+    before = np.maximum(firsts - 1, 0)
+    of = (document.classes[before] == _OF) & _CAPITAL[document.near(firsts - 2)]
+    return (of | _WHERE.at(document, before)) & (document.near(lasts) != _S)
 
 
 def _pair(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
-    """A listed first name alone or before something capitalised. In a title of its own kind, or inside another name
-    (a hyphen, a street, a disease), it is no person's."""
+    """A listed first name alone or before something capitalised. In a title of its own kind, inside another name
+    (a hyphen, a street, a disease), behind an article or where a place would stand, it is no person's."""
     before = document.near(firsts - 1)
     long = document.ends[firsts] - document.starts[firsts] >= 4
     alone = long & ~_NO_FIRST_BEFORE[before] & ~_NO_FIRST_AFTER[document.near(lasts)]
-    return _no_eponym(document, firsts, lasts) & ~_JOINT[before] & ((lasts - firsts > 1) | alone)
+    alone &= ~_where(document, firsts, lasts)
+    kept = _no_eponym(document, firsts, lasts) & ~_JOINT[before] & ~_within_place(document, firsts)
+    return kept & ((lasts - firsts > 1) | alone)
 
 
-def _headed(document: Classified, first: int, last: int) -> bool:
+def _subject(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """Not the end of a longer word or name: "the Tai-Shan states"."""
+    before = document.near(firsts - 1)
+    return ~_JOINT[before] & ~_NO_FIRST_BEFORE[before] & ~_within_place(document, firsts)
+
+
+def _relative(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """ "His wife, Rose," and not "the Grand Chancellor, Adelaide": behind a comma a name that is a word or a place too
+    needs a relative in lower case."""
+    comma = document.near(firsts - 1) == _COMMA
+    capital = begins_large(document, firsts - 2)
+    return _no_eponym(document, firsts, lasts) & ~(comma & capital & _ORDINARY[document.near(firsts)])
+
+
+def _headed(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
     """A line of its own above a record number or a birthday."""
-    before = chr(document.near(np.array([first - 1]))[0])
-    return before in "|=" and _HEADED.search(document.behind(last, 40)) is not None
+    return _LINE[document.near(firsts - 1)] & _HEADED(document, firsts, lasts)
 
 
 def _met(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
@@ -171,15 +175,71 @@ def _met(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndar
     return _no_eponym(document, firsts, lasts) & ((lasts - firsts > 1) | ends)
 
 
-def _initialled(document: Classified, first: int, last: int) -> bool:
+# What notes about patients say and other prose hardly does.
+_OF_NOTES = Words(
+    (
+        *("patient", "patient's", "pt", "pts", "mrn", "dob", "bid", "tid", "prn", "qhs", "mg", "mcg", "rn", "md", "np"),
+        *("icu", "picu", "nicu", "hx", "pmh", "vitals", "denies", "c/o", "s/p", "discharged", "admitted", "consent"),
+        *(
+            "consented",
+            "bedside",
+            "rounds",
+            "rounding",
+            "paged",
+            "prescribed",
+            "dosage",
+            "refill",
+            "appointment",
+            "ward",
+        ),
+        *("clinic", "wound", "staples", "sutures", "surgery", "medicine", "chart", "npo", "discharge", "labs", "dose"),
+        *("insulin", "nursing", "therapy", "medication", "medications", "allergies", "resuscitation", "diagnosis"),
+        *("hospice", "dialysis", "oncology", "cardiology", "radiology", "ultrasound", "catheter", "antibiotics"),
+        *("health", "symptoms", "exam", "resident", "attending", "physician", "nurse", "shift", "pharmacy", "vaccine"),
+        *("outpatient", "inpatient", "caregiver", "telemetry", "intubated", "extubated", "handoff", "preop", "postop"),
+    )
+)
+_THING_AROUND, _SENTENCE = any_of("hWOGRQqxkS-/@#&"), any_of(".|=_\n")
+
+
+def _in_note(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """Two capitalised words or more that no list has, inside a sentence of a note about a patient and not in the name
+    of a thing."""
+    before, after = document.near(firsts - 1), document.near(lasts)
+    inside = ~_THING_AROUND[before] & ~(_THING_AFTER[after] | (after == _HYPHEN) | (after == ord("&")))
+    fits = _no_eponym(document, firsts, lasts) & inside & ~in_capitals(document, firsts, lasts)
+    fits &= ~_SENTENCE[before] | _AFTER_NAME[after]
+    near = np.flatnonzero(fits)
+    fits[near] = _OF_NOTES.near(document, firsts[near], lasts[near], 30)
+    return fits
+
+
+_AFTER_NAME = any_of("tViwN,;.|=(")
+_PATIENT = Words(("patient", "pt", "student", "client", "informant", "witness", "examiner", "scribe", "recipient"))
+
+
+def _after_patient(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """ "Pt Xyz refuses": not in capitals, and no eponym behind."""
+    patient = _PATIENT.at(document, firsts - 1) | _PATIENT.at(document, firsts - 2)
+    after = document.near(lasts)
+    return patient & _no_eponym(document, firsts, lasts) & ~_THING_AFTER[after] & (sizes(document, firsts) >= 3)
+
+
+_NATION = Words(("us", "uk", "dc", "eu"))
+
+
+def _initialled(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
     """Two initials in one, as "F.T. Xyz", which no species has; one after "by"."""
-    initials = document.text(first, first + 1)
-    by = chr(document.near(np.array([first - 1]))[0]) == "y"
-    return by or (initials.count(".") > 1 and initials not in {"U.S.", "U.K.", "D.C.", "E.U."})
+    several = (sizes(document, firsts) >= 4) & (byte_at(document, firsts, 3) == _DOT) & ~_NATION.at(document, firsts)
+    return (document.near(firsts - 1) == _BY_CLASS) | several
 
 
-def _slash_signed(document: Classified, first: int, last: int) -> bool:
-    return _SIGNED.search(document.ahead(first, 8)) is not None
+_LETTER_S = Words(("s",))
+
+
+def _slash_signed(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """ "/s/ Xyz"."""
+    return _LETTER_S.at(document, firsts - 2 - (document.near(firsts - 1) != ord("/")))
 
 
 _RULES = (
@@ -193,22 +253,25 @@ _RULES = (
         _in_label,
     ),
     Rule("recorded", rf"V(?:w{{0,2}})?y:?[|_]?({_full('FLBCflbU')})(?:&({_SURE}))?", 0.8, _in_label),
-    Rule("signature", rf"/w/[|_]?({_ANY})", 0.9, one_by_one(_slash_signed)),
+    Rule("signature", rf"/[wI]/[|_]?({_ANY})", 0.9, _slash_signed),
     Rule("reversed", rf"({_REVERSED})", 0.8, _reversed),
-    Rule("record", rf"({_full('FLBCflbUE')})\(", 0.85, _before_record),
-    Rule("age", rf"({_full('FLBCfb')})(?:,|,?iw?|,?w)[NK]", 0.8, _before_age),
+    Rule("record", rf"({_full('FLBCflbUE')})\(", 0.85, _RECORD),
+    Rule("age", rf"({_full('FLBCfb')})(?:,|,?iw?|,?w)[NK]", 0.8, _AGE),
     Rule("greeting", rf"g(?:,?[|=]{{0,2}})({_full('FLBCfb')})", 0.75, _no_eponym),
     Rule("contact", rf"p~({_SURE})", 0.8, _no_eponym),
-    Rule("header", rf"({_NAMES})[|=]", 0.85, one_by_one(_headed)),
+    Rule("header", rf"({_NAMES})[|=]", 0.85, _headed),
     Rule("kin", rf"({_NAMES}|{_SINGLE})sr", 0.8),
     Rule("relative", rf"r(?:,?n)?(?:[,(]({_full('FLBCfb')})|({_full('FLBCfblME')}))", 0.8, _no_eponym),
+    Rule("relative", rf"ri({_NAMES})", 0.7, _no_eponym),
     Rule("met", rf"m[way]{{0,3}}({_full('FLBC')})|V[way]{{1,3}}({_NAMES})", 0.7, _met),
     Rule("acts", rf"({_NAMES})(?:t|iw?[tVm]|V)", 0.7, _no_eponym),
     Rule("named", rf"n(?:w?i|s)?:?({_full('FLBCfbl')})", 0.75, _in_label),
     Rule("self", rf"j({_full('FLBCfb')})", 0.7, _no_eponym),
-    Rule("subject", r"([FLB])t|[.|=\n](C)t", 0.6),
+    Rule("patient", rf"p\.?({_full('FLBC', 'FLBC')})", 0.7, _after_patient),
+    Rule("note", rf"({_word('CFLB')}(?:{_INITIALS}{_PARTICLES}{_word('CLB')}){{1,2}})", 0.5, _in_note),
+    Rule("subject", r"([FLB])t|[.|=\n](C)t", 0.6, _subject),
     Rule("initials", rf"((?:I\.){{1,3}}{_word('LB')})", 0.6, _no_eponym),
-    Rule("initials", rf"(?:[y,]|Vw?)(I\.?{_PARTICLES}{_word('C')})", 0.6, one_by_one(_initialled)),
+    Rule("initials", rf"(?:[y,]|Vw?)(I\.?{_PARTICLES}{_word('C')})", 0.6, _initialled),
     Rule(
         "listed",
         rf"([FB](?:-[{_LISTED}])?(?:{_INITIALS}{_PARTICLES}{_word('LBClbF')}){{1,2}}J?"
@@ -222,12 +285,13 @@ _RULES = (
 _SURE_RULES = frozenset(
     {"title", "credential", "label", "reversed.label", "recorded", "record", "reversed", "relative", "header", "kin"}
 )
+_LISTED_RULES = frozenset({"listed", "initials", "subject", "note"})  # nothing but a list says that it is a name
 _SURE_RANKS = np.array([rule.name in _SURE_RULES for rule in _RULES])
+_LISTED_RANKS = np.array([rule.name in _LISTED_RULES for rule in _RULES])
 
-
-_LISTED_NAME, _UNLISTED, _ORDINARY = _any_of("FLB"), _any_of("CU"), _any_of("flb")
-_BEGINNING, _GOES_ON = _any_of('.:=|"('), _any_of("weN")
-_APART = np.uint64(0x9E3779B97F4A7C15)  # makes another word of the same word in another document
+_LISTED_NAME, _LAST_NAME, _UNKNOWN, _UNLISTED = any_of("FLB"), any_of("LB"), any_of("CU"), any_of("CUW")
+_BEGINNING, _GOES_ON = any_of('.:=|"('), any_of("weN")
+_REPEATABLE = np.stack([_LISTED_NAME | _UNKNOWN, _ORDINARY])
 
 
 @dataclass(frozen=True)
@@ -241,22 +305,27 @@ class PersonFinder(GrammarFinder):
     def completed(self, document: Classified, found: Findings) -> Findings:
         """`found`, with what it names wherever it stands again in its document. A name that is an ordinary word too, or
         that no list has, spreads from a strong rule only; the ordinary word not to the beginning of a sentence, where
-        any word has a capital."""
+        any word has a capital. Of names that a list alone told, the last spreads, and not into the name of a thing
+        ("Ann Warner", "Warner Music")."""
         if len(found.firsts) == 0:
             return found
         classes = document.classes
-        words = document.words ^ (np.cumsum(classes == ord(BREAK)).astype(np.uint64) * _APART)
         lengths = found.lasts - found.firsts
         tokens = np.arange(lengths.sum()) + np.repeat(found.firsts - (np.cumsum(lengths) - lengths), lengths)
-        sure = np.repeat(_SURE_RANKS[found.rules], lengths)
         long = document.ends[tokens] - document.starts[tokens] > 2
         kinds = classes[tokens]
-        names = tokens[long & (_LISTED_NAME[kinds] | (_UNLISTED[kinds] & sure))]
+        sure, listed = (np.repeat(ranks[found.rules], lengths) for ranks in (_SURE_RANKS, _LISTED_RANKS))
+        unlisted = has_class(document, found.firsts, found.lasts, _UNLISTED)
+        all_listed = np.repeat(~unlisted & (lengths > 1), lengths)
+        names = tokens[long & ~listed & (_LISTED_NAME[kinds] | (_UNKNOWN[kinds] & sure))]
+        lasts = tokens[long & listed & all_listed & _LAST_NAME[kinds]]
         ordinary = tokens[long & sure & _ORDINARY[kinds]]
-        capital = _among(words, np.flatnonzero(_LISTED_NAME[classes] | _UNLISTED[classes]), names)
-        inside = _among(words, np.flatnonzero(_ORDINARY[classes]), ordinary)
-        inside = inside[~_BEGINNING[document.near(inside - 1)] & ~_GOES_ON[document.near(inside + 1)]]
-        again = np.concatenate([capital, inside])
+        capital, inside, alone = repeated(
+            *(classes, document.words, ord(BREAK), _REPEATABLE, names, ordinary, lasts, _THING_BEFORE, _THING_AFTER)
+        )
+        within = np.flatnonzero(inside)
+        inside[within[_BEGINNING[document.near(within - 1)] | _GOES_ON[document.near(within + 1)]]] = False
+        again = np.flatnonzero(capital | inside | alone)
         after = document.near(again + 1)
         again = again[~np.where(after == _S, document.near(again + 2) == _NOUN, _EPONYM_OR_PLACE[after])]
         every = Findings(
@@ -265,12 +334,6 @@ class PersonFinder(GrammarFinder):
             np.concatenate([found.rules, np.full(len(again), len(self.rules))]),
         )
         return every.settled(len(classes))
-
-
-def _among(words: np.ndarray, tokens: np.ndarray, named: np.ndarray) -> np.ndarray:
-    """Those of the tokens whose word is that of a named one."""
-    table, held = map_of(words[named], named)
-    return tokens[look_up(table, held, words[tokens], -1) >= 0]
 
 
 def person(profile: str) -> Sequence[GrammarFinder]:

@@ -3,20 +3,21 @@
 The numbering plans are those of the package phonenumbers (Google's libphonenumber), whose patterns run in re2.
 """
 
-from functools import lru_cache
+import re
+from functools import lru_cache, partial
 
 import phonenumbers
 import re2
 
 from corpus.deidentify.payment import digits_of
-from corpus.deidentify.recogniser import Candidate, Shape, Validator
+from corpus.deidentify.recogniser import Candidate, Shape, Validator, nearby
 from corpus.deidentify.reserved import is_fiction_phone
 
 REGIONS = tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
 _EXTENSION = r"(?: ?(?:x|ext\.?|extension) ?\d{1,6})?"
 _INTERNATIONAL = rf"(?:\+|00[ -]?)\d{{1,3}}(?:[ .-]{{0,2}}(?:\(\d{{1,4}}\)|\d{{1,12}})){{1,6}}{_EXTENSION}"
 _AMERICAN = rf"(?:1[ .-])?(?:\(\d{{3}}\)[ .-]{{0,2}}|\d{{3}}[ .-])\d{{3}}[ .-]\d{{4}}{_EXTENSION}"
-_TRUNK = r"0\d{0,4}(?:[ -]\d{2,8}){1,4}|0\d{9,10}"
+_TRUNK = r"0(?:[1-9]\d{0,3})?(?:[ -][1-9]?\d{2,7}){1,4}|0[1-9]\d{8,9}"
 _AREA = r"\(\d{2,5}\)[ .-]{0,2}\d{3,5}[ .-]?\d{3,4}"
 _LOOSE = rf"\(?\d{{1,8}}(?:(?:\)?[ .-]{{1,2}}|\))\(?\d{{1,8}}){{1,5}}{_EXTENSION}|\d{{7,14}}"
 _WORDS = (
@@ -32,15 +33,20 @@ _WORDS = (
     *(r"callback", r"contact(?:ed)?", r"answering at", r"voicemail", r"messages? (?:to|on)", r"registered", r"number"),
     *(r"handy", r"móvil", r"celular", r"portable", r"office", r"home", r"work", r"telepono"),
 )
-_LABEL = re2.compile(
+_LABEL = nearby(
     r"(?i)\b(?:(?:tele)?phones?|ph|tel|telefon|telefone|telepono|téléphone|call(?:ed|ing)?|call me (?:on|at)|mobile"
     r"|cell(?:ular)?|fax|pager|dial|whatsapp|sms|text(?:ing)? (?:me|us|him|her)|reach(?:ed)?|ring|hotline|callback"
     r"|contact(?: number)?|answering at|voicemail|messages? (?:to|on)|registered|handy|móvil|celular|portable"
     r"|(?:my|his|her|their|our|the|this) number)\b[^0-9;]{0,24}$"
 )
-_USE = re2.compile(r"(?i)^\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b")
-_COUNTRY_CODE = re2.compile(r"\+\d{1,3}[ .-]?$")
-_MEASURED_BEFORE = re2.compile(r"[\w.+/@#$€£%*=^-]$|\d[,:]$")
+# Words of ordinary prose too ("the string is 123456789", "a text of 1234567"): an ungrouped number needs another one.
+_WEAK_LABEL = nearby(
+    r"(?i)\b(?:ring|reach(?:ed)?|home|work|office|portable|handy|registered|(?:the|this) number)\b[^0-9;]{0,24}$"
+)
+_USE = nearby(r"(?i)^\s?[-,(]?\s?(?:office|fax|mobile|cell|home|work|tel|phone)\b")
+_GROUPS = re.compile("[ -]")
+_COUNTRY_CODE = nearby(r"\+\d{1,3}[ .-]?$")
+_MEASURED_BEFORE = nearby(r"(?:[\w.+/@#$€£%*=^-]|\d[,:])$")
 
 
 def phone_digits(value: str) -> str:
@@ -112,19 +118,15 @@ def _possible(digits: str) -> bool:
 def _american(candidate: Candidate) -> bool:
     digits = phone_digits(candidate.value)
     area, exchange = digits[-10:-7], digits[-7:-4]
-    if not _loose(candidate) or _nobodys(digits):
-        return False
-    return _labelled(candidate) or (area[0] not in "01" and exchange[0] not in "01")
+    return area[0] not in "01" and exchange[0] not in "01" and _loose(candidate) and not _nobodys(digits)
 
 
 def _trunk(candidate: Candidate) -> bool:
     digits = phone_digits(candidate.value)
-    groups = re2.split(r"[ -]", candidate.value)
-    if not _loose(candidate) or _nobodys(digits) or [len(group) for group in groups] == [3, 2, 4]:  # as an SSN
+    groups = [len(group) for group in _GROUPS.split(candidate.value)]
+    if (len(groups) < 3 and len(digits) < 10) or groups == [3, 2, 4]:  # as an SSN
         return False
-    if _labelled(candidate):
-        return 8 <= len(digits) <= 12
-    return digits[1:2] != "0" and (len(groups) >= 3 or len(digits) >= 10) and 9 <= len(digits) <= 11
+    return _loose(candidate) and not _nobodys(digits)
 
 
 def _area(candidate: Candidate) -> bool:
@@ -146,7 +148,7 @@ def _national(regions: tuple[str, ...]) -> Validator:
             return False
         if not candidate.alone:
             return any(valid_in(region, digits) for region in regions)
-        groups = [len(group) for group in re2.split(r"[ -]", candidate.value)]
+        groups = [len(group) for group in _GROUPS.split(candidate.value)]
         grouped = len(groups) > 1 and max(groups) <= 4 and groups != [3, 2, 4]
         plain = candidate.value.isdigit() and len(digits) >= 10
         return (grouped or plain) and any(valid_in(region, digits) for region in REGIONS)
@@ -165,12 +167,16 @@ def _in_context(candidate: Candidate) -> bool:
     digits = phone_digits(candidate.value)
     if not _loose(candidate) or _COUNTRY_CODE.search(candidate.before):
         return False
-    return 7 <= len(digits) <= 14 and not is_fiction_phone(digits) and _labelled(candidate)
+    if not 7 <= len(digits) <= 14 or is_fiction_phone(digits) or not _labelled(candidate):
+        return False
+    plain = candidate.value.isdigit() and len(digits) != 10
+    return not plain or _WEAK_LABEL.search(candidate.before) is None
 
 
 def _in_code(candidate: Candidate) -> bool:
     """For source code, where digits are data: only with a word that says so."""
-    return _labelled(candidate) and 8 <= len(phone_digits(candidate.value)) <= 15 and _american(candidate)
+    digits = phone_digits(candidate.value)
+    return 8 <= len(digits) <= 15 and not _nobodys(digits) and _loose(candidate) and _labelled(candidate)
 
 
 def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:
@@ -179,11 +185,22 @@ def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:
     if profile == "code":
         return [Shape("PHONE", "phone.labelled", f"{_INTERNATIONAL}|{_AMERICAN}", _in_code, _WORDS)]
     national = _national(regions)
+    shape = partial(Shape, "PHONE", apart="measured")
     return [
         Shape("PHONE", "phone.international", _INTERNATIONAL, _international, every=True, digits=(8, 17)),
-        Shape("PHONE", "phone.labelled", _LOOSE, _in_context, _WORDS, every=True, digits=(7, 20), score=0.9),
-        Shape("PHONE", "phone.american", _AMERICAN, _american, score=0.8),
-        Shape("PHONE", "phone.area", _AREA, _area, score=0.7),
-        Shape("PHONE", "phone.trunk", _TRUNK, _trunk, every=True, digits=(8, 12), score=0.7),
+        Shape(
+            "PHONE",
+            "phone.labelled",
+            _LOOSE,
+            _in_context,
+            _WORDS,
+            apart="measured",
+            every=True,
+            digits=(7, 20),
+            score=0.9,
+        ),
+        shape("phone.american", _AMERICAN, _american, score=0.8),
+        shape("phone.area", _AREA, _area, score=0.7),
+        shape("phone.trunk", _TRUNK, _trunk, every=True, digits=(9, 11), score=0.7),
         Shape("PHONE", "phone.national", _LOOSE, national, _WORDS, every=True, digits=(8, 12), score=0.7),
     ]

@@ -7,9 +7,9 @@ confuse with surnames and common words, so it needs context: an address, a state
 from collections.abc import Sequence
 
 import numpy as np
-import re2
 
-from corpus.deidentify.grammar import GrammarFinder, Rule, one_by_one
+from corpus.deidentify.grammar import GrammarFinder, Rule
+from corpus.deidentify.questions import Words, any_of, byte_at, has_class, in_capitals, sizes
 from corpus.deidentify.recogniser import Candidate, Gated, Recogniser
 from corpus.deidentify.wordclass import Classified
 
@@ -18,51 +18,55 @@ _NAMED = rf"[{_PROPER}MSA](?:[-'][{_PROPER}])?s?"
 _UNIT = r"(?:[,|]?(?:H\.?\#?|\#)[NKI](?:-[NKI])?)"
 _STREET = r"[QqT]\.?R?"
 _ZIP = r"N(?:-N)?"
-_STATES = frozenset(
+_STATES = (
+    *("AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "FL", "GA", "HI", "ID", "IL", "IN", "IA", "KS", "KY"),
+    *("LA", "ME", "MD", "MA", "MI", "MN", "MS", "MO", "MT", "NE", "NV", "NH", "NJ", "NM", "NY", "NC", "ND"),
+    *("OH", "OK", "OR", "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VT", "VA", "WA", "WV", "WI", "WY", "DC"),
+    *("PR", "AA", "AE", "AP"),
+)
+_STATE_CODE = Words(tuple(state.lower() for state in _STATES))
+_CORE = Words(
     (
-        *("AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "FL", "GA", "HI", "ID", "IL", "IN", "IA", "KS", "KY"),
-        *("LA", "ME", "MD", "MA", "MI", "MN", "MS", "MO", "MT", "NE", "NV", "NH", "NJ", "NM", "NY", "NC", "ND"),
-        *("OH", "OK", "OR", "PA", "RI", "SC", "SD", "TN", "TX", "UT", "VT", "VA", "WA", "WV", "WI", "WY", "DC"),
-        *("PR", "AA", "AE", "AP"),
+        *("st", "street", "av", "ave", "avenue", "rd", "road", "blvd", "boulevard", "ln", "lane", "dr", "drive", "hwy"),
+        *("highway", "pkwy", "parkway", "ct", "court", "cir", "circle", "ter", "terrace", "pl", "place", "way", "trl"),
+        *("trail",),
     )
 )
-_CORE = re2.compile(
-    r"(?i)\b(?:st|street|ave?|avenue|rd|road|blvd|boulevard|ln|lane|dr|drive|hwy|highway|pkwy|parkway|ct|court|cir|circle"
-    r"|ter|terrace|pl|place|way|trl|trail)\b"
-)
-_YEAR = re2.compile(r"^(?:1[5-9]|20)\d\d$")
-_MEASURE = re2.compile(r"(?i)^\d+(?:[.,]\d+)+$")
+_NUMBER, _AT, _STATE_CLASS, _DEGREE = (ord(c) for c in "NaSD")
+_FIELD, _FIELD_OR_AT, _FIELD_END = any_of("=|_:,>"), any_of("=|_:,"), any_of("=|_,H#N")
+_UNIT_AFTER, _LINE_OR_UNIT_AFTER = any_of(",H#"), any_of(",H|#")
 
 
-def _address(document: Classified, first: int, last: int) -> bool:
+def _address(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
     """A house number, and no year before a place ("in 1998 Forest Hills"); rarer street words need more."""
-    number = document.text(first, first + 1)
-    if len(number) > 6 or _MEASURE.match(number):
-        return False
-    text = document.text(first + 1, last)
-    core = _CORE.search(text) is not None
-    year = _YEAR.match(number) is not None
-    before, after = (chr(kind) for kind in document.near(np.array([first - 1, last])))
-    field = before in "=|_:,>" and after in "=|_,H#N"
-    if core:
-        return not year or (before in "=|_:,a" and before != "a") or after in ",H|#"
-    return field or (after in ",H#" and not year and len(number) >= 3)
+    size = sizes(document, firsts)
+    digits = np.stack([byte_at(document, firsts, place) for place in range(6)])
+    plain = document.near(firsts) == _NUMBER
+    measured = plain & ((digits == ord(".")) | (digits == ord(","))).any(axis=0)
+    century = digits[0].astype(int) * 10 + digits[1] - 11 * ord("0")
+    year = plain & ~measured & (size == 4) & (century >= 15) & (century <= 20)
+    before, after = document.near(firsts - 1), document.near(lasts)
+    core = _CORE.within(document, firsts + 1, lasts)
+    street = ~year | _FIELD_OR_AT[before] | _LINE_OR_UNIT_AFTER[after]
+    rarer = (_FIELD[before] & _FIELD_END[after]) | (_UNIT_AFTER[after] & ~year & (size >= 3))
+    return (size <= 6) & ~measured & np.where(core, street, rarer)
 
 
-def _before_state(document: Classified, first: int, last: int) -> bool:
+def _before_state(document: Classified, lasts: np.ndarray) -> np.ndarray:
     """ ", TX" or ", Texas" follows; ", MD" only before a ZIP code, since it is a physician's too."""
-    own, after = document.near(np.array([last + 1, last + 2]))
-    if own == ord("S"):
-        return True
-    return document.text(last + 1, last + 2) in _STATES and (after == ord("N") or own != ord("D"))
+    own, after = document.near(lasts + 1), document.near(lasts + 2)
+    state = np.minimum(lasts + 1, len(document.classes) - 1)
+    code = _STATE_CODE.at(document, state) & in_capitals(document, state, state + 1)
+    return (own == _STATE_CLASS) | (code & ((after == _NUMBER) | (own != _DEGREE)))
 
 
-def _five_digits(document: Classified, first: int, last: int) -> bool:
-    return bool(4 <= document.ends[first] - document.starts[first] <= 6)
+def _five_digits(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    size = document.ends[firsts] - document.starts[firsts]
+    return (size >= 4) & (size <= 6)
 
 
-_STATES_OF_TWO_WORDS = frozenset(
-    f"{one} {two}"
+_STATES_OF_TWO_WORDS = tuple(
+    (Words((one,)), Words(twos))
     for one, twos in (
         ("north", ("carolina", "dakota", "america", "korea", "macedonia")),
         ("south", ("carolina", "dakota", "america", "korea", "africa", "sudan")),
@@ -71,14 +75,25 @@ _STATES_OF_TWO_WORDS = frozenset(
         ("rhode", ("island",)),
         ("el", ("salvador",)),
     )
-    for two in twos
 )
+_NAME_LIKE = any_of("FLBCflbUE")
 
 
-def _proper(document: Classified, first: int, last: int) -> bool:
-    if document.text(first, last).lower() in _STATES_OF_TWO_WORDS:
-        return False
-    return any(kind in b"FLBCflbUE" for kind in document.classes[first:last].tobytes())
+def _proper(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    two = lasts - firsts == 2
+    state = np.zeros(len(firsts), bool)
+    for one, other in _STATES_OF_TWO_WORDS:
+        state |= two & one.at(document, firsts) & other.at(document, firsts + 1)
+    return has_class(document, firsts, lasts, _NAME_LIKE) & ~state
+
+
+_BORN, _NOT_BORN = Words(("born",)), Words(("to", "into", "from", "outside", "of"))
+
+
+def _residence(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """ "born in Tulare", and not "Born to Run"."""
+    no_birth = _BORN.at(document, firsts - 2) & _NOT_BORN.at(document, firsts - 1)
+    return _proper(document, firsts, lasts) & ~no_birth
 
 
 _PLACE = r"(?:[RqQ]\.?)?[FLBCflbUEqR](?:-[FLBCW])?"
@@ -86,30 +101,28 @@ _LINE = rf"[NK](?:-[NKI])?(?:N|K|I)?(?:R\.?|I\.)?(?:{_NAMED}){{1,4}}?{_STREET}{_
 _TO_CITY = r"(?:,[|]?|[|]>?,?|_)"
 _STATE = r"(?:,?[|]?[SUWDITJ]{1,2})"
 _RESIDENCE = r"Pw?[ao](?:h?vo)?h?"
-_UNIT_WORDS = {"apt", "apartment", "ste", "suite", "unit"}
+_UNIT_WORDS = Words(("apt", "apartment", "ste", "suite", "unit"))
 
 
-def _with_state(document: Classified, first: int, last: int) -> bool:
-    return _proper(document, first, last) and _before_state(document, first, last)
+def _with_state(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    return _proper(document, firsts, lasts) & _before_state(document, lasts)
 
 
-def _unit(document: Classified, first: int, last: int) -> bool:
-    return document.text(first, first + 1).lower() in _UNIT_WORDS
+def _unit(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    return _UNIT_WORDS.at(document, firsts)
 
 
 _RULES = (
-    Rule("street", rf"({_LINE})", 0.85, one_by_one(_address)),
-    Rule("street", rf"(N(?:R\.?|I\.)?KQ\.?R?{_UNIT}{{0,2}})", 0.85, one_by_one(_address)),
+    Rule("street", rf"({_LINE})", 0.85, _address),
+    Rule("street", rf"(N(?:R\.?|I\.)?KQ\.?R?{_UNIT}{{0,2}})", 0.85, _address),
     Rule("street.city", rf"{_LINE}{_TO_CITY}((?:{_NAMED}){{1,3}}){_STATE}?,?[|]?{_ZIP}", 0.85),
-    Rule("city.state", rf"((?:{_PLACE}){{1,3}}),[SUWDJ]", 0.75, one_by_one(_with_state)),
-    Rule("county", r"((?:[RqQ]\.?)?[FLBCflbUES]{1,3}c)", 0.8, one_by_one(_proper)),
+    Rule("city.state", rf"((?:{_PLACE}){{1,3}}),[SUWDJ]", 0.75, _with_state),
+    Rule("county", r"((?:[RqQ]\.?)?[FLBCflbUES]{1,3}c)", 0.8, _proper),
     Rule("settlement", rf"(?:v|c)oh?((?:{_PLACE}){{1,3}})", 0.8),
-    Rule("residence", rf"{_RESIDENCE}({_PLACE}(?:[FLBCflbUEqRW]){{0,2}})", 0.7, one_by_one(_proper)),
-    Rule("unit", r"(H\.?#?[NK])", 0.6, one_by_one(_unit)),
+    Rule("residence", rf"{_RESIDENCE}({_PLACE}(?:[FLBCflbUEqRW]){{0,2}})", 0.7, _residence),
+    Rule("unit", r"(H\.?#?[NK])", 0.6, _unit),
 )
-_ZIP_RULES = (
-    Rule("address", rf"{_LINE}{_TO_CITY}(?:{_NAMED}){{1,3}}{_STATE}?,?[|]?({_ZIP})", 0.9, one_by_one(_five_digits)),
-)
+_ZIP_RULES = (Rule("address", rf"{_LINE}{_TO_CITY}(?:{_NAMED}){{1,3}}{_STATE}?,?[|]?({_ZIP})", 0.9, _five_digits),)
 
 _BOX = (
     r"(?i)\b((?:p\.?\s?o\.?\s*box|post office box|postfach|apartado|psc\s+\d{1,5},?\s+box"

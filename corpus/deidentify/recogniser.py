@@ -9,18 +9,21 @@ What a pattern matched is a candidate; a validator that may look at a window of 
 it. Offsets are bytes of UTF-8 until `characters` turns them into characters.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import re2
 
-from corpus.deidentify.joined import SEPARATOR, Joined
+from corpus.deidentify.joined import Joined
 from corpus.kernels.distinct import distinct, windows_of
 from corpus.kernels.spans import byte_table, trimmed
 
+DIGITS = frozenset("0123456789")
+WORD = DIGITS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 WINDOW = 48  # bytes of context on either side of a candidate
 
 
@@ -49,66 +52,58 @@ class Candidate(NamedTuple):
     @property
     def joined(self) -> bool:
         """A letter, digit or underscore touches the candidate: it is a part of something longer."""
-        return bool(_word(self.before[-1:]) or _word(self.after[:1]))
-
-
-def _word(character: str) -> bool:
-    return character.isascii() and (character.isalnum() or character == "_")
+        return self.before[-1:] in WORD or self.after[:1] in WORD
 
 
 Validator = Callable[[Candidate], bool]
 
-_REMEMBERED = 1 << 14
-_SEPARATOR = bytes([SEPARATOR])
-_Window = tuple[bytes, bytes, bytes]  # a candidate, what stands before it, what stands after it
+
+def nearby(pattern: str) -> "re.Pattern[str]":
+    """A validator's pattern for what stands within WINDOW of a candidate: there a search that backtracks is bounded,
+    and one of the standard library costs a fraction of a call of re2. As in re2, `$` at its end is the very end."""
+    return re.compile(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, re.ASCII)
 
 
-def _window(data: bytes, start: int, end: int) -> _Window:
-    """Within the candidate's document, where `data` holds several."""
-    before, after = data[max(0, start - WINDOW) : start], data[end : end + WINDOW]
-    return data[start:end], before[before.rfind(_SEPARATOR) + 1 :], after.partition(_SEPARATOR)[0]
+class Windows:
+    """Candidates with all that a validator may look at; those that have the same in theirs share a number.
+
+    which   int32[candidates]: the number
+    """
+
+    def __init__(
+        self, joined: Joined, starts: np.ndarray, ends: np.ndarray, kinds: np.ndarray, documents: np.ndarray
+    ) -> None:
+        lows, highs = windows_of(starts, ends, joined.begins, joined.stops, documents, WINDOW)
+        self.which, firsts = distinct(joined.view, lows, starts, ends, highs, kinds)
+        self._data, self._letters = joined.data, joined.letters
+        self._bounds = list(zip(*(c[firsts].tolist() for c in (lows, starts, ends, highs)), strict=True))
+
+    def __len__(self) -> int:
+        return len(self._bounds)
+
+    def candidate(self, number: int, inner: tuple[int, int] | None = None) -> Candidate:
+        """The candidate of a number; with `inner`, the part of it that the offsets name."""
+        low, start, end, high = self._bounds[number]
+        if inner is not None:
+            start, end = start + inner[0], start + inner[1]
+            low, high = max(low, start - WINDOW), min(high, end + WINDOW)
+        letters = self._letters
+        if letters[low:high].isascii():
+            return Candidate(letters[start:end], letters[low:start], letters[end:high])
+        cuts = self._data[start:end], self._data[low:start], self._data[end:high]
+        return Candidate(*(cut.decode(errors="ignore") for cut in cuts))
+
+    def matched(self, number: int) -> bytes:
+        _, start, end, _ = self._bounds[number]
+        return self._data[start:end]
 
 
-def _candidate(window: _Window) -> Candidate:
-    return Candidate(*(part.decode(errors="ignore") for part in window))
-
-
-def _remember(known: dict[_Window, Any], window: _Window, verdict: Any) -> None:
-    if len(known) >= _REMEMBERED:
-        known.clear()
-    known[window] = verdict
-
-
-class Verdicts:
-    """A validator that is asked once for each candidate with its surroundings, and remembers."""
-
-    def __init__(self, accept: Validator) -> None:
-        self.accept = accept
-        self._known: dict[_Window, bool] = {}
-
-    def __call__(self, data: bytes, start: int, end: int) -> bool:
-        window = _window(data, start, end)
-        verdict = self._known.get(window)
-        if verdict is None:
-            verdict = self.accept(_candidate(window))
-            _remember(self._known, window, verdict)
-        return verdict
-
-    def of(self, data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """bool[candidates] of one document."""
-        if len(starts) == 0:
-            return np.zeros(0, bool)
-        which, firsts = different(Joined([data]), starts, ends, np.zeros_like(starts), np.zeros_like(starts))
-        asked = zip(starts[firsts].tolist(), ends[firsts].tolist(), strict=True)
-        return np.array([self(data, start, end) for start, end in asked], bool)[which]
-
-
-def different(
-    joined: Joined, starts: np.ndarray, ends: np.ndarray, kinds: np.ndarray, documents: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """`distinct` of candidates with all that a validator may look at."""
-    lows, highs = windows_of(starts, ends, joined.begins, joined.stops, documents, WINDOW)
-    return distinct(joined.view, lows, starts, ends, highs, kinds)
+def accepted(accept: Validator, joined: Joined, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """bool[candidates]; the validator is asked once for those that have the same around them."""
+    if len(starts) == 0:
+        return np.zeros(0, bool)
+    windows = Windows(joined, starts, ends, np.zeros_like(starts), joined.documents_of(starts))
+    return np.array([accept(windows.candidate(number)) for number in range(len(windows))], bool)[windows.which]
 
 
 class Gated(Protocol):
@@ -140,6 +135,14 @@ class Placing(Gated, Protocol):
 
     def places(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
         """(starts, ends) int64 of the findings in one document, in order and disjoint."""
+
+
+@runtime_checkable
+class Everywhere(Gated, Protocol):
+    """A finder that reads the joined documents at once; its findings are of its own type, name and score."""
+
+    def everywhere(self, joined: Joined) -> tuple[np.ndarray, np.ndarray]:
+        """(starts, ends) int64 of the findings, in order and disjoint, in bytes of the joined documents."""
 
 
 @runtime_checkable
@@ -176,10 +179,6 @@ class Recogniser:
             object.__setattr__(self, "name", self.type.lower())
 
     @cached_property
-    def _verdicts(self) -> Verdicts:
-        return Verdicts(self.accept)
-
-    @cached_property
     def compiled(self) -> "re2._Regexp":
         return re2.compile(self.pattern)
 
@@ -189,7 +188,7 @@ class Recogniser:
         starts, ends = spans[:, 0], spans[:, 1]
         if self.trim:
             ends = trimmed(np.frombuffer(data, np.uint8), starts, ends, byte_table(self.trim))
-        kept = self._verdicts.of(data, starts, ends)
+        kept = accepted(self.accept, Joined([data]), starts, ends)
         return starts[kept], ends[kept]
 
 
@@ -204,7 +203,7 @@ class Shape:
     every    candidates of every length are tried, the longest first, and not the longest only
     inside   it may begin where a digit follows a letter, inside a token
     apart    nothing that would continue it touches it, such as a hyphen; or nothing "before" it; or no "hyphen" before
-             it; or nor do "colons"
+             it; or nor do "colons"; or nothing that makes it a "measured" number, as in 2*1234567 or 1234567%
     digits   how many digits it has, at least and at most
     luhn     its digits pass the check of ISO/IEC 7812-1
     """
@@ -217,28 +216,19 @@ class Shape:
     group: str | None = None
     every: bool = False
     inside: bool = False
-    apart: bool | Literal["before", "hyphen", "colons"] = False
+    apart: bool | Literal["before", "hyphen", "colons", "measured"] = False
     digits: tuple[int, int] = (0, 1000)
     luhn: bool = False
     score: float = 1.0
     shield: bool = False
 
-    @cached_property
-    def _known(self) -> dict[_Window, tuple[int, int] | None]:
-        return {}
-
-    def place(self, data: bytes, start: int, end: int) -> tuple[int, int] | None:
-        """Where the identifier of the candidate data[start:end] is, from its start; None where it is rejected."""
-        key = _window(data, start, end)
-        try:
-            return self._known[key]
-        except KeyError:
-            pass
-        inner = (0, end - start) if self.group is None else self._within(key[0])
-        if inner is not None and not self.accept(_candidate(_window(data, start + inner[0], start + inner[1]))):
-            inner = None
-        _remember(self._known, key, inner)
-        return inner
+    def place(self, windows: Windows, number: int) -> tuple[int, int] | None:
+        """Where the identifier of a candidate is, from its start; None where it is rejected."""
+        if self.group is None:
+            candidate = windows.candidate(number)
+            return (0, len(windows.matched(number))) if self.accept(candidate) else None
+        inner = self._within(windows.matched(number))
+        return inner if inner is not None and self.accept(windows.candidate(number, inner)) else None
 
     @cached_property
     def compiled_group(self) -> "re2._Regexp":

@@ -20,7 +20,7 @@ from corpus.kernels.spans import spliced, surroundings
 
 # What a replacement may bring to light touches it or stands near it: candidates of several words are shorter than this,
 # with all that a validator looks at, and longer tokens are taken whole.
-_MARGIN = 192
+_MARGIN = 128
 Replacement = Callable[[int, str, str], str]  # document, type, value → what stands for it
 
 

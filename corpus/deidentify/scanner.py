@@ -1,12 +1,12 @@
 """A scanner runs many recognisers over a batch of documents and settles where they overlap.
 
-    documents ─ joined ─┬ one pass of the shapes' automaton ─► candidates ─ different ones validated ─┐
+    documents ─ joined ─┬ one pass of the shapes' automaton ─► candidates ────────────────────────────┐
                         ├ one pass to word classes ─ one pass of the rules' automaton ─ validated ────┤
                         └ by document: a regex set ─► the few others that may match ──────────────────┴► settled by rank
 
 Linear in the text: the automata look a fixed number of bytes or words ahead, re2's automata are linear whatever the
 text, windows are of fixed size, and taken text is marked byte by byte. What a validator sees is its candidate with its
-window, so of equal ones one is asked.
+window, so of equal ones one is asked; and a candidate is asked about when its rank comes, where the text is still free.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,20 +19,24 @@ import re2
 from corpus.deidentify.automaton import Automaton
 from corpus.deidentify.grammar import Grammar, GrammarFinder
 from corpus.deidentify.joined import Joined
-from corpus.deidentify.recogniser import Finder, Gated, Placing, Preparing, Shape, Span, different
+from corpus.deidentify.recogniser import Everywhere, Finder, Gated, Placing, Preparing, Shape, Span, Windows
 from corpus.kernels.automaton import (
     AFTER,
+    AFTER_WORD,
     BEFORE,
     COLONS,
     EVERY,
+    FORBIDDEN,
     HYPHEN,
     INSIDE,
     LUHN,
+    MEASURED,
     apart_by_kind,
     find_candidates,
     find_words,
-    settle,
+    free,
     spoken_for,
+    take,
     windows_around,
 )
 
@@ -44,10 +48,18 @@ class Shapes:
 
     def __init__(self, shapes: Sequence[Shape]) -> None:
         self.shapes = tuple(shapes)
+        self.steps = 0  # bytes that the automaton has read so far: what a text costs, whatever the clock says
 
     @cached_property
     def _automaton(self) -> Automaton:
-        return Automaton(shape.pattern for shape in self.shapes)
+        flags = self._asked[0]
+        return Automaton(
+            (shape.pattern for shape in self.shapes),
+            [
+                np.flatnonzero((flags & forbidden == 0) & ((flags & INSIDE != 0) | (kind != AFTER_WORD)))
+                for kind, forbidden in enumerate(FORBIDDEN)
+            ],
+        )
 
     @cached_property
     def _words(self) -> tuple[tuple[np.ndarray, ...], int, np.ndarray]:
@@ -73,9 +85,10 @@ class Shapes:
             | COLONS * (s.apart == "colons")
             | LUHN * s.luhn
             | HYPHEN * (s.apart == "hyphen")
+            | MEASURED * (s.apart == "measured")
             for s in self.shapes
         ]
-        return np.array(flags, np.uint8), np.array([shape.digits for shape in self.shapes], np.int16)
+        return np.array(flags, np.uint8), np.array([shape.digits for shape in self.shapes], np.int16).reshape(-1, 2)
 
     def candidates(self, joined: Joined) -> np.ndarray:
         """int32[4, candidates]: start, end, place of the shape, document; in order of start, before validation."""
@@ -83,11 +96,12 @@ class Shapes:
         parts: list[np.ndarray] = []
         document = at = state = 0
         while state >= 0:
-            tables = (own.classes, own.table, own.first, own.accepted)
-            found, document, at, state = find_candidates(
+            tables = (own.starts, own.classes, own.table, own.first, own.accepted)
+            found, document, at, state, steps = find_candidates(
                 joined.view, joined.begins, joined.stops, document, at, *tables, *asked
             )
             parts.append(found)
+            self.steps += steps
             if state >= 0:
                 own.explore(state)
         found = np.concatenate(parts, axis=1)
@@ -99,20 +113,68 @@ class Shapes:
         kept = spoken_for(joined.view, found, needs, kinds, words, joined.begins, joined.stops, _REACH)
         return found[:, kept]
 
-    def find(self, joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(places of the shapes, starts, ends) of the findings. Those of one shape do not overlap."""
-        if not self.shapes:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    def proposed(self, joined: Joined) -> "Proposed":
+        """The candidates, to be asked about."""
         starts, ends, places, documents = self.candidates(joined).astype(np.int64)
-        which, firsts = different(joined, starts, ends, places, documents)
-        asked = zip(places[firsts].tolist(), starts[firsts].tolist(), ends[firsts].tolist(), strict=True)
-        inner = [self.shapes[place].place(joined.data, start, end) or (-1, -1) for place, start, end in asked]
-        within = np.array(inner, np.int64).reshape(-1, 2)[which]
-        accepted = within[:, 0] >= 0
-        places, starts, within = places[accepted], starts[accepted], within[accepted]
-        first, last = starts + within[:, 0], starts + within[:, 1]
-        kept = apart_by_kind(starts, last, places, len(self.shapes))
+        return Proposed(self, starts, ends, places, Windows(joined, starts, ends, places, documents))
+
+    def find(self, joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(places of the shapes, starts, ends) of all findings. Those of one shape do not overlap."""
+        own = self.proposed(joined)
+        inner = np.array([own.place(index) or (-1, -1) for index in range(len(own.starts))], np.int64).reshape(-1, 2)
+        kept = inner[:, 0] >= 0
+        starts, inner, places = own.starts[kept], inner[kept], own.places[kept]
+        first, last = starts + inner[:, 0], starts + inner[:, 1]
+        kept = apart_by_kind(first, last, places, len(self.shapes))
         return places[kept], first[kept], last[kept]
+
+
+_UNASKED = (-2, -2)
+
+
+class Proposed:
+    """Candidates of shapes, in order of start, the longest first; a validator is asked once for those that look alike.
+
+    starts, ends   int64[candidates], bytes of the joined documents
+    places         int64[candidates]: of the shape
+    """
+
+    def __init__(
+        self, shapes: Shapes, starts: np.ndarray, ends: np.ndarray, places: np.ndarray, windows: Windows
+    ) -> None:
+        self.starts, self.ends, self.places = starts, ends, places
+        self._shapes, self._windows = shapes, windows
+        self._verdicts: list[tuple[int, int] | None] = [_UNASKED] * len(windows)
+
+    def place(self, index: int) -> tuple[int, int] | None:
+        """Where the identifier is in the candidate, from its start; None where it is rejected."""
+        number = self._windows.which[index]
+        verdict = self._verdicts[number]
+        if verdict is _UNASKED:
+            verdict = self._shapes.shapes[self.places[index]].place(self._windows, number)
+            self._verdicts[number] = verdict
+        return verdict
+
+    def standing(self, indices: np.ndarray, taken: np.ndarray) -> tuple[list[int], list[int]]:
+        """(starts, ends) of the identifiers of one shape's candidates that stand where nothing is taken; they are
+        taken now. Of those that overlap, the first one, and of those that begin together the longest."""
+        shape = self._shapes.shapes[self.places[indices[0]]]
+        if shape.group is None:
+            indices = indices[free(taken, self.starts[indices], self.ends[indices])]
+        firsts, lasts, reached = [], [], -1
+        for index, start in zip(indices.tolist(), self.starts[indices].tolist(), strict=True):
+            if shape.group is None and start < reached:
+                continue
+            inner = self.place(index)
+            if inner is None:
+                continue
+            first, last = start + inner[0], start + inner[1]
+            if first >= reached and (shape.group is None or not taken[first:last].any()):
+                taken[first:last] = True
+                reached = last
+                firsts.append(first)
+                lasts.append(last)
+        return firsts, lasts
 
 
 class Found(NamedTuple):
@@ -140,12 +202,13 @@ class Scanner:
     def __init__(self, recognisers: Iterable[Gated | Shape]) -> None:
         self.recognisers = tuple(recognisers)
         ranked = list(enumerate(self.recognisers))
-        self._shapes = Shapes([recogniser for recogniser in self.recognisers if isinstance(recogniser, Shape)])
+        self._shapes = Shapes([own for own in self.recognisers if isinstance(own, Shape)])
         self._shape_ranks = np.array([rank for rank, own in ranked if isinstance(own, Shape)], np.int64)
         grammars = [(rank, own) for rank, own in ranked if isinstance(own, GrammarFinder)]
         self._grammar = Grammar([finder for _, finder in grammars])
         self._grammar_ranks = [rank for rank, _ in grammars]
-        finders = [(rank, own) for rank, own in ranked if not isinstance(own, Shape | GrammarFinder)]
+        self._everywhere = {rank: own for rank, own in ranked if isinstance(own, Everywhere)}
+        finders = [(rank, own) for rank, own in ranked if not isinstance(own, Shape | GrammarFinder | Everywhere)]
         self._placing = {rank: own for rank, own in finders if isinstance(own, Placing)}
         self._telling = {rank: own for rank, own in finders if isinstance(own, Finder)}
         options = re2.Options()
@@ -161,18 +224,46 @@ class Scanner:
         self._rank_labels = np.array([self._label(self._said_by(own)) for own in self.recognisers], np.int64)
 
     @property
+    def steps(self) -> int:
+        """Bytes and words that automata have read so far, beyond the passes over the text."""
+        return self._shapes.steps + self._grammar.steps
+
+    @property
     def contextual(self) -> bool:
         """A finder looks at documents as a whole, as a model does."""
         return bool(self._always)
 
     def scan(self, joined: Joined) -> Found:
         """The findings in the documents."""
-        parts = self._every(joined)
-        ranks, starts, ends, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-        kept = settle(ranks, starts, ends, len(joined.data))
-        shields = np.array([own.shield for own in self.recognisers], bool)
-        kept = kept[~shields[ranks[kept]]]
-        return Found(starts[kept], ends[kept], labels[kept])
+        proposed = self._shapes.proposed(joined)
+        by_rank = {rank: [indices] for rank, indices in _grouped(self._shape_ranks[proposed.places])}
+        if others := self._others(joined):
+            ranks, *columns = (np.concatenate(column) for column in zip(*others, strict=True))
+            by_rank |= {rank: [column[indices] for column in columns] for rank, indices in _grouped(ranks)}
+        taken = np.zeros(len(joined.data), np.bool_)
+        nothing = np.zeros(0, np.int64)
+        parts = [(nothing, nothing, nothing)]
+        for rank in sorted(by_rank):
+            starts, ends, labels = self._standing(rank, by_rank[rank], proposed, taken)
+            if not self.recognisers[rank].shield:
+                parts.append((starts, ends, labels))
+        starts, ends, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(starts, kind="stable")
+        return Found(starts[order], ends[order], labels[order])
+
+    def _standing(
+        self, rank: int, found: list[np.ndarray], proposed: Proposed, taken: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(starts, ends, labels) of a recogniser's findings that stand where nothing is taken; they are taken now."""
+        if isinstance(self.recognisers[rank], Shape):
+            firsts, lasts = proposed.standing(found[0], taken)
+            starts, ends = np.array(firsts, np.int64), np.array(lasts, np.int64)
+            return starts, ends, np.full(len(starts), self._rank_labels[rank])
+        starts, ends, labels = found
+        kept = free(taken, starts, ends)
+        starts, ends, labels = starts[kept], ends[kept], labels[kept]
+        take(taken, starts, ends)
+        return starts, ends, labels
 
     def find(self, data: bytes) -> list[Span]:
         """The findings in one document, disjoint and in order, in bytes."""
@@ -187,10 +278,19 @@ class Scanner:
         """(ranks, starts, ends, labels) of every recogniser's findings, in parts."""
         places, starts, ends = self._shapes.find(joined)
         ranks = self._shape_ranks[places]
-        parts = [(ranks, starts, ends, self._rank_labels[ranks])]
+        return [(ranks, starts, ends, self._rank_labels[ranks]), *self._others(joined)]
+
+    def _others(self, joined: Joined) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """(ranks, starts, ends, labels) of the findings of every recogniser that is no shape, in parts; in each, those
+        of a rank are in order of start and disjoint."""
+        parts = []
         for rank, found in zip(self._grammar_ranks, self._grammar.find(joined), strict=True):
             own = np.array([self._label(Label(*said)) for said in found.said], np.int64)
             parts.append((np.full(len(found.starts), rank), found.starts, found.ends, own[found.rules]))
+        for rank, finder in self._everywhere.items():
+            starts, ends = finder.everywhere(joined)
+            same = np.full(len(starts), rank)
+            parts.append((same, starts, ends, self._rank_labels[same]))
         for rank in self._always:
             if isinstance(model := self.recognisers[rank], Preparing):
                 model.prepare(joined.texts)
@@ -229,3 +329,12 @@ class Scanner:
 
     def _span(self, start: int, end: int, label: int) -> Span:
         return Span(start, end, *self.labels[label])
+
+
+def _grouped(ranks: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """(rank, places of it in `ranks`, ascending) for each rank there is."""
+    if len(ranks) == 0:
+        return []
+    order = np.argsort(ranks, kind="stable")
+    cuts = np.flatnonzero(np.diff(ranks[order])) + 1
+    return [(int(ranks[own[0]]), own) for own in np.split(order, cuts)]

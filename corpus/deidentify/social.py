@@ -1,12 +1,10 @@
 """The social security number of the United States, by the rules of its administration."""
 
-import re2
-
 from corpus.deidentify.payment import apart, digits_of
-from corpus.deidentify.recogniser import Candidate, Shape
+from corpus.deidentify.recogniser import Candidate, Shape, nearby
 
 _SPECIMENS = {"078051120", "219099999"}  # printed in advertisements, and so used by many: nobody's
-_CONTEXT = re2.compile(r"(?i)\b(?:ssn?|social security|soc\.? sec\.?|ss#)")
+_CONTEXT = nearby(r"(?i)\b(?:ssn?|social security|soc\.? sec\.?|ss#)")
 
 
 def _ssn(candidate: Candidate) -> bool:

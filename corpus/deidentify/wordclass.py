@@ -25,7 +25,6 @@ _OTHER, _SMALL, _CAPITAL, _DIGIT, _BLANK, _LINE = 0, 1, 2, 3, 4, 5
 _LOWER, _TITLE, _UPPER, _CAMEL, _CODE = 0, 1, 2, 3, 4
 _LONGEST_WORD = 64  # characters; what is longer is no name
 _MARGIN = 4
-_BREAK = bytes([SEPARATOR])
 _BREAK_CLASS = np.uint8(ord(BREAK))
 
 
@@ -40,19 +39,10 @@ class Classified:
     ends: np.ndarray  # int32[tokens]
     words: np.ndarray  # uint64[tokens]
 
-    def text(self, first: int, last: int) -> str:
-        """The text of tokens [first, last)."""
-        return self.data[self.starts[first] : self.ends[last - 1]].decode(errors="ignore")
-
-    def behind(self, last: int, reach: int) -> str:
-        """The text behind token `last` - 1, up to `reach` bytes and within the document."""
-        end = self.ends[last - 1]
-        return self.data[end : end + reach].partition(_BREAK)[0].decode(errors="ignore")
-
-    def ahead(self, first: int, reach: int) -> str:
-        """The text before token `first`, up to `reach` bytes and within the document."""
-        start = self.starts[first]
-        return self.data[max(0, start - reach) : start].rpartition(_BREAK)[2].decode(errors="ignore")
+    @cached_property
+    def view(self) -> np.ndarray:
+        """uint8[bytes]"""
+        return np.frombuffer(self.data or b"\0", np.uint8)
 
     @cached_property
     def _surrounded(self) -> np.ndarray:
@@ -140,6 +130,8 @@ def _word(data, at, kinds, lower):
             letters += 1
             at += 1
             continue
+        if byte == 32:  # what ends most words
+            break
         kind, code, size = _kind_at(data, at, kinds)
         if kind in (_SMALL, _CAPITAL):
             if kind == _CAPITAL:

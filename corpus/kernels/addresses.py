@@ -1,5 +1,6 @@
 """Finding what may be an e-mail address or a URL: from the sign that both need, outwards.
 
+Several documents may lie in one buffer with a byte between them that no UTF-8 text has (0xFF).
 Every byte is looked at a fixed number of times: an address ends where the next one may begin, and a local part is at
 most 64 bytes long (RFC 5321).
 """
@@ -19,6 +20,7 @@ _EDGE[np.frombuffer(b"_+-", np.uint8)] = True
 _URL_END = np.zeros(256, np.bool_)
 _URL_END[:33] = True
 _URL_END[np.frombuffer(b'<>"`{}|\\^', np.uint8)] = True
+_URL_END[0xFF] = True  # what stands between documents
 _LONGEST_LOCAL, _LONGEST_DOMAIN = 64, 255
 _AT, _DOT, _HYPHEN, _COLON, _SLASH, _QUOTE = 64, 46, 45, 58, 47, 34
 
@@ -33,7 +35,7 @@ def _local_start(data, at, floor):
     """Where the local part that ends at `at` begins; `at` where there is none."""
     if at > floor and data[at - 1] == _QUOTE:
         start = at - 2
-        while start >= floor and at - start <= _LONGEST_LOCAL and data[start] > 32 and data[start] != _AT:
+        while start >= floor and at - start <= _LONGEST_LOCAL and 32 < data[start] < 0xFF and data[start] != _AT:
             if data[start] == _QUOTE:
                 return start if at - start > 2 else at
             start -= 1

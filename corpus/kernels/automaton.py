@@ -16,8 +16,23 @@ _WORD = np.zeros(256, np.bool_)
 _WORD[[*range(48, 58), *range(65, 91), 95, *range(97, 123)]] = True
 _OPEN = np.zeros(256, np.bool_)  # what continues a number or a name to the right of it
 _OPEN[np.frombuffer(b".$#+/@-", np.uint8)] = True
+_MEASURE = np.zeros(256, np.bool_)  # what makes a number to the right of it a part of an expression
+_MEASURE[np.frombuffer(b".+/@#$%*=^-", np.uint8)] = True
 # What a pattern asks for, as bits.
-EVERY, INSIDE, BEFORE, AFTER, COLONS, LUHN, HYPHEN = 1, 2, 4, 8, 16, 32, 64
+EVERY, INSIDE, BEFORE, AFTER, COLONS, LUHN, HYPHEN, MEASURED = 1, 2, 4, 8, 16, 32, 64, 128
+# What stands before a start, and by it the flags that forbid a pattern there: each kind has a start state of its own.
+FORBIDDEN = (
+    0,
+    BEFORE | HYPHEN | MEASURED,
+    BEFORE | MEASURED,
+    COLONS,
+    BEFORE | MEASURED,
+)  # nothing, - or ., another sign of _OPEN, a colon, a letter
+AFTER_WORD = 4  # there only patterns with INSIDE begin
+_AFTER_SIGN = 2
+_KIND = np.zeros(256, np.uint8)
+_KIND[_OPEN], _KIND[_WORD] = _AFTER_SIGN, AFTER_WORD
+_KIND[[45, 46]], _KIND[58] = 1, 3
 _LONGEST, _LONGEST_WORD = 320, 64  # bytes that are looked at from one start
 _STOPS = 64  # of the places where patterns may end, from one start; the first are kept
 
@@ -139,6 +154,24 @@ def _continued(data, begin, size, at, end, flag):
 
 
 @numba.njit(cache=True, nogil=True)
+def _measured(data, begin, size, at, end):
+    """What touches data[at:end] in data[begin:size] makes it a part of an expression or of a longer number."""
+    if at > begin:
+        sign = data[at - 1]
+        if _WORD[sign] or _MEASURE[sign]:
+            return True
+        if (sign == 44 or sign == 58) and at - 1 > begin and 48 <= data[at - 2] <= 57:
+            return True
+    if end < size:
+        sign = data[end]
+        if _WORD[sign] or sign == 37 or sign == 47:
+            return True
+        if end + 1 < size and (sign == 45 or sign == 46 or sign == 44 or sign == 58):
+            return 48 <= data[end + 1] <= 57
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
 def _digits_fit(data, at, end, least, most, luhn):
     """data[at:end] has `least` to `most` digits; with `luhn`, they pass the check of ISO/IEC 7812-1."""
     count, total = 0, 0
@@ -153,14 +186,16 @@ def _digits_fit(data, at, end, least, most, luhn):
 
 
 @numba.njit(cache=True, nogil=True)
-def find_candidates(data, begins, stops, document, at, classes, table, first, accepted, flags, digits):
-    """(starts, ends, patterns, documents) int32[4, candidates], in order of start, the longest first; and (document,
-    at, state) where the table does not say where `state` leads, to go on from there when it does; state -1 at the end.
+def find_candidates(data, begins, stops, document, at, starts, classes, table, first, accepted, flags, digits):
+    """(starts, ends, patterns, documents) int32[4, candidates], in order of start, the longest first; (document, at,
+    state) where the table does not say where `state` leads, to go on from there when it does, state -1 at the end; and
+    how many bytes the automaton has read.
 
     begins, stops   int64[documents]: where the documents lie in `data`
+    starts  int32[kinds]: the start state by what stands before (FORBIDDEN)
     flags   uint8[patterns], of EVERY (each end is reported and not the longest only), INSIDE (may begin where a digit
             follows a letter), BEFORE, AFTER and COLONS (nothing continues it there), LUHN (its digits check),
-            HYPHEN (neither a hyphen nor a point before it)
+            HYPHEN (neither a hyphen nor a point before it), MEASURED (no part of an expression or of a number)
     digits  int16[patterns, 2]: how many digits it has, at least and at most
     """
     reported = np.full(len(flags), -1, np.int64)
@@ -170,7 +205,12 @@ def find_candidates(data, begins, stops, document, at, classes, table, first, ac
     anywhere = False
     for pattern in range(len(flags)):
         anywhere |= (flags[pattern] & INSIDE) != 0
-    opens = np.array([table[1, kind] for kind in classes])
+    opens = np.empty((len(starts), 256), np.int32)
+    for kind in range(len(starts)):
+        for byte in range(256):
+            opens[kind, byte] = table[starts[kind], classes[byte]]
+    ends_here = first[1:] > first[:-1]
+    steps = 0
     while document < len(begins):
         begin, size = begins[document], stops[document]
         resumed = max(at, begin)
@@ -178,17 +218,20 @@ def find_candidates(data, begins, stops, document, at, classes, table, first, ac
         for at in range(resumed, size):
             byte, previous = data[at], before
             before = byte
-            starts = not (_WORD[byte] and _WORD[previous])
-            if not starts and not (anywhere and byte <= 57 and previous > 57):
+            opening = not (_WORD[byte] and _WORD[previous])
+            if not opening and not (anywhere and byte <= 57 and previous > 57):
                 continue
-            state = opens[byte]
+            kind = _KIND[previous]
+            if opening and kind == AFTER_WORD:
+                kind = _AFTER_SIGN  # a sign behind a word
+            state = opens[kind, byte]
             if state == 0:
                 continue
-            end, stopped, before_it = at + 1, 0, 1
+            end, stopped, before_it = at + 1, 0, starts[kind]
             while True:
                 if state < 0:
-                    return found[:, :count], document, at, before_it
-                if first[state + 1] > first[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
+                    return found[:, :count], document, at, before_it, steps
+                if ends_here[state] and (end == size or not (_WORD[data[end - 1]] and _WORD[data[end]])):
                     place = min(stopped, _STOPS - 1)
                     stopped_at[place], states[place] = end, state
                     stopped = place + 1
@@ -199,6 +242,7 @@ def find_candidates(data, begins, stops, document, at, classes, table, first, ac
                 if state == 0:
                     break
                 end += 1
+            steps += end - at
             for stop in range(stopped - 1, -1, -1):
                 end, state = stopped_at[stop], states[stop]
                 for index in range(first[state], first[state + 1]):
@@ -206,7 +250,9 @@ def find_candidates(data, begins, stops, document, at, classes, table, first, ac
                     flag = flags[pattern]
                     if reported[pattern] == at and not flag & EVERY:
                         continue
-                    if not (starts or flag & INSIDE) or _continued(data, begin, size, at, end, flag):
+                    if not (opening or flag & INSIDE) or _continued(data, begin, size, at, end, flag):
+                        continue
+                    if flag & MEASURED and _measured(data, begin, size, at, end):
                         continue
                     if not _digits_fit(data, at, end, digits[pattern, 0], digits[pattern, 1], flag & LUHN):
                         continue
@@ -216,7 +262,7 @@ def find_candidates(data, begins, stops, document, at, classes, table, first, ac
                     found[2, count], found[3, count] = pattern, document
                     count += 1
         document += 1
-    return found[:, :count], document, at, -1
+    return found[:, :count], document, at, -1, steps
 
 
 @numba.njit(cache=True, nogil=True)
@@ -229,6 +275,30 @@ def apart_by_kind(starts, ends, kinds, numbers):
             kept[index] = True
             reached[kinds[index]] = ends[index]
     return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def free(taken, starts, ends):
+    """int64: which of the spans [start, end) have no byte that is taken."""
+    kept = np.empty(len(starts), np.int64)
+    count = 0
+    for index in range(len(starts)):
+        open_ = starts[index] < ends[index]
+        for place in range(starts[index], ends[index]):
+            if taken[place]:
+                open_ = False
+                break
+        if open_:
+            kept[count] = index
+            count += 1
+    return kept[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def take(taken, starts, ends):
+    """Mark the bytes of the spans as taken."""
+    for index in range(len(starts)):
+        taken[starts[index] : ends[index]] = True
 
 
 @numba.njit(cache=True, nogil=True)
