@@ -139,18 +139,19 @@ class Manifest:
                 totals=body["totals"],
                 format=body["format"],
             )
+            own, has = manifest._own_hash(), manifest.fingerprint  # fails for what no JSON of ours holds
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ArtifactError(
                 "unreadable manifest", where=path, found=error, todo="delete the folder and run the stage again"
             ) from None
-        if body.get("fingerprint") != manifest.fingerprint:
+        if body.get("fingerprint") != has:
             raise ArtifactError(
                 "the manifest's fingerprint is not that of its function",
                 where=path,
                 found=body.get("fingerprint"),
                 todo="it was edited: delete the folder and run the stage again",
             )
-        if body.get("sha256", manifest._own_hash()) != manifest._own_hash():  # absent in manifests of older versions
+        if body.get("sha256", own) != own:  # absent in manifests of older versions
             raise ArtifactError("the manifest is damaged", where=path, todo="delete the folder and run the stage again")
         return manifest
 
