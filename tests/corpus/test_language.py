@@ -177,6 +177,5 @@ def test_a_missing_model_is_a_config_error(tmp_path):
 def test_a_broken_model_is_a_config_error(tmp_path):
     broken = tmp_path / "broken.bin"
     broken.write_bytes(b"not a model")
-    step = LanguageSettings(kind="language", model=str(broken)).build()
     with pytest.raises(ConfigError, match="not a fastText model"):
-        step.process(Batch.of([Document("s", "f", 0, "text", 4)]))
+        LanguageSettings(kind="language", model=str(broken)).build()

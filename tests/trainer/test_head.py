@@ -224,12 +224,14 @@ def test_gradients_are_those_of_autograd_for_any_chunk_padding_reference_and_bat
         [drawn.by_head(part) for part in parts],
         [drawn.by_head(everything, from_logits=True)],
     ]
+    # The tail of a cached top-k is one minus a sum: what that rounds away is divided by a tail that may be tiny.
+    allowed = 1e-11 if case.kind == "top" else 1e-12
     for found in losses:
         total = torch.stack(found).sum()
         have = torch.autograd.grad(total, leaves)
         assert abs(total.item() - wanted.item()) <= 1e-12 * max(1, abs(wanted.item()))
         for one, other in zip(have, want, strict=True):
-            assert float((one - other).abs().max()) <= 1e-12
+            assert float((one - other).abs().max()) <= allowed
 
 
 def test_the_coarse_divergence_is_below_the_full_one_and_reaches_it_when_every_token_is_kept() -> None:
