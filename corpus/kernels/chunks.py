@@ -31,6 +31,7 @@ UNDIVIDED = (
     *("Kan.", "Kans.", "Ky.", "La.", "Mass.", "Md.", "Mich.", "Minn.", "Miss.", "Mo.", "Mont.", "Neb.", "Nebr."),
     *("Nev.", "Okla.", "Ore.", "Pa.", "Tenn.", "Va.", "Wash.", "Wis.", "I.E.", "E.G."),
     *("Jan.", "Feb.", "Mar.", "Apr.", "Jun.", "Jul.", "Aug.", "Sep.", "Sept.", "Oct.", "Nov.", "Dec."),
+    *("ä.", "ö.", "ü."),
     *("and/or", "w/o", "o'clock", "'s", "'S", "'ll", "'re", "'d", "''", "):", "(:", ":]"),
 )
 UNITS = (
@@ -142,11 +143,13 @@ def cut_chunk(data, places, codes, length, table, undivided, units, starts, ends
 
 @numba.njit(cache=True, nogil=True)
 def _kept_whole(data, places, codes, first, last, table, undivided):
-    """Whether the characters are one of UNDIVIDED or a single letter with its dot."""
+    """Whether the characters are one of UNDIVIDED or a single letter, a capital or of ASCII, with its dot."""
     if last - first < 2:
         return False
-    if last - first == 2 and codes[last - 1] == 46 and class_of(table, codes[first]) & LETTER:
-        return True
+    if last - first == 2 and codes[last - 1] == 46:
+        kind = class_of(table, codes[first])
+        if kind & UPPER or (kind & LETTER and codes[first] < 128):
+            return True
     size = places[last] - places[first]
     return size <= _LONGEST_EXCEPTION and contains(undivided, hash_bytes(data, places[first], places[last]))
 

@@ -36,6 +36,7 @@ def tokens(words: Words, document: int = 0) -> list[str]:
         ("https://example.org/a-b?c=d (www.example.org) me@site.org.", None),
         ("κόσμος, мир!", "κόσμος , мир !"),
         ("yes😀no", "yes 😀 no"),
+        ("a. É. ж. ñ. ä. ñ.\u2028", "a. É. ж . ñ . ä. ñ ."),
     ],
 )
 def test_words_are_split_as_spacy_splits_them(text: str, expected: str | None) -> None:

@@ -8,7 +8,7 @@ import pytest
 from datatrove.data import Document as StockDocument
 from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter
 from datatrove.pipeline.filters.c4_filters import C4ParagraphFilter
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -178,6 +178,7 @@ PIECES = [
 TEXTS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=40).map("".join)
 
 
+@example(["é à ü ñ.\u2028"], False, None)
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.booleans(), st.sampled_from([None, 3]))
 @settings(max_examples=200, deadline=None)
 def test_words_carried_over_an_edit_are_those_of_a_new_split(texts: list[str], punctuation: bool, words: int) -> None:
