@@ -89,6 +89,13 @@ def _shard(low, high, start, shards):
     return low + np.searchsorted(shards[low:high, 0], start, side="right") - 1 if high - low > 1 else low
 
 
+@njit(nogil=True, inline="always")
+def _pieces(rows, pieces, sequence):
+    """(document, first token, tokens) of every piece of a packed row, one after another."""
+    bounds = _at(rows + sequence * 8, 2, np.int64(0))
+    return _at(pieces + bounds[0] * 24, (bounds[1] - bounds[0]) * 3, np.int64(0))
+
+
 @njit(nogil=True)
 def _announce(source, sequence, sources, shards, length):
     """Ask for the tokens of a chunked row while the row before it is written: rows lie anywhere in the store, and
@@ -119,8 +126,7 @@ def gather(source, sequence, sources, shards, input_ids, labels, positions, docu
             _announce(source[k + 1], sequence[k + 1], sources, shards, length)
         place = 0
         if rows != 0:
-            bounds = _at(rows + sequence[k] * 8, 2, np.int64(0))
-            held = _at(pieces + bounds[0] * 24, (bounds[1] - bounds[0]) * 3, np.int64(0))
+            held = _pieces(rows, pieces, sequence[k])
             for p in range(0, len(held), 3):
                 document, start, size = held[p], held[p + 1], held[p + 2]
                 shard = _shard(low, high, start, shards)
@@ -179,8 +185,7 @@ def gather_ids(source, sequence, sources, shards, input_ids):
             _announce(source[k + 1], sequence[k + 1], sources, shards, length)
         place = 0
         if rows != 0:
-            bounds = _at(rows + sequence[k] * 8, 2, np.int64(0))
-            held = _at(pieces + bounds[0] * 24, (bounds[1] - bounds[0]) * 3, np.int64(0))
+            held = _pieces(rows, pieces, sequence[k])
             for p in range(0, len(held), 3):
                 start, stop = held[p + 1], place + held[p + 2]
                 shard = _shard(low, high, start, shards)

@@ -163,15 +163,23 @@ def one_thread() -> Iterator[None]:
 
 @cache
 def _load(path: str) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM
+
+    return load_local(path, AutoModelForCausalLM, "a causal language model")
+
+
+def load_local(path: str | Path, kind: Any, what: str) -> tuple[Any, Any]:
+    """(model of an Auto class `kind`, in float32 and for inference; its tokenizer) of a local folder. Raises
+    ConfigError where there is not `what` with a tokenizer."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=torch.float32)
+        model = kind.from_pretrained(path, local_files_only=True, dtype=torch.float32)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ConfigError(
-            "this is not a causal language model with a tokenizer",
+            f"this is not {what} with a tokenizer",
             where=path,
             found=str(error).split("\n")[0][:200],
             todo="give a local folder as save_pretrained writes it",

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from corpus.artifact import content_hash
 from corpus.errors import ConfigError
-from corpus.perplexity.causal_lm import one_thread
+from corpus.perplexity.causal_lm import load_local, one_thread
 from corpus.settings import Settings
 from mixing.select.embedding import unit
 from mixing.select.texts import Texts
@@ -126,21 +126,10 @@ class Encoder:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoModel
 
-        path = self.folder.transformer
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-            model = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ConfigError(
-                "this is not a transformer with a tokenizer",
-                where=path,
-                found=str(error).split("\n")[0][:200],
-                todo="give a local folder as save_pretrained writes it",
-            ) from None
-        return tokenizer, (model.get_encoder() if model.config.is_encoder_decoder else model).eval()
+        model, tokenizer = load_local(self.folder.transformer, AutoModel, "a transformer")
+        return tokenizer, model.get_encoder() if model.config.is_encoder_decoder else model
 
     @cached_property
     def _length(self) -> int:

@@ -24,16 +24,13 @@ sys.path[:0] = [str(TESTS / room) for room in ("corpus", "mixing", "faults")]
 
 from hypothesis import HealthCheck, given, seed, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from small_stores import make_store  # noqa: E402
+from small_mixture import mixture_of  # noqa: E402
 from test_readers_conservation import CASES, COMPRESS, configured, read  # noqa: E402
 
 from corpus.artifact import MANIFEST, Manifest, content_hash  # noqa: E402
 from corpus.errors import ProvenderError  # noqa: E402
 from corpus.readers import make_reader  # noqa: E402
 from corpus.tokens import TokenStore  # noqa: E402
-from mixing.budget import MixSettings  # noqa: E402
-from mixing.compile import compile_plan  # noqa: E402
-from mixing.packing import PackingSettings, pack  # noqa: E402
 from mixing.plan import MixturePlan  # noqa: E402
 from mixing.sequences import Sequences  # noqa: E402
 
@@ -105,14 +102,6 @@ def reader_target(name: str, extension: str, folder: Path) -> Callable[[list[Dam
             read(reader)
 
     return check
-
-
-def mixture_of(folder: Path) -> Path:
-    store = make_store(folder / "tokens", "books", 60, 2)
-    packed = pack(store, PackingSettings(method="best_fit"), 16, folder / "packing", source="books")
-    asked = {"sequence_length": 16, "global_batch": 4, "steps": 8, "sources": {"books": {"max_epochs": 50}}}
-    compile_plan({"books": packed}, MixSettings.model_validate(asked)).save(folder / "plan")
-    return folder
 
 
 def signed_again(folder: Path) -> None:

@@ -9,14 +9,12 @@ import pyarrow as pa
 import pytest
 from seeds import EVERY
 from small_corpus import prepare, write_inputs
-from small_stores import make_store
+from small_mixture import mixture_of
 
 from corpus.artifact import MANIFEST, Manifest, read_parquet, scan_parquet
 from corpus.engine import LocalSettings
 from corpus.errors import ArtifactError
 from corpus.tokens import TokenStore
-from mixing.budget import MixSettings
-from mixing.compile import compile_plan
 from mixing.packing import PackingSettings, pack
 from mixing.plan import MixturePlan
 from mixing.sequences import Sequences
@@ -106,12 +104,7 @@ def test_every_bit_of_the_names_and_types_of_columns_counts(tmp_path: Path) -> N
 @pytest.fixture(scope="module")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store, its packing and a plan of it."""
-    folder = tmp_path_factory.mktemp("mixture")
-    store = make_store(folder / "tokens", "books", 60, 2)
-    packed = pack(store, PackingSettings(method="best_fit"), 16, folder / "packing", source="books")
-    settings = {"sequence_length": 16, "global_batch": 4, "steps": 8, "sources": {"books": {"max_epochs": 50}}}
-    compile_plan({"books": packed}, MixSettings.model_validate(settings)).save(folder / "plan")
-    return folder
+    return mixture_of(tmp_path_factory.mktemp("mixture"))
 
 
 def read_all(folder: Path) -> None:
