@@ -1,0 +1,186 @@
+"""Candidates as columns: the validator's question, asked of all candidates of a shape together.
+
+A text may be nothing but numbers, each another, and then a call of Python for each is what it costs. A `Sieve` answers
+for all of them in compiled loops: rejected, accepted, or for the validator to say. It may leave anything to the
+validator, and never contradicts it (tests/corpus/test_deidentify_columns.py).
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from corpus.deidentify.automaton import Automaton
+from corpus.deidentify.joined import Joined
+from corpus.deidentify.reserved import RECORD_MARK
+from corpus.kernels.candidates import ASK, NO, YES, counted, digits_of, first_to_end, run_back, run_from
+from corpus.kernels.spans import byte_table
+
+_WIDTH = 24  # digits of a number that are looked at
+_WORD = byte_table(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+_DIGIT = byte_table(b"0123456789")
+_OPEN = _WORD | byte_table(b".$#+/@-")
+_LETTER_NEEDS_WORD = byte_table(b"-@/")
+
+
+class Columns:
+    """Candidates [starts, ends) of joined documents: int64[candidates], bytes."""
+
+    def __init__(self, joined: Joined, starts: np.ndarray, ends: np.ndarray) -> None:
+        self.joined, self.starts, self.ends = joined, starts, ends
+        documents = joined.documents_of(starts)
+        self.lows, self.highs = joined.begins[documents], joined.stops[documents]
+
+    @classmethod
+    def of(cls, text: bytes) -> "Columns":
+        """A candidate that is all of its text."""
+        return cls(Joined([text]), np.zeros(1, np.int64), np.array([len(text)]))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """uint8[candidates]: the bytes at these places, 0 outside of the document."""
+        inside = (places >= self.lows) & (places < self.highs)
+        return np.where(inside, self.joined.view[np.where(inside, places, 0)], 0).astype(np.uint8)
+
+    @cached_property
+    def before(self) -> np.ndarray:
+        """uint8[candidates]: the byte before each."""
+        return self.at(self.starts - 1)
+
+    @cached_property
+    def after(self) -> np.ndarray:
+        """uint8[candidates]: the byte behind each."""
+        return self.at(self.ends)
+
+    @cached_property
+    def beyond(self) -> np.ndarray:
+        """uint8[candidates]: the second byte behind each."""
+        return self.at(self.ends + 1)
+
+    @cached_property
+    def _digits(self) -> tuple[np.ndarray, np.ndarray]:
+        return digits_of(self.joined.view, self.starts, self.ends, _WIDTH)
+
+    @property
+    def digits(self) -> np.ndarray:
+        """int8[candidates, 24]: their digits from the left, zeros behind."""
+        return self._digits[0]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """int32[candidates]: how many digits each has."""
+        return self._digits[1]
+
+    def count(self, table: np.ndarray) -> np.ndarray:
+        """int32[candidates]: how many bytes of each are in the table, bool[256]."""
+        return counted(self.joined.view, self.starts, self.ends, table)
+
+    @property
+    def letters_beside(self) -> np.ndarray:
+        """bool[candidates]: what touches it is beyond ASCII, and may be a letter."""
+        return (self.before >= 0x80) | (self.after >= 0x80)
+
+    @property
+    def in_word(self) -> np.ndarray:
+        """bool[candidates]: a letter, digit or underscore touches it."""
+        return _WORD[self.before] | _WORD[self.after]
+
+    @property
+    def apart(self) -> np.ndarray:
+        """bool[candidates]: as `apart` of payment.py; a sign of money beyond ASCII is not looked at."""
+        after, beyond = self.after, self.beyond
+        goes_on = (_LETTER_NEEDS_WORD[after] & _WORD[beyond]) | ((after == ord(".")) & _DIGIT[beyond])
+        return ~(_OPEN[self.before] | _WORD[after] | goes_on)
+
+    @property
+    def marked(self) -> np.ndarray:
+        """bool[candidates]: it begins as the surrogate of a record number does."""
+        one, other = (ord(c) for c in RECORD_MARK)
+        return (self.at(self.starts) & 0xDF == one) & (self.at(self.starts + 1) & 0xDF == other)
+
+
+Sieve = Callable[[Columns], np.ndarray]
+"""candidates → int8[candidates]: NO, ASK or YES"""
+
+
+def verdicts(accepted: np.ndarray, unsure: np.ndarray | bool = False) -> np.ndarray:
+    """int8[candidates]: YES where accepted, else NO; ASK where the columns cannot say."""
+    return np.where(unsure, ASK, np.where(accepted, YES, NO)).astype(np.int8)
+
+
+def possible(candidates: np.ndarray) -> np.ndarray:
+    """int8[candidates]: ASK for what may be one, else NO."""
+    return np.where(candidates, ASK, NO).astype(np.int8)
+
+
+class Following:
+    """A pattern in the syntax of automaton.py for what stands behind a candidate at once."""
+
+    def __init__(self, pattern: str, *, edge: bool = False, reach: int = 48) -> None:
+        self._pattern, self._edge, self._reach = pattern, edge, reach
+
+    @cached_property
+    def _automaton(self) -> Automaton:
+        return Automaton([self._pattern]).complete()
+
+    def __call__(self, own: Columns) -> np.ndarray:
+        """bool[candidates]"""
+        automaton = self._automaton
+        highs = np.minimum(own.highs, own.ends + self._reach)
+        return run_from(own.joined.view, own.ends, highs, automaton.classes, automaton.table, automaton.first) >= 0
+
+
+class Preceding:
+    """A pattern for what stands before a candidate at once, and begins where a word does."""
+
+    def __init__(self, pattern: str, reach: int = 48) -> None:
+        self._pattern, self._reach = pattern, reach
+
+    @cached_property
+    def _automaton(self) -> Automaton:
+        return Automaton([self._pattern], backwards=True).complete()
+
+    def __call__(self, own: Columns) -> np.ndarray:
+        """bool[candidates]"""
+        automaton = self._automaton
+        lows = np.maximum(own.lows, own.starts - self._reach)
+        return run_back(own.joined.view, own.starts, lows, automaton.classes, automaton.table, automaton.first)
+
+
+class Head:
+    """The identifier is the longest match of a pattern at the beginning of a candidate."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+
+    @cached_property
+    def _automaton(self) -> Automaton:
+        return Automaton([self.pattern]).complete()
+
+    def places(self, own: Columns) -> tuple[np.ndarray, np.ndarray]:
+        """(starts, ends) int64[candidates] of the identifiers, -1 where there is none."""
+        automaton = self._automaton
+        ends = run_from(own.joined.view, own.starts, own.ends, automaton.classes, automaton.table, automaton.first)
+        return np.where(ends < 0, -1, own.starts), ends
+
+
+class Tail:
+    """The identifier is what a pattern matches up to the end of a candidate, without `behind` bytes, from the first
+    place behind its first `skipped` bytes where a word or a number begins."""
+
+    def __init__(self, pattern: str, *, skipped: int = 0, behind: int = 0) -> None:
+        self.pattern, self._skipped, self._behind = pattern, skipped, behind
+
+    @cached_property
+    def _automaton(self) -> Automaton:
+        return Automaton([self.pattern]).complete()
+
+    def places(self, own: Columns) -> tuple[np.ndarray, np.ndarray]:
+        """(starts, ends) int64[candidates] of the identifiers, -1 where there is none."""
+        automaton = self._automaton
+        ends = own.ends - self._behind
+        tables = (automaton.classes, automaton.table, automaton.first)
+        starts = first_to_end(own.joined.view, own.starts + self._skipped, ends, *tables)
+        return starts, np.where(starts < 0, -1, ends)

@@ -1,0 +1,124 @@
+"""What validators ask of many candidates at once: their digits, what touches them, which of them stand."""
+
+import numba
+import numpy as np
+
+NO, ASK, YES = 0, 1, 2  # verdicts: rejected, for the validator to say, accepted
+
+
+@numba.njit(cache=True, nogil=True)
+def digits_of(data, starts, ends, width):
+    """(digits int8[candidates, width], counts int32[candidates]): the digits of data[start:end] in their order, zeros
+    behind them; those beyond `width` are counted only."""
+    digits = np.zeros((len(starts), width), np.int8)
+    counts = np.zeros(len(starts), np.int32)
+    for index in range(len(starts)):
+        count = 0
+        for place in range(starts[index], ends[index]):
+            byte = data[place]
+            if 48 <= byte <= 57:
+                if count < width:
+                    digits[index, count] = byte - 48
+                count += 1
+        counts[index] = count
+    return digits, counts
+
+
+@numba.njit(cache=True, nogil=True)
+def counted(data, starts, ends, table):
+    """int32[candidates]: how many bytes of data[start:end] are in the table, bool[256]."""
+    counts = np.zeros(len(starts), np.int32)
+    for index in range(len(starts)):
+        for place in range(starts[index], ends[index]):
+            counts[index] += table[data[place]]
+    return counts
+
+
+@numba.njit(cache=True, nogil=True)
+def run_from(data, starts, ends, classes, table, first):
+    """int64[candidates]: where the longest match of an automaton ends that begins at `start` and does not go beyond
+    `end`; -1 where there is none."""
+    reached = np.full(len(starts), -1, np.int64)
+    for index in range(len(starts)):
+        state = 1
+        for place in range(starts[index], ends[index]):
+            state = table[state, classes[data[place]]]
+            if state == 0:
+                break
+            if first[state + 1] > first[state]:
+                reached[index] = place + 1
+    return reached
+
+
+@numba.njit(cache=True, nogil=True)
+def run_back(data, starts, lows, classes, table, first):
+    """bool[candidates]: an automaton that reads backwards from before `start` matches what ends there, and begins
+    where a word does, not before `low`."""
+    found = np.zeros(len(starts), np.bool_)
+    for index in range(len(starts)):
+        state, place = 1, starts[index]
+        while place > lows[index]:
+            place -= 1
+            state = table[state, classes[data[place]]]
+            if state == 0:
+                break
+            if first[state + 1] > first[state] and (place == lows[index] or not _within_word(data, place)):
+                found[index] = True
+                break
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _within_word(data, place):
+    """A word goes on from data[place - 1] to data[place]."""
+    return _is_word(data[place - 1]) and _is_word(data[place])
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_word(byte):
+    return 48 <= byte <= 57 or 65 <= byte <= 90 or byte == 95 or 97 <= byte <= 122
+
+
+@numba.njit(cache=True, nogil=True)
+def first_to_end(data, starts, ends, classes, table, first):
+    """int64[candidates]: the first place in data[start:end], where no letter or digit goes on, from which an automaton
+    matches all up to `end`; -1 where there is none."""
+    found = np.full(len(starts), -1, np.int64)
+    for index in range(len(starts)):
+        end = ends[index]
+        for begin in range(starts[index], end):
+            if begin > starts[index] and _within_word(data, begin) and not 48 <= data[begin] <= 57:
+                continue
+            state, place = 1, begin
+            while place < end:
+                state = table[state, classes[data[place]]]
+                if state == 0:
+                    break
+                place += 1
+            if state and place == end and first[state + 1] > first[state]:
+                found[index] = begin
+                break
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def stand(taken, firsts, lasts, verdicts):
+    """int64: which of the identifiers [first, last) with the verdict YES stand where nothing is taken; they are taken
+    now. Of those that overlap, the earlier one."""
+    kept = np.empty(len(firsts), np.int64)
+    count, reached = 0, -1
+    for index in range(len(firsts)):
+        first, last = firsts[index], lasts[index]
+        if verdicts[index] != YES or first < reached:
+            continue
+        free = True
+        for place in range(first, last):
+            if taken[place]:
+                free = False
+                break
+        if free:
+            taken[first:last] = True
+            reached = last
+            kept[count] = index
+            count += 1
+    return kept[:count]
