@@ -13,13 +13,15 @@ import numpy as np
 from corpus.deidentify.automaton import Automaton
 from corpus.deidentify.joined import Joined
 from corpus.deidentify.reserved import RECORD_MARK
-from corpus.kernels.candidates import ASK, NO, YES, counted, digits_of, first_to_end, run_back, run_from
+from corpus.kernels.candidates import ASK, NO, YES, before_first, counted, digits_of, first_to_end, run_back, run_from
 from corpus.kernels.spans import byte_table
 
 _WIDTH = 24  # digits of a number that are looked at
-_WORD = byte_table(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
-_DIGIT = byte_table(b"0123456789")
-_OPEN = _WORD | byte_table(b".$#+/@-")
+WORD_BYTES = byte_table(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+DIGIT_BYTES = byte_table(b"0123456789")
+BEYOND_ASCII = byte_table(bytes(range(0x80, 0xFF)))
+_OPEN = WORD_BYTES | byte_table(b".$#+/@-")
+_BLANK = byte_table(bytes(range(33)) + bytes(range(0x80, 0xFF)))  # beyond ASCII it may be white space
 _LETTER_NEEDS_WORD = byte_table(b"-@/")
 
 
@@ -60,7 +62,7 @@ class Columns:
         return self.at(self.ends + 1)
 
     @cached_property
-    def _digits(self) -> tuple[np.ndarray, np.ndarray]:
+    def _digits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return digits_of(self.joined.view, self.starts, self.ends, _WIDTH)
 
     @property
@@ -72,6 +74,31 @@ class Columns:
     def counts(self) -> np.ndarray:
         """int32[candidates]: how many digits each has."""
         return self._digits[1]
+
+    @property
+    def different(self) -> np.ndarray:
+        """int32[candidates]: how many different digits each has."""
+        return self._digits[2]
+
+    def last(self, place: int) -> np.ndarray:
+        """int8[candidates]: the digit that stands at this place from the end (1: the last), 0 where there is none."""
+        at = self.counts - place
+        return np.where(at >= 0, self.digits[np.arange(len(self)), np.clip(at, 0, _WIDTH - 1)], 0)
+
+    def until(self, table: np.ndarray) -> "Columns":
+        """Each before its first byte that is in the table, bool[256]."""
+        return Columns(self.joined, self.starts, before_first(self.joined.view, self.starts, self.ends, table))
+
+    def around(self, reach: int) -> tuple["Columns", "Columns"]:
+        """What stands within so many bytes before each, and behind each."""
+        low, high = np.maximum(self.lows, self.starts - reach), np.minimum(self.highs, self.ends + reach)
+        return Columns(self.joined, low, self.starts), Columns(self.joined, self.ends, high)
+
+    @property
+    def alone(self) -> np.ndarray:
+        """bool[candidates]: there is nothing but white space around it, as far as the windows of validators go."""
+        blank = [side.ends - side.starts - side.count(_BLANK) for side in self.around(48)]
+        return (blank[0] == 0) & (blank[1] == 0)
 
     def count(self, table: np.ndarray) -> np.ndarray:
         """int32[candidates]: how many bytes of each are in the table, bool[256]."""
@@ -85,14 +112,14 @@ class Columns:
     @property
     def in_word(self) -> np.ndarray:
         """bool[candidates]: a letter, digit or underscore touches it."""
-        return _WORD[self.before] | _WORD[self.after]
+        return WORD_BYTES[self.before] | WORD_BYTES[self.after]
 
     @property
     def apart(self) -> np.ndarray:
         """bool[candidates]: as `apart` of payment.py; a sign of money beyond ASCII is not looked at."""
         after, beyond = self.after, self.beyond
-        goes_on = (_LETTER_NEEDS_WORD[after] & _WORD[beyond]) | ((after == ord(".")) & _DIGIT[beyond])
-        return ~(_OPEN[self.before] | _WORD[after] | goes_on)
+        goes_on = (_LETTER_NEEDS_WORD[after] & WORD_BYTES[beyond]) | ((after == ord(".")) & DIGIT_BYTES[beyond])
+        return ~(_OPEN[self.before] | WORD_BYTES[after] | goes_on)
 
     @property
     def marked(self) -> np.ndarray:
@@ -116,7 +143,8 @@ def possible(candidates: np.ndarray) -> np.ndarray:
 
 
 class Following:
-    """A pattern in the syntax of automaton.py for what stands behind a candidate at once."""
+    """A pattern in the syntax of automaton.py for what stands behind a candidate at once; `edge`: it ends where a word
+    does."""
 
     def __init__(self, pattern: str, *, edge: bool = False, reach: int = 48) -> None:
         self._pattern, self._edge, self._reach = pattern, edge, reach
@@ -129,14 +157,15 @@ class Following:
         """bool[candidates]"""
         automaton = self._automaton
         highs = np.minimum(own.highs, own.ends + self._reach)
-        return run_from(own.joined.view, own.ends, highs, automaton.classes, automaton.table, automaton.first) >= 0
+        tables = (automaton.classes, automaton.table, automaton.first, self._edge)
+        return run_from(own.joined.view, own.ends, highs, *tables) >= 0
 
 
 class Preceding:
-    """A pattern for what stands before a candidate at once, and begins where a word does."""
+    """A pattern for what stands before a candidate at once; `edge`: it begins where a word does."""
 
-    def __init__(self, pattern: str, reach: int = 48) -> None:
-        self._pattern, self._reach = pattern, reach
+    def __init__(self, pattern: str, *, edge: bool = True, reach: int = 48) -> None:
+        self._pattern, self._edge, self._reach = pattern, edge, reach
 
     @cached_property
     def _automaton(self) -> Automaton:
@@ -146,7 +175,8 @@ class Preceding:
         """bool[candidates]"""
         automaton = self._automaton
         lows = np.maximum(own.lows, own.starts - self._reach)
-        return run_back(own.joined.view, own.starts, lows, automaton.classes, automaton.table, automaton.first)
+        tables = (automaton.classes, automaton.table, automaton.first, self._edge)
+        return run_back(own.joined.view, own.starts, lows, *tables)
 
 
 class Head:
@@ -162,7 +192,8 @@ class Head:
     def places(self, own: Columns) -> tuple[np.ndarray, np.ndarray]:
         """(starts, ends) int64[candidates] of the identifiers, -1 where there is none."""
         automaton = self._automaton
-        ends = run_from(own.joined.view, own.starts, own.ends, automaton.classes, automaton.table, automaton.first)
+        tables = (automaton.classes, automaton.table, automaton.first, False)
+        ends = run_from(own.joined.view, own.starts, own.ends, *tables)
         return np.where(ends < 0, -1, own.starts), ends
 
 

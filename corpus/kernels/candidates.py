@@ -8,20 +8,56 @@ NO, ASK, YES = 0, 1, 2  # verdicts: rejected, for the validator to say, accepted
 
 @numba.njit(cache=True, nogil=True)
 def digits_of(data, starts, ends, width):
-    """(digits int8[candidates, width], counts int32[candidates]): the digits of data[start:end] in their order, zeros
-    behind them; those beyond `width` are counted only."""
+    """(digits int8[candidates, width], counts int32[candidates], different int32[candidates]): the digits of
+    data[start:end] in their order, zeros behind them; those beyond `width` are counted only. How many different."""
     digits = np.zeros((len(starts), width), np.int8)
-    counts = np.zeros(len(starts), np.int32)
+    counts, different = np.zeros(len(starts), np.int32), np.zeros(len(starts), np.int32)
     for index in range(len(starts)):
-        count = 0
+        count, seen = 0, 0
         for place in range(starts[index], ends[index]):
             byte = data[place]
             if 48 <= byte <= 57:
                 if count < width:
                     digits[index, count] = byte - 48
                 count += 1
+                different[index] += not seen >> (byte - 48) & 1
+                seen |= 1 << (byte - 48)
         counts[index] = count
-    return digits, counts
+    return digits, counts, different
+
+
+@numba.njit(cache=True, nogil=True)
+def numbers_of(data, starts, ends):
+    """(values int64[candidates, 3], sizes int32[candidates, 3]): the first three numbers of data[start:end], and how
+    many digits each has, 0 where there is none."""
+    values, sizes = np.zeros((len(starts), 3), np.int64), np.zeros((len(starts), 3), np.int32)
+    for index in range(len(starts)):
+        number, inside = -1, False
+        for place in range(starts[index], ends[index]):
+            digit = np.int64(data[place]) - 48
+            if not 0 <= digit <= 9:
+                inside = False
+                continue
+            if not inside:
+                number += 1
+                if number == 3:
+                    break
+            inside = True
+            values[index, number] = values[index, number] * 10 + digit
+            sizes[index, number] += 1
+    return values, sizes
+
+
+@numba.njit(cache=True, nogil=True)
+def before_first(data, starts, ends, table):
+    """int64[candidates]: where the first byte of data[start:end] stands that is in the table, bool[256], or `end`."""
+    found = ends.copy()
+    for index in range(len(starts)):
+        for place in range(starts[index], ends[index]):
+            if table[data[place]]:
+                found[index] = place
+                break
+    return found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -35,9 +71,9 @@ def counted(data, starts, ends, table):
 
 
 @numba.njit(cache=True, nogil=True)
-def run_from(data, starts, ends, classes, table, first):
+def run_from(data, starts, ends, classes, table, first, edge):
     """int64[candidates]: where the longest match of an automaton ends that begins at `start` and does not go beyond
-    `end`; -1 where there is none."""
+    `end`, and with `edge` where no word goes on; -1 where there is none."""
     reached = np.full(len(starts), -1, np.int64)
     for index in range(len(starts)):
         state = 1
@@ -45,15 +81,17 @@ def run_from(data, starts, ends, classes, table, first):
             state = table[state, classes[data[place]]]
             if state == 0:
                 break
-            if first[state + 1] > first[state]:
+            if first[state + 1] > first[state] and not (
+                edge and place + 1 < ends[index] and _within_word(data, place + 1)
+            ):
                 reached[index] = place + 1
     return reached
 
 
 @numba.njit(cache=True, nogil=True)
-def run_back(data, starts, lows, classes, table, first):
-    """bool[candidates]: an automaton that reads backwards from before `start` matches what ends there, and begins
-    where a word does, not before `low`."""
+def run_back(data, starts, lows, classes, table, first, edge):
+    """bool[candidates]: an automaton that reads backwards from before `start` matches what ends there and does not
+    begin before `low`, and with `edge` begins where a word does."""
     found = np.zeros(len(starts), np.bool_)
     for index in range(len(starts)):
         state, place = 1, starts[index]
@@ -62,7 +100,7 @@ def run_back(data, starts, lows, classes, table, first):
             state = table[state, classes[data[place]]]
             if state == 0:
                 break
-            if first[state + 1] > first[state] and (place == lows[index] or not _within_word(data, place)):
+            if first[state + 1] > first[state] and not (edge and place > lows[index] and _within_word(data, place)):
                 found[index] = True
                 break
     return found

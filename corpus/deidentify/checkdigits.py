@@ -1,0 +1,198 @@
+"""Check digits of many numbers at once: what leaves few of a text's numbers to python-stdnum, which has the last word.
+
+Each test is a necessary condition: a number that fails it has no valid check digit. Sums are over the digits from the
+left; sources are those that python-stdnum's modules name.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from corpus.deidentify.columns import Columns, Sieve, possible, verdicts
+
+Test = Callable[[np.ndarray], np.ndarray]
+"""digits int64[numbers, 24] → bool[numbers]"""
+
+
+def _sum(digits: np.ndarray, weights: tuple[int, ...]) -> np.ndarray:
+    return digits[:, : len(weights)] @ np.array(weights)
+
+
+def _divides(modulus: int, *weights: int, remainder: int = 0) -> Test:
+    """The weighted sum leaves the remainder."""
+    return lambda digits: _sum(digits, weights) % modulus == remainder
+
+
+def _check_is(place: int, of: Callable[[np.ndarray], np.ndarray]) -> Test:
+    """The digit at the place is what the others say."""
+    return lambda digits: digits[:, place] == of(digits)
+
+
+def _mod_11_10(digits: np.ndarray, length: int) -> np.ndarray:
+    """ISO/IEC 7064, MOD 11,10."""
+    check = np.full(len(digits), 5)
+    for place in range(length):
+        check = (np.where(check == 0, 10, check) * 2 % 11 + digits[:, place]) % 10
+    return check == 1
+
+
+_PERMUTED = np.array([1, 5, 7, 6, 2, 8, 3, 0, 9, 4])
+
+
+def _verhoeff(digits: np.ndarray, length: int) -> np.ndarray:
+    """Verhoeff's check (1969): permuted digits from the right, multiplied in the dihedral group of ten elements."""
+    product, order = np.zeros(len(digits), np.int64), np.arange(10)
+    for place in range(length - 1, -1, -1):
+        one, other = product, order[digits[:, place]]
+        turned = np.where(one < 5, one + other, one - other)
+        product = np.where(
+            other < 5,
+            np.where(one < 5, turned % 5, turned % 5 + 5),
+            np.where(one < 5, turned % 5 + 5, turned % 5),
+        )
+        order = order[_PERMUTED] if place < length else order
+    return product == 0
+
+
+def _luhn_of(digits: np.ndarray, first: int, length: int, added: int = 0) -> np.ndarray:
+    """ISO/IEC 7812-1 over so many digits from the place `first`; `added` is what digits before them add."""
+    total = np.full(len(digits), added)
+    for place in range(length):
+        digit = digits[:, first + length - 1 - place]
+        total = total + (digit if place % 2 == 0 else digit * 2 - 9 * (digit > 4))
+    return total % 10 == 0
+
+
+def _dated(month: int, day: int) -> Test:
+    """Two digits at each place are a month and a day."""
+
+    def test(digits: np.ndarray) -> np.ndarray:
+        months = digits[:, month] * 10 + digits[:, month + 1]
+        days = digits[:, day] * 10 + digits[:, day + 1]
+        return (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)
+
+    return test
+
+
+def _all(*tests: Test) -> Test:
+    def test(digits: np.ndarray) -> np.ndarray:
+        passed = tests[0](digits)
+        for other in tests[1:]:
+            passed = passed & other(digits)
+        return passed
+
+    return test
+
+
+def _cpf(digits: np.ndarray) -> np.ndarray:
+    one = (11 - _sum(digits, tuple(range(10, 1, -1)))) % 11 % 10
+    two = (11 - _sum(digits, tuple(range(11, 2, -1))) - 2 * one) % 11 % 10
+    return (digits[:, 9] == one) & (digits[:, 10] == two)
+
+
+def _tckimlik(digits: np.ndarray) -> np.ndarray:
+    one = (10 - _sum(digits, (3, 1, 3, 1, 3, 1, 3, 1, 3))) % 10
+    two = (one + _sum(digits, (1,) * 9)) % 10
+    return (digits[:, 0] > 0) & (digits[:, 9] == one) & (digits[:, 10] == two)
+
+
+def _ends_in_remainder(digits: np.ndarray) -> np.ndarray:
+    """Nine digits modulo 11, and 10 as 0, are the tenth: Czech numbers."""
+    return digits[:, 9] == _sum(digits, tuple(10**power for power in range(8, -1, -1))) % 11 % 10
+
+
+def _abn(digits: np.ndarray) -> np.ndarray:
+    less = digits.copy()
+    less[:, 0] -= 1
+    return _sum(less, (10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)) % 89 == 0
+
+
+def _nir(digits: np.ndarray) -> np.ndarray:
+    number = _sum(digits, tuple(10**power for power in range(12, -1, -1)))
+    return 97 - number % 97 == digits[:, 13] * 10 + digits[:, 14]
+
+
+_CNP = (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9)
+
+# By the register's name (national.py): the tests, by how many digits the number has. Other lengths are left to the
+# validator.
+TESTS: dict[str, dict[int, Test]] = {
+    "us.npi": {10: lambda d: _luhn_of(d, 0, 10, added=24)},  # 24: of the prefix 80840
+    "us.dea": {7: _divides(10, 1, 2, 1, 2, 1, 2, 9)},
+    "us.routing": {9: _divides(10, 3, 7, 1, 3, 7, 1, 3, 7, 1)},
+    "ca.sin": {9: lambda d: _luhn_of(d, 0, 9)},
+    "au.abn": {11: _abn},
+    "au.acn": {9: _divides(10, 8, 7, 6, 5, 4, 3, 2, 1, 1)},
+    "au.tfn": {9: _divides(11, 1, 4, 3, 7, 5, 8, 6, 9, 10)},
+    "au.medicare": {10: _divides(10, 1, 3, 7, 9, 1, 3, 7, 9, 9)},
+    "gb.nhs": {10: _divides(11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)},
+    "de.tax": {11: lambda d: _mod_11_10(d, 11)},
+    "de.vat": {9: lambda d: _mod_11_10(d, 9)},
+    "de.doctor": {9: _divides(10, 4, 9, 4, 9, 4, 9, 1)},
+    "nl.bsn": {9: _divides(11, 9, 8, 7, 6, 5, 4, 3, 2, -1)},
+    "ch.ahv": {13: _divides(10, *(1, 3) * 6, 1)},
+    "pt.nif": {9: _check_is(8, lambda d: (11 - _sum(d, (9, 8, 7, 6, 5, 4, 3, 2))) % 11 % 10)},
+    "pl.pesel": {11: _divides(10, 1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1)},
+    "cz.rc": {10: _ends_in_remainder},
+    "ro.cnp": {13: _all(_check_is(12, lambda d: _sum(d, _CNP) % 11 % 10 + (_sum(d, _CNP) % 11 == 10)), _dated(3, 5))},
+    "hr.oib": {11: lambda d: _mod_11_10(d, 11)},
+    "se.personnummer": {10: lambda d: _luhn_of(d, 0, 10), 12: lambda d: _luhn_of(d, 2, 10)},
+    "se.orgnr": {10: lambda d: _luhn_of(d, 0, 10)},
+    "dk.cpr": {10: _dated(2, 0)},
+    "no.fodselsnummer": {
+        11: _all(
+            _divides(11, 3, 7, 6, 1, 8, 9, 4, 5, 2, 1),
+            _divides(11, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1),
+        )
+    },
+    "tr.id": {11: _tckimlik},
+    "il.id": {9: lambda d: _luhn_of(d, 0, 9)},
+    "za.id": {13: _all(lambda d: _luhn_of(d, 0, 13), _dated(2, 4))},
+    "ng.nin": {11: lambda d: _verhoeff(d, 11)},
+    "in.aadhaar": {12: lambda d: _verhoeff(d, 12)},
+    "kr.rrn": {13: _dated(2, 4)},
+    "kr.frn": {13: _dated(2, 4)},
+    "th.pin": {13: _check_is(12, lambda d: (1 - _sum(d, tuple(range(2, -10, -1))) % 11) % 10)},
+    "br.cpf": {11: _cpf},
+    "fr.nir": {15: _nir},
+}
+
+# By the register's name and how many digits the number has: the weights, the modulus and the letter of each remainder.
+LETTERS: dict[str, dict[int, tuple[tuple[int, ...], int, bytes]]] = {
+    "es.nif": {
+        length: (tuple(10**power for power in range(length - 1, -1, -1)), 23, b"TRWAGMYFPDXBNJZSQVHLCKE")
+        for length in (7, 8)
+    },
+    "sg.uen": {8: ((10, 4, 9, 3, 8, 2, 7, 1), 11, b"XMKECAWLJDB"), 9: ((10, 8, 6, 4, 9, 7, 5, 3, 1), 11, b"ZKCMDNERGWH")},
+}
+
+
+def _checked_by_letter(own: Columns, digits: np.ndarray, length: int, rule: tuple[tuple[int, ...], int, bytes]) -> np.ndarray:
+    """bool[numbers]: not so many digits before one last letter, or the letter is theirs."""
+    weights, modulus, letters = rule
+    size = own.ends - own.starts
+    plain = (own.counts == length) & ((size == length + 1) | (own.at(own.ends - 2) == ord("-")))
+    last = own.at(own.ends - 1) & 0xDF
+    return ~plain | (np.frombuffer(letters, np.uint8)[_sum(digits, weights) % modulus] == last)
+
+
+def sieve(name: str, *, apart: bool = True, checked: bool = True) -> Sieve:
+    """The sieve of a register: its numbers must be `apart`, are no surrogates, and pass its test. Where the form is
+    all there is (`checked` false), that decides."""
+    tests, letters = TESTS.get(name, {}), LETTERS.get(name, {})
+
+    def sieved(own: Columns) -> np.ndarray:
+        free = ~own.marked & (own.apart if apart else True)
+        if not checked:
+            return verdicts(free, free & own.letters_beside)
+        passed = np.ones(len(own), bool)
+        digits = own.digits.astype(np.int64)
+        for length, test in tests.items():
+            of_length = own.counts == length
+            if of_length.any():
+                passed[of_length] = test(digits[of_length])
+        for length, rule in letters.items():
+            passed &= _checked_by_letter(own, digits, length, rule)
+        return possible(free & passed)
+
+    return sieved
