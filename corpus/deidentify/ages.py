@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from corpus.deidentify.columns import Columns, Following, Head, Tail, verdicts
-from corpus.deidentify.recogniser import Candidate, Shape, nearby
-from corpus.kernels.candidates import NO
+from corpus.deidentify.columns import BLANK_BYTES, Columns, Following, Head, Tail, verdicts
+from corpus.deidentify.recogniser import WINDOW, Candidate, Shape, nearby
+from corpus.kernels.candidates import ASK, NO
 from corpus.kernels.spans import byte_table
 
 _FIGURE = r"(?:9\d|1[01]\d|12[0-5])"
@@ -96,7 +96,16 @@ def _sexes(own: Columns) -> np.ndarray:
     return np.where(metres & ~_somebody(own), NO, _ages(own)).astype(np.int8)
 
 
-_CHECKS = {"predicate": (_predicate, None), "sex": (_sex, _sexes)}
+_ends, _ends_in_word = Following(r"[.,;)]"), Following(r"(?i) years?| and", edge=True)
+
+
+def _predicates(own: Columns) -> np.ndarray:
+    blank = own.around(WINDOW)[1]
+    unsure = blank.count(BLANK_BYTES) == blank.ends - blank.starts
+    return np.where(_ends(own) | _ends_in_word(own), _ages(own), np.where(unsure, ASK, NO)).astype(np.int8)
+
+
+_CHECKS = {"predicate": (_predicate, _predicates), "sex": (_sex, _sexes)}
 
 
 def age(profile: str) -> Sequence[Shape]:

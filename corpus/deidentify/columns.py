@@ -7,6 +7,7 @@ validator, and never contradicts it (tests/corpus/test_deidentify_columns.py).
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,7 +22,8 @@ WORD_BYTES = byte_table(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopq
 DIGIT_BYTES = byte_table(b"0123456789")
 BEYOND_ASCII = byte_table(bytes(range(0x80, 0xFF)))
 _OPEN = WORD_BYTES | byte_table(b".$#+/@-")
-_BLANK = byte_table(bytes(range(33)) + bytes(range(0x80, 0xFF)))  # beyond ASCII it may be white space
+BLANK_BYTES = byte_table(bytes(range(33)) + bytes(range(0x80, 0xFF)))  # beyond ASCII it may be white space
+_NO_BLANK = ~byte_table(b" ")
 _LETTER_NEEDS_WORD = byte_table(b"-@/")
 
 
@@ -32,11 +34,6 @@ class Columns:
         self.joined, self.starts, self.ends = joined, starts, ends
         documents = joined.documents_of(starts)
         self.lows, self.highs = joined.begins[documents], joined.stops[documents]
-
-    @classmethod
-    def of(cls, text: bytes) -> "Columns":
-        """A candidate that is all of its text."""
-        return cls(Joined([text]), np.zeros(1, np.int64), np.array([len(text)]))
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -97,7 +94,7 @@ class Columns:
     @property
     def alone(self) -> np.ndarray:
         """bool[candidates]: there is nothing but white space around it, as far as the windows of validators go."""
-        blank = [side.ends - side.starts - side.count(_BLANK) for side in self.around(48)]
+        blank = [side.ends - side.starts - side.count(BLANK_BYTES) for side in self.around(48)]
         return (blank[0] == 0) & (blank[1] == 0)
 
     def count(self, table: np.ndarray) -> np.ndarray:
@@ -179,6 +176,50 @@ class Preceding:
         return run_back(own.joined.view, own.starts, lows, *tables)
 
 
+class Containing:
+    """A pattern that stands somewhere in a candidate."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    @cached_property
+    def _automaton(self) -> Automaton:
+        fold = "(?i)" if self._pattern.startswith("(?i)") else ""
+        return Automaton([rf"{fold}(?:.|\n)*(?:{self._pattern.removeprefix('(?i)')})"]).complete()
+
+    def __call__(self, own: Columns) -> np.ndarray:
+        """bool[candidates]"""
+        automaton = self._automaton
+        tables = (automaton.classes, automaton.table, automaton.first, False)
+        return run_from(own.joined.view, own.starts, own.ends, *tables) >= 0
+
+
+Places = tuple[np.ndarray, np.ndarray]
+
+
+@runtime_checkable
+class Group(Protocol):
+    """Where in candidates data[start:end] the identifiers are."""
+
+    def places(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Places:
+        """(starts, ends) int64[candidates] of the identifiers, -1 where there is none."""
+
+
+class Inside:
+    """The identifier stands behind the first of the bytes `after`, `skipped` more bytes and blanks, up to the first of
+    the bytes `before`, or the end."""
+
+    def __init__(self, after: bytes, before: bytes = b"", *, skipped: int = 0) -> None:
+        self._after, self._before, self._skipped = byte_table(after), byte_table(before), skipped
+
+    def places(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Places:
+        signs = before_first(data, starts, ends, self._after)
+        firsts = np.minimum(signs + 1 + self._skipped, ends)
+        firsts = before_first(data, firsts, ends, _NO_BLANK)
+        lasts = before_first(data, firsts, ends, self._before)
+        return np.where(firsts < lasts, firsts, -1), lasts
+
+
 class Head:
     """The identifier is the longest match of a pattern at the beginning of a candidate."""
 
@@ -189,12 +230,11 @@ class Head:
     def _automaton(self) -> Automaton:
         return Automaton([self.pattern]).complete()
 
-    def places(self, own: Columns) -> tuple[np.ndarray, np.ndarray]:
-        """(starts, ends) int64[candidates] of the identifiers, -1 where there is none."""
+    def places(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Places:
         automaton = self._automaton
         tables = (automaton.classes, automaton.table, automaton.first, False)
-        ends = run_from(own.joined.view, own.starts, own.ends, *tables)
-        return np.where(ends < 0, -1, own.starts), ends
+        lasts = run_from(data, starts, ends, *tables)
+        return np.where(lasts < 0, -1, starts), lasts
 
 
 class Tail:
@@ -208,10 +248,8 @@ class Tail:
     def _automaton(self) -> Automaton:
         return Automaton([self.pattern]).complete()
 
-    def places(self, own: Columns) -> tuple[np.ndarray, np.ndarray]:
-        """(starts, ends) int64[candidates] of the identifiers, -1 where there is none."""
+    def places(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Places:
         automaton = self._automaton
-        ends = own.ends - self._behind
-        tables = (automaton.classes, automaton.table, automaton.first)
-        starts = first_to_end(own.joined.view, own.starts + self._skipped, ends, *tables)
-        return starts, np.where(starts < 0, -1, ends)
+        lasts = ends - self._behind
+        firsts = first_to_end(data, starts + self._skipped, lasts, automaton.classes, automaton.table, automaton.first)
+        return firsts, np.where(firsts < 0, -1, lasts)

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import re2
 
-from corpus.deidentify.columns import Columns, Head, Sieve, Tail
+from corpus.deidentify.columns import Columns, Group, Sieve
 from corpus.deidentify.joined import Joined
 from corpus.kernels.distinct import distinct, windows_of
 from corpus.kernels.spans import byte_table, trimmed
@@ -205,7 +205,7 @@ class Shape:
     pattern  the syntax of automaton.py; what it matches ends where a token ends
     accept   the validator
     words    patterns of words one of which must stand near; where the candidate is all the text, none need
-    group    where the identifier is within the match: Head or Tail, or a pattern of re2 whose first group it is
+    group    where the identifier is within the match: a Group of columns.py, or a pattern of re2 whose first group it is
     sieve    answers for many candidates at once what it can of the validator's question
     every    candidates of every length are tried, the longest first, and not the longest only
     inside   it may begin where a digit follows a letter, inside a token
@@ -220,7 +220,7 @@ class Shape:
     pattern: str
     accept: Validator
     words: tuple[str, ...] = ()
-    group: str | Head | Tail | None = None
+    group: str | Group | None = None
     sieve: Sieve | None = None
     every: bool = False
     inside: bool = False
@@ -243,7 +243,7 @@ class Shape:
         if self.group is None:
             return own
         assert not isinstance(self.group, str)
-        starts, ends = self.group.places(own)
+        starts, ends = self.group.places(own.joined.view, own.starts, own.ends)
         return Columns(own.joined, np.maximum(starts, 0), np.maximum(ends, 0))
 
     @cached_property
@@ -255,8 +255,9 @@ class Shape:
         if isinstance(self.group, str):
             match = self.compiled_group.match(matched)
             return match.span(1) if match else None
-        own = self.within(Columns.of(matched))
-        return (int(own.starts[0]), int(own.ends[0])) if own.ends[0] > own.starts[0] else None
+        assert self.group is not None
+        starts, ends = self.group.places(np.frombuffer(matched, np.uint8), np.zeros(1, np.int64), np.array([len(matched)]))
+        return (int(starts[0]), int(ends[0])) if ends[0] > starts[0] >= 0 else None
 
 
 def characters(data: bytes, spans: list[Span]) -> list[Span]:

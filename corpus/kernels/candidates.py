@@ -140,6 +140,90 @@ def first_to_end(data, starts, ends, classes, table, first):
 
 
 @numba.njit(cache=True, nogil=True)
+def named_before(data, starts, lows):
+    """uint8[candidates]: YES where a word with a capital and white space stand before a bracket that ends at `start`,
+    ASK where letters beyond ASCII are in it, else NO."""
+    said = np.zeros(len(starts), np.uint8)
+    for index in range(len(starts)):
+        place = starts[index] - 3
+        if place < lows[index] or data[place + 2] != 40:
+            continue
+        if data[place + 1] >= 0x80:
+            said[index] = ASK
+            continue
+        if data[place + 1] != 32 and not 9 <= data[place + 1] <= 13 and not 28 <= data[place + 1] <= 31:
+            continue
+        while place >= lows[index] and place >= starts[index] - 48:
+            byte = data[place]
+            if byte >= 0x80:
+                said[index] = ASK
+            elif 65 <= byte <= 90:
+                said[index] = max(said[index], YES) if said[index] != ASK else ASK
+            elif not (97 <= byte <= 122 or byte == 46 or byte == 39 or byte == 45):
+                break
+            if said[index]:
+                break
+            place -= 1
+    return said
+
+
+@numba.njit(cache=True, nogil=True)
+def entropies(data, starts, ends):
+    """float64[candidates]: bits per byte of the distribution of the bytes of data[start:end]; 0 for none."""
+    found = np.zeros(len(starts))
+    counts = np.zeros(256, np.int64)
+    for index in range(len(starts)):
+        size = ends[index] - starts[index]
+        for place in range(starts[index], ends[index]):
+            counts[data[place]] += 1
+        for place in range(starts[index], ends[index]):
+            count = counts[data[place]]
+            if count:
+                found[index] -= count / size * np.log2(count / size)
+                counts[data[place]] = 0
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def bech32_checks(data, starts, ends):
+    """bool[candidates]: the checksum's polynomial of BIP 173 leaves 1, or BIP 350's 0x2bc830a3."""
+    alphabet = np.full(256, -1, np.int64)
+    letters = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+    for place in range(32):
+        alphabet[letters[place]] = place
+    terms = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+    found = np.zeros(len(starts), np.bool_)
+    for index in range(len(starts)):
+        begin, end = starts[index], ends[index]
+        split = end - 1
+        while split > begin and data[split] != 49:
+            split -= 1
+        check = np.int64(1)
+        prefix = split - begin
+        for step in range(prefix + 1 + end - begin - 1):
+            if step < prefix:
+                value = np.int64(_small(data[begin + step]) >> 5)
+            elif step == prefix:
+                value = np.int64(0)
+            elif step <= 2 * prefix:
+                value = np.int64(_small(data[begin + step - prefix - 1]) & 31)
+            else:
+                value = alphabet[_small(data[begin + step - prefix])]
+            top = check >> 25
+            check = (check & 0x1FFFFFF) << 5 ^ value
+            for bit in range(5):
+                if top >> bit & 1:
+                    check ^= terms[bit]
+        found[index] = check == 1 or check == 0x2BC830A3
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _small(byte):
+    return byte | 32 if 65 <= byte <= 90 else byte
+
+
+@numba.njit(cache=True, nogil=True)
 def stand(taken, firsts, lasts, verdicts):
     """int64: which of the identifiers [first, last) with the verdict YES stand where nothing is taken; they are taken
     now. Of those that overlap, the earlier one."""
