@@ -39,9 +39,7 @@ _GROUPS = {
 }
 _DECADE = r"(?i)(?:her|his|their|my)[ -](?:(?:early|mid|late)[ -])?(?:nineties|90'?s)"
 _NAMED = r"(?i)(?:super)?(?:centenarian|nonagenarian)s?"
-_UNIT = (
-    r"\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles|°|degrees)"
-)
+_UNIT = r"\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles|°|degrees)"
 _UNITS, _units = nearby(f"(?i)^{_UNIT}"), Following(f"(?i){_UNIT}")
 _NO_AGE_BEFORE = byte_table(b"./-$#")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from corpus.deidentify.columns import Columns, Sieve, possible, verdicts
+from corpus.deidentify.columns import DIGIT_BYTES, Columns, Sieve, verdicts
 
 Test = Callable[[np.ndarray], np.ndarray]
 """digits int64[numbers, 24] → bool[numbers]"""
@@ -112,6 +112,19 @@ def _nir(digits: np.ndarray) -> np.ndarray:
     return 97 - number % 97 == digits[:, 13] * 10 + digits[:, 14]
 
 
+def _belgian(digits: np.ndarray) -> np.ndarray:
+    """Nine digits modulo 97, with a 2 before them for those born since 2000."""
+    number = _sum(digits, tuple(10**power for power in range(8, -1, -1)))
+    check = digits[:, 9] * 10 + digits[:, 10]
+    return (97 - number % 97 == check) | (97 - (number + 2_000_000_000) % 97 == check)
+
+
+def _cnpj(digits: np.ndarray) -> np.ndarray:
+    one = -_sum(digits, (5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)) % 11 % 10
+    two = -_sum(digits, (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)) % 11 % 10
+    return (digits[:, 12] == one) & (digits[:, 13] == two)
+
+
 _CNP = (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9)
 
 # By the register's name (national.py): the tests, by how many digits the number has. Other lengths are left to the
@@ -154,32 +167,51 @@ TESTS: dict[str, dict[int, Test]] = {
     "kr.frn": {13: _dated(2, 4)},
     "th.pin": {13: _check_is(12, lambda d: (1 - _sum(d, tuple(range(2, -10, -1))) % 11) % 10)},
     "br.cpf": {11: _cpf},
+    "br.cnpj": {14: _cnpj},
+    "be.nn": {11: _belgian},
     "fr.nir": {15: _nir},
 }
 
+_POWERS = {length: tuple(10**power for power in range(length - 1, -1, -1)) for length in (7, 8, 9)}
+_SPANISH = b"TRWAGMYFPDXBNJZSQVHLCKE"
 # By the register's name and how many digits the number has: the weights, the modulus and the letter of each remainder.
 LETTERS: dict[str, dict[int, tuple[tuple[int, ...], int, bytes]]] = {
-    "es.nif": {
-        length: (tuple(10**power for power in range(length - 1, -1, -1)), 23, b"TRWAGMYFPDXBNJZSQVHLCKE")
-        for length in (7, 8)
+    "es.nif": {length: (_POWERS[length], 23, _SPANISH) for length in (7, 8)},
+    "fi.hetu": {9: (_POWERS[9], 31, b"0123456789ABCDEFHJKLMNPRSTUVWXY")},
+    "sg.uen": {
+        8: ((10, 4, 9, 3, 8, 2, 7, 1), 11, b"XMKECAWLJDB"),
+        9: ((10, 8, 6, 4, 9, 7, 5, 3, 1), 11, b"ZKCMDNERGWH"),
     },
-    "sg.uen": {8: ((10, 4, 9, 3, 8, 2, 7, 1), 11, b"XMKECAWLJDB"), 9: ((10, 8, 6, 4, 9, 7, 5, 3, 1), 11, b"ZKCMDNERGWH")},
+}
+
+# Registers whose test is all there is to their check; for numbers of one digit or two over and over it is asked.
+EXACT = {
+    *("us.dea", "us.npi", "au.acn", "gb.nhs", "de.vat", "de.doctor", "nl.bsn", "hr.oib", "se.orgnr", "tr.id", "il.id"),
+    *("ng.nin", "br.cpf", "br.cnpj"),
 }
 
 
-def _checked_by_letter(own: Columns, digits: np.ndarray, length: int, rule: tuple[tuple[int, ...], int, bytes]) -> np.ndarray:
-    """bool[numbers]: not so many digits before one last letter, or the letter is theirs."""
+def _checked_by_letter(
+    own: Columns, digits: np.ndarray, length: int, rule: tuple[tuple[int, ...], int, bytes]
+) -> np.ndarray:
+    """bool[numbers]: it has not so many digits before one last sign, or that is the one the digits ask for."""
     weights, modulus, letters = rule
-    size = own.ends - own.starts
-    plain = (own.counts == length) & ((size == length + 1) | (own.at(own.ends - 2) == ord("-")))
-    last = own.at(own.ends - 1) & 0xDF
-    return ~plain | (np.frombuffer(letters, np.uint8)[_sum(digits, weights) % modulus] == last)
+    last = own.at(own.ends - 1)
+    last = np.where(last >= 0x61, last & 0xDF, last)
+    counts = own.counts - DIGIT_BYTES[last]
+    return (counts != length) | (np.frombuffer(letters, np.uint8)[_sum(digits, weights) % modulus] == last)
+
+
+def _foreign(own: Columns, digits: np.ndarray) -> np.ndarray:
+    number = _sum(digits, _POWERS[7]) + ((own.at(own.starts) & 0xDF).astype(np.int64) - ord("X")) * 10**7
+    return np.frombuffer(_SPANISH, np.uint8)[number % 23] == own.at(own.ends - 1) & 0xDF
 
 
 def sieve(name: str, *, apart: bool = True, checked: bool = True) -> Sieve:
     """The sieve of a register: its numbers must be `apart`, are no surrogates, and pass its test. Where the form is
     all there is (`checked` false), that decides."""
     tests, letters = TESTS.get(name, {}), LETTERS.get(name, {})
+    exact, lengths = name in EXACT, [*tests, *letters]
 
     def sieved(own: Columns) -> np.ndarray:
         free = ~own.marked & (own.apart if apart else True)
@@ -193,6 +225,9 @@ def sieve(name: str, *, apart: bool = True, checked: bool = True) -> Sieve:
                 passed[of_length] = test(digits[of_length])
         for length, rule in letters.items():
             passed &= _checked_by_letter(own, digits, length, rule)
-        return possible(free & passed)
+        if name == "es.nie":  # the letter before the digits counts as 0, 1 or 2
+            passed &= _foreign(own, digits)
+        sure = exact & (own.different > 2) & ~own.letters_beside & np.isin(own.counts, lengths)
+        return verdicts(free & passed, free & passed & ~sure)
 
     return sieved

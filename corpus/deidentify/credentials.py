@@ -113,9 +113,7 @@ def _real(candidate: Candidate) -> bool:
 
 
 _placeholder = Containing(r"(?i)x{5}|\*{3}|\.{3}|put_|<|>|\{\{|\$\{|%\(|\$\(|(?:0123456789){2}")
-_placeholder_word = Containing(
-    r"(?i)example|sample|placeholder|change_?me|your|insert|dummy|fake|redacted|todo_|real_"
-)
+_placeholder_word = Containing(r"(?i)example|sample|placeholder|change_?me|your|insert|dummy|fake|redacted|todo_|real_")
 _PLACEHOLDER_START = byte_table(b"$@")
 _MARGIN = 1e-6  # of entropy, which is not the same to the last bit in both
 

@@ -64,11 +64,17 @@ def record(profile: str) -> list[Shape]:
     clinical = profile == "hipaa_safe_harbor"
     label = _RECORD_LABEL + (_CLINICAL_LABEL if clinical else "")
     labelled = rf"(?i)(?:{label}){_LINK}\(?{_VALUE}"
-    brackets = Shape("RECORD_NUMBER", "record.brackets", _IN_BRACKETS, _bracketed_record, group=Inside(b"(", b")"), sieve=_bracketed_records, score=0.8)
+    brackets = Shape(
+        "RECORD_NUMBER",
+        "record.brackets",
+        _IN_BRACKETS,
+        _bracketed_record,
+        group=Inside(b"(", b")"),
+        sieve=_bracketed_records,
+        score=0.8,
+    )
     return [
-        Shape(
-            "RECORD_NUMBER", "record.labelled", labelled, _record, group=_LAST, sieve=_records, score=0.9
-        ),
+        Shape("RECORD_NUMBER", "record.labelled", labelled, _record, group=_LAST, sieve=_records, score=0.9),
         *([brackets] if clinical else []),
     ]
 
@@ -82,7 +88,10 @@ _MBI = (
 def mbi() -> list[Shape]:
     return [
         Shape(
-            "MBI", "us.mbi", _MBI, lambda candidate: not candidate.joined and candidate.value[:2].upper() != RECORD_MARK,
+            "MBI",
+            "us.mbi",
+            _MBI,
+            lambda candidate: not candidate.joined and candidate.value[:2].upper() != RECORD_MARK,
             sieve=lambda own: verdicts(~own.in_word & ~own.marked),
         )
     ]
@@ -151,9 +160,7 @@ def _numbers(own: Columns) -> np.ndarray:
 
 
 def biometric() -> list[Shape]:
-    return [
-        Shape("BIOMETRIC", "biometric.labelled", _BIOMETRIC, _numbered, group=_LAST, sieve=_numbers, score=0.8)
-    ]
+    return [Shape("BIOMETRIC", "biometric.labelled", _BIOMETRIC, _numbered, group=_LAST, sieve=_numbers, score=0.8)]
 
 
 def photo() -> list[Shape]:

@@ -204,13 +204,32 @@ def bank() -> list[Shape]:
             apart=True,
             score=0.8,
         ),
-        Shape("BANK", "us.routing", r"\d{9}|\d{4}-\d{4}-\d", _routing, words=_ROUTING_WORDS, apart=True, score=0.9, sieve=sieve("us.routing")),
+        Shape(
+            "BANK",
+            "us.routing",
+            r"\d{9}|\d{4}-\d{4}-\d",
+            _routing,
+            words=_ROUTING_WORDS,
+            apart=True,
+            score=0.9,
+            sieve=sieve("us.routing"),
+        ),
     ]
 
 
 def account() -> list[Shape]:
     """Account numbers, by their label."""
-    return [Shape("ACCOUNT", "account.labelled", _ACCOUNT + _ACCOUNT_VALUE, enough_digits, group=_GROUP, sieve=enough, score=0.8)]
+    return [
+        Shape(
+            "ACCOUNT",
+            "account.labelled",
+            _ACCOUNT + _ACCOUNT_VALUE,
+            enough_digits,
+            group=_GROUP,
+            sieve=enough,
+            score=0.8,
+        )
+    ]
 
 
 def crypto() -> list[Shape]:

@@ -335,7 +335,15 @@ def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:
     national = _national(regions)
     shape = partial(Shape, "PHONE", apart="measured")
     return [
-        Shape("PHONE", "phone.international", _INTERNATIONAL, _international, every=True, digits=(8, 17), sieve=_internationals),
+        Shape(
+            "PHONE",
+            "phone.international",
+            _INTERNATIONAL,
+            _international,
+            every=True,
+            digits=(8, 17),
+            sieve=_internationals,
+        ),
         Shape(
             "PHONE",
             "phone.labelled",
@@ -351,7 +359,13 @@ def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:
         shape("phone.american", _AMERICAN, _american, score=0.8, sieve=_americans),
         shape("phone.area", _AREA, _area, score=0.7, sieve=_sieved(8, 13, lambda own, _: own.counts > 0)),
         shape(
-            "phone.trunk", _TRUNK, _trunk, every=True, digits=(9, 11), score=0.7, sieve=_sieved(0, _LONGEST, _trunk_number)
+            "phone.trunk",
+            _TRUNK,
+            _trunk,
+            every=True,
+            digits=(9, 11),
+            score=0.7,
+            sieve=_sieved(0, _LONGEST, _trunk_number),
         ),
         Shape(
             "PHONE",

@@ -256,7 +256,9 @@ class Shape:
             match = self.compiled_group.match(matched)
             return match.span(1) if match else None
         assert self.group is not None
-        starts, ends = self.group.places(np.frombuffer(matched, np.uint8), np.zeros(1, np.int64), np.array([len(matched)]))
+        starts, ends = self.group.places(
+            np.frombuffer(matched, np.uint8), np.zeros(1, np.int64), np.array([len(matched)])
+        )
         return (int(starts[0]), int(ends[0])) if ends[0] > starts[0] >= 0 else None
 
 

@@ -44,6 +44,8 @@ def _bare_ssn(candidate: Candidate) -> bool:
 def ssn() -> list[Shape]:
     words = (r"ssns?", r"ss", r"social security", r"soc\.? sec")
     return [
-        Shape("SSN", "us.ssn", r"\d{3}-\d{2}-\d{4}|\d{3} \d{2} \d{4}|\d{3}\.\d{2}\.\d{4}", _ssn, apart=True, sieve=_ssns),
+        Shape(
+            "SSN", "us.ssn", r"\d{3}-\d{2}-\d{4}|\d{3} \d{2} \d{4}|\d{3}\.\d{2}\.\d{4}", _ssn, apart=True, sieve=_ssns
+        ),
         Shape("SSN", "us.ssn.bare", r"\d{9}", _bare_ssn, words, apart=True, score=0.9, sieve=_bare_ssns),
     ]

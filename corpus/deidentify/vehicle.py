@@ -80,7 +80,16 @@ def vehicle(countries: tuple[str, ...] | None) -> list[Shape]:
         Shape("VEHICLE", "vin", _VIN, _checked_vin, apart=True),
         Shape("VEHICLE", "vin.labelled", _VIN, _mixed_vin, (r"vin", r"vehicle", r"chassis"), apart=True, score=0.8),
         *(
-            Shape("VEHICLE", name, form, _plate, () if name in _STRONG else _PLATE_WORDS, apart=True, score=0.8, sieve=_plates)
+            Shape(
+                "VEHICLE",
+                name,
+                form,
+                _plate,
+                () if name in _STRONG else _PLATE_WORDS,
+                apart=True,
+                score=0.8,
+                sieve=_plates,
+            )
             for name, form in plates
         ),
         Shape(

@@ -29,7 +29,9 @@ def texts(profile: str, size: int) -> list[bytes]:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_columns_never_contradict_the_validator(profile):
-    shapes = [own for own in scanner(Search(profile), frozenset(DEFAULT_TYPES[profile])).recognisers if isinstance(own, Shape)]
+    shapes = [
+        own for own in scanner(Search(profile), frozenset(DEFAULT_TYPES[profile])).recognisers if isinstance(own, Shape)
+    ]
     joined = Joined(texts(profile, 700))
     starts, ends, places, _ = Shapes(shapes).candidates(joined).astype(np.int64)
     said_yes, said_no = set(), set()
