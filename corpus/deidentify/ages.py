@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from corpus.deidentify.columns import BLANK_BYTES, Columns, Following, Head, Tail, verdicts
+from corpus.deidentify.columns import BLANK_BYTES, Columns, Following, Group, Head, Tail, verdicts
 from corpus.deidentify.recogniser import WINDOW, Candidate, Shape, nearby
 from corpus.kernels.candidates import ASK, NO
 from corpus.kernels.spans import byte_table
@@ -29,7 +29,7 @@ _PATTERNS = {
 }
 _VALUES = f"(?i){_VALUE}"
 # Where the number stands in what a pattern matches; the label "aged" is no number.
-_GROUPS = {
+_GROUPS: dict[str, Group] = {
     "figure": Head(_VALUES),
     "word": Head(_VALUES),
     "sex": Head(_VALUES),
@@ -39,7 +39,10 @@ _GROUPS = {
 }
 _DECADE = r"(?i)(?:her|his|their|my)[ -](?:(?:early|mid|late)[ -])?(?:nineties|90'?s)"
 _NAMED = r"(?i)(?:super)?(?:centenarian|nonagenarian)s?"
-_UNIT = r"\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles|°|degrees)"
+_UNIT = (
+    r"\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles"
+    r"|°|degrees)"
+)
 _UNITS, _units = nearby(f"(?i)^{_UNIT}"), Following(f"(?i){_UNIT}")
 _NO_AGE_BEFORE = byte_table(b"./-$#")
 

@@ -217,7 +217,8 @@ def _loosely(own: Columns) -> tuple[np.ndarray, np.ndarray]:
 def _said(own: Columns) -> tuple[np.ndarray, np.ndarray]:
     """bool[candidates], twice: a word says that it is a telephone number; letters beyond ASCII are near, which windows
     count as one and the columns as two."""
-    return _label(own) | _use(own), sum(side.count(BEYOND_ASCII) for side in own.around(WINDOW)) > 0
+    before, after = own.around(WINDOW)
+    return _label(own) | _use(own), before.count(BEYOND_ASCII) + after.count(BEYOND_ASCII) > 0
 
 
 def _fiction(number: Columns) -> np.ndarray:

@@ -205,7 +205,7 @@ class Shape:
     pattern  the syntax of automaton.py; what it matches ends where a token ends
     accept   the validator
     words    patterns of words one of which must stand near; where the candidate is all the text, none need
-    group    where the identifier is within the match: a Group of columns.py, or a pattern of re2 whose first group it is
+    group    where the identifier is within the match: a Group of columns.py, or the first group of a pattern of re2
     sieve    answers for many candidates at once what it can of the validator's question
     every    candidates of every length are tried, the longest first, and not the longest only
     inside   it may begin where a digit follows a letter, inside a token
