@@ -166,6 +166,7 @@ TESTS: dict[str, dict[int, Test]] = {
     "kr.rrn": {13: _dated(2, 4)},
     "kr.frn": {13: _dated(2, 4)},
     "th.pin": {13: _check_is(12, lambda d: (1 - _sum(d, tuple(range(2, -10, -1))) % 11) % 10)},
+    "ph.tin": dict.fromkeys((9, 12, 13, 14), _check_is(8, lambda d: _sum(d, tuple(range(9, 1, -1))) % 11 % 10)),
     "br.cpf": {11: _cpf},
     "br.cnpj": {14: _cnpj},
     "be.nn": {11: _belgian},
@@ -177,6 +178,11 @@ _SPANISH = b"TRWAGMYFPDXBNJZSQVHLCKE"
 # By the register's name and how many digits the number has: the weights, the modulus and the letter of each remainder.
 LETTERS: dict[str, dict[int, tuple[tuple[int, ...], int, bytes]]] = {
     "es.nif": {length: (_POWERS[length], 23, _SPANISH) for length in (7, 8)},
+    "cl.rut": {
+        7: ((2, 7, 6, 5, 4, 3, 2), 11, b"0K987654321"),
+        8: ((3, 2, 7, 6, 5, 4, 3, 2), 11, b"0K987654321"),
+    },
+    "cn.ric": {17: ((7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2), 11, b"10X98765432")},
     "fi.hetu": {9: (_POWERS[9], 31, b"0123456789ABCDEFHJKLMNPRSTUVWXY")},
     "sg.uen": {
         8: ((10, 4, 9, 3, 8, 2, 7, 1), 11, b"XMKECAWLJDB"),
@@ -187,7 +193,7 @@ LETTERS: dict[str, dict[int, tuple[tuple[int, ...], int, bytes]]] = {
 # Registers whose test is all there is to their check; for numbers of one digit or two over and over it is asked.
 EXACT = {
     *("us.dea", "us.npi", "au.acn", "gb.nhs", "de.vat", "de.doctor", "nl.bsn", "hr.oib", "se.orgnr", "tr.id", "il.id"),
-    *("ng.nin", "br.cpf", "br.cnpj"),
+    *("ng.nin", "br.cpf", "br.cnpj", "ph.tin"),
 }
 
 
@@ -202,9 +208,24 @@ def _checked_by_letter(
     return (counts != length) | (np.frombuffer(letters, np.uint8)[_sum(digits, weights) % modulus] == last)
 
 
+def _personal_code(own: Columns, digits: np.ndarray) -> np.ndarray:
+    """The Mexican CURP: places in the alphabet, weights 18 to 2."""
+    values = _CURP_VALUES[np.stack([own.at(own.starts + place) & 0x7F for place in range(17)], axis=1)]
+    return -(values @ np.arange(18, 1, -1)) % 10 == own.at(own.ends - 1).astype(np.int64) - ord("0")
+
+
+_CURP_VALUES = np.zeros(128, np.int64)
+for _place, _sign in enumerate("0123456789ABCDEFGHIJKLMN&OPQRSTUVWXYZ"):
+    _CURP_VALUES[[ord(_sign), ord(_sign.lower())]] = _place
+
+
 def _foreign(own: Columns, digits: np.ndarray) -> np.ndarray:
+    """The Spanish NIE: the letter before the digits counts as 0, 1 or 2."""
     number = _sum(digits, _POWERS[7]) + ((own.at(own.starts) & 0xDF).astype(np.int64) - ord("X")) * 10**7
     return np.frombuffer(_SPANISH, np.uint8)[number % 23] == own.at(own.ends - 1) & 0xDF
+
+
+LETTERED: dict[str, Callable[[Columns, np.ndarray], np.ndarray]] = {"es.nie": _foreign, "mx.curp": _personal_code}
 
 
 def sieve(name: str, *, apart: bool = True, checked: bool = True) -> Sieve:
@@ -225,8 +246,8 @@ def sieve(name: str, *, apart: bool = True, checked: bool = True) -> Sieve:
                 passed[of_length] = test(digits[of_length])
         for length, rule in letters.items():
             passed &= _checked_by_letter(own, digits, length, rule)
-        if name == "es.nie":  # the letter before the digits counts as 0, 1 or 2
-            passed &= _foreign(own, digits)
+        if name in LETTERED:
+            passed &= LETTERED[name](own, digits)
         sure = exact & (own.different > 2) & ~own.letters_beside & np.isin(own.counts, lengths)
         return verdicts(free & passed, free & passed & ~sure)
 

@@ -1,6 +1,9 @@
 """Recognisers of accounts: cards, bank accounts and what routes to them, coins; with their checks."""
 
 import hashlib
+from functools import cache
+from itertools import product
+from string import ascii_uppercase
 
 import numpy as np
 import stdnum.bic
@@ -107,6 +110,21 @@ def _swift(candidate: Candidate) -> bool:
     return apart(candidate) and stdnum.bic.is_valid(candidate.value)
 
 
+@cache
+def _bank_countries() -> np.ndarray:
+    """bool[65,536]: the two bytes are a country's code in python-stdnum's list."""
+    table = np.zeros(1 << 16, bool)
+    for one, other in product(ascii_uppercase, repeat=2):
+        table[ord(one) << 8 | ord(other)] = stdnum.bic.is_valid(f"AAAA{one}{other}AA")
+    return table
+
+
+def _swifts(own: Columns) -> np.ndarray:
+    code = own.at(own.starts + 4).astype(np.int64) << 8 | own.at(own.starts + 5)
+    plain = own.apart & _bank_countries()[code]
+    return verdicts(plain, plain & own.letters_beside)
+
+
 def _routing(candidate: Candidate) -> bool:
     return apart(candidate) and stdnum.us.rtn.is_valid(digits_of(candidate.value))
 
@@ -203,6 +221,7 @@ def bank() -> list[Shape]:
             words=_BANK_WORDS,
             apart=True,
             score=0.8,
+            sieve=_swifts,
         ),
         Shape(
             "BANK",
