@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from corpus.deidentify.columns import DIGIT_BYTES, Columns, Sieve, verdicts
+from corpus.kernels.spans import byte_table
 
 Test = Callable[[np.ndarray], np.ndarray]
 """digits int64[numbers, 24] → bool[numbers]"""
@@ -225,7 +226,49 @@ def _foreign(own: Columns, digits: np.ndarray) -> np.ndarray:
     return np.frombuffer(_SPANISH, np.uint8)[number % 23] == own.at(own.ends - 1) & 0xDF
 
 
-LETTERED: dict[str, Callable[[Columns, np.ndarray], np.ndarray]] = {"es.nie": _foreign, "mx.curp": _personal_code}
+_IRISH = np.frombuffer(b"WABCDEFGHIJKLMNOPQRSTUV", np.uint8)
+
+
+def _pps(own: Columns, digits: np.ndarray) -> np.ndarray:
+    """The Irish PPS: a second letter counts nine times, in the newer numbers."""
+    number = _sum(digits, tuple(range(8, 1, -1)))
+    letter, second = own.at(own.starts + 7) & 0xDF, own.at(own.starts + 8) & 0xDF
+    added = np.where(second == ord("W"), 0, second.astype(np.int64) - ord("A") + 1) * 9
+    return (_IRISH[number % 23] == letter) | (_IRISH[(number + added) % 23] == letter)
+
+
+_SINGAPORE = {"S": b"JZIHGFEDCBA", "T": b"JZIHGFEDCBA", "F": b"XWUTRQPNMLK", "G": b"XWUTRQPNMLK", "M": b"KLJNPQRTUWX"}
+_ADDED = {"S": 0, "F": 0, "T": 4, "G": 4, "M": 3}
+
+
+def _nric(own: Columns, digits: np.ndarray) -> np.ndarray:
+    first, last = own.at(own.starts) & 0xDF, own.at(own.ends - 1) & 0xDF
+    passed = np.zeros(len(own), bool)
+    for kind, letters in _SINGAPORE.items():
+        place = (_sum(digits, (2, 7, 6, 5, 4, 3, 2)) + _ADDED[kind]) % 11
+        place = 10 - place if kind == "M" else place
+        passed |= (first == ord(kind)) & (np.frombuffer(letters, np.uint8)[place] == last)
+    return passed
+
+
+_ALPHABET = byte_table(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def _pension(own: Columns, digits: np.ndarray) -> np.ndarray:
+    """German pension insurance: the letter counts as two digits, products as the sums of theirs."""
+    letter = (own.at(own.until(_ALPHABET).ends) & 0xDF).astype(np.int64) - 64
+    plain = np.concatenate([digits[:, :8], (letter // 10)[:, None], (letter % 10)[:, None], digits[:, 8:10]], axis=1)
+    products = plain * np.array([2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1])
+    return (products // 10 + products % 10).sum(axis=1) % 10 == digits[:, 10]
+
+
+LETTERED: dict[str, Callable[[Columns, np.ndarray], np.ndarray]] = {
+    "es.nie": _foreign,
+    "ie.pps": _pps,
+    "sg.nric": _nric,
+    "de.pension": _pension,
+    "mx.curp": _personal_code,
+}
 
 
 def sieve(name: str, *, apart: bool = True, checked: bool = True) -> Sieve:
@@ -249,6 +292,8 @@ def sieve(name: str, *, apart: bool = True, checked: bool = True) -> Sieve:
         if name in LETTERED:
             passed &= LETTERED[name](own, digits)
         sure = exact & (own.different > 2) & ~own.letters_beside & np.isin(own.counts, lengths)
+        if name == "it.fiscal":  # where figures stand for themselves the form is enough
+            sure = DIGIT_BYTES[own.at(own.starts + 6)] & DIGIT_BYTES[own.at(own.starts + 7)] & ~own.letters_beside
         return verdicts(free & passed, free & passed & ~sure)
 
     return sieved

@@ -33,7 +33,7 @@ class AddressFinder:
     score: float = 1.0
 
     def everywhere(self, joined: Joined) -> tuple[np.ndarray, np.ndarray]:
-        starts, ends = self.candidates(joined.view).astype(np.int64)
+        starts, ends = joined.once(self.candidates).astype(np.int64)
         if self.trim:
             ends = trimmed(joined.view, starts, ends, byte_table(self.trim))
         kept = accepted(self.accept, joined, starts, ends)

@@ -16,7 +16,7 @@ from corpus.deidentify.recogniser import Candidate, Shape, Windows
 from corpus.deidentify.scanner import Shapes
 from corpus.kernels.candidates import ASK, NO, YES
 
-PROFILES = ("hipaa_safe_harbor", "web", "code")
+PROFILES = ("hipaa_safe_harbor", "code")
 
 
 def texts(profile: str, size: int) -> list[bytes]:
@@ -35,7 +35,7 @@ def test_columns_never_contradict_the_validator(profile):
     shapes = [
         own for own in scanner(Search(profile), frozenset(DEFAULT_TYPES[profile])).recognisers if isinstance(own, Shape)
     ]
-    joined = Joined(texts(profile, 700))
+    joined = Joined(texts(profile, 400))
     starts, ends, places, _ = Shapes(shapes).candidates(joined).astype(np.int64)
     said_yes, said_no = set(), set()
     for place, shape in enumerate(shapes):
@@ -62,7 +62,7 @@ def test_check_digits_are_those_of_the_validators():
     ]
     accepted = set()
     for shape in shapes:
-        if shape.name not in {*TESTS, *LETTERS, *LETTERED}:
+        if shape.name not in {*TESTS, *LETTERS, *LETTERED, "it.fiscal"}:
             continue
         form = Form(shape.name, shape.pattern)
         values = list(dict.fromkeys(variant for _ in range(60) for variant in _endings(form.piece(draw))))
