@@ -228,8 +228,13 @@ _UNDRAWN = re2.compile(
 )
 
 
+_VERSION = re2.compile(r"^[=<>~^!]*v?\d+(?:\.\d+)+$")
+
+
 def _assigned(candidate: Candidate) -> bool:
     value = candidate.value.rstrip(".,;:")
+    if _VERSION.search(value):
+        return False
     if not _real(candidate) or _PUBLIC_NAME.search(candidate.before.rstrip("\"'` :=>")):
         return False
     if _PASSWORD.search(candidate.before):

@@ -31,7 +31,8 @@ _address_said = Preceding(rf"(?i){_ADDRESS_WORDS}(?:[^0-9A-Za-z_](?:.|\n)*)?")
 _address_said_in_line = Preceding(rf"(?i){_ADDRESS_WORDS}(?:[^0-9A-Za-z_\n].*)?")
 _VERSION, _VERSION_INSIDE = (
     r"(?:v|ver\.?|EC|kernel)",
-    r"(?:version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=)",
+    r"(?:version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=|[~^]|\d,\s?[<>]"
+    r"|/[a-z0-9_.-]{1,30}:)",
 )
 _TO_NUMBER = r"[\"'\s:=]*"
 _VERSION_CONTEXT = nearby(rf"(?i)(?:\b{_VERSION}|{_VERSION_INSIDE}){_TO_NUMBER}$")
