@@ -97,7 +97,8 @@ def grid(size: StudySize) -> list[Cell]:
     return cells
 
 
-def _named(domain: str, replay: float, ending: str = "") -> str:
+def named(domain: str, replay: float, ending: str = "") -> str:
+    """The name of the cell of a domain, a share of replay and what else it has."""
     return f"{domain}-r{round(100 * replay):02d}" + (f"-{ending}" if ending else "")
 
 
@@ -105,10 +106,10 @@ def _replay_curves(size: StudySize) -> Iterator[Cell]:
     for replay in SHARES:
         for domain in SHIFTS:
             sets = tuple(TESTS.values()) if not replay else ()
-            yield Cell(_named(domain, replay), "replay", domain, replay, seeds=size.seeds, sets=sets)
+            yield Cell(named(domain, replay), "replay", domain, replay, seeds=size.seeds, sets=sets)
     if len(size.seeds) > 1:
         for replay in (0.05, 0.25):
-            yield Cell(_named("german", replay), "replay", "german", replay)
+            yield Cell(named("german", replay), "replay", "german", replay)
 
 
 def _methods(size: StudySize, quick: bool) -> Iterator[Cell]:
@@ -127,17 +128,17 @@ def _methods(size: StudySize, quick: bool) -> Iterator[Cell]:
         ]
     for seeds, cells in ((size.seeds, headline), (size.seeds[:1], others)):
         for domain, replay, how in cells:
-            yield Cell(_named(domain, replay, how.name), "methods", domain, replay, how.method, how.changes, seeds)
+            yield Cell(named(domain, replay, how.name), "methods", domain, replay, how.method, how.changes, seeds)
     for domain in ("code",) if quick else SHIFTS:
         for alpha in (0.25, 0.5, 0.75):
-            name = _named(domain, 0.0, f"merge{round(100 * alpha)}")
-            yield Cell(name, "methods", domain, 0.0, "merge", seeds=size.seeds, after=_named(domain, 0.0), alpha=alpha)
+            name = named(domain, 0.0, f"merge{round(100 * alpha)}")
+            yield Cell(name, "methods", domain, 0.0, "merge", seeds=size.seeds, after=named(domain, 0.0), alpha=alpha)
 
 
 def _matrix(size: StudySize) -> Iterator[Cell]:
     for domain in DOMAINS:
         if domain not in SHIFTS:
-            yield Cell(_named(domain, 0.0), "matrix", domain, 0.0, seeds=size.seeds, sets=tuple(TESTS.values()))
+            yield Cell(named(domain, 0.0), "matrix", domain, 0.0, seeds=size.seeds, sets=tuple(TESTS.values()))
 
 
 def _selection(size: StudySize) -> Iterator[Cell]:
@@ -159,18 +160,18 @@ def _schedules(size: StudySize) -> Iterator[Cell]:
         ),
     }
     for name, (method, *changes) in rates.items():
-        yield Cell(_named("code", 0.05, name), "schedule", "code", 0.05, method, tuple(changes), size.seeds)
+        yield Cell(named("code", 0.05, name), "schedule", "code", 0.05, method, tuple(changes), size.seeds)
     courses = {
         "more": ("domain 50% to 100%", "mix.schedule={kind: linear, start: 0.5, end: 1.0}"),
         "less": ("domain 100% to 50%", "mix.schedule={kind: linear, start: 1.0, end: 0.5}"),
     }
     for name, (method, change) in courses.items():
-        yield Cell(_named("code", 0.25, name), "curriculum", "code", 0.25, method, (change,), size.seeds)
+        yield Cell(named("code", 0.25, name), "curriculum", "code", 0.25, method, (change,), size.seeds)
 
 
 def _smollm2(size: StudySize, quick: bool) -> Iterator[Cell]:
     cells = [(0.0, None), (0.1, None)] if quick else [(0.0, None), (0.05, None), (0.25, None), (0.0, KL), (0.05, KL)]
     for replay, how in cells:
-        name = f"smollm2-{_named('code', replay, how.name if how else '')}"
+        name = f"smollm2-{named('code', replay, how.name if how else '')}"
         method, changes = (how.method, how.changes) if how else ("none", ())
         yield Cell(name, "SmolLM2-135M", "code", replay, method, changes, workspace=SMOLLM2)

@@ -42,10 +42,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """A cell's runs by seed; the base is a row with one run that stands for every seed."""
+    """A cell's runs by seed; the base is a row with one run that stands for every seed, and of no domain."""
 
     name: str
     runs: Mapping[int, Run]
+    domain: str = ""
+    method: str = "none"
     constant: bool = False
 
     def bits(self, sets: Sequence[str]) -> float:
