@@ -16,7 +16,7 @@ from pipelines.study.texts import DOMAINS, GENERAL, POOL
 
 SHARES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50)
 SHIFTS = {"docs": "weak", "code": "strong"}
-TESTS = {kind: f"{kind}-test" for kind in (*GENERAL, *DOMAINS)}
+TESTS: dict[str, str] = {kind: f"{kind}-test" for kind in (*GENERAL, *DOMAINS)}
 GENERAL_TESTS = tuple(TESTS[kind] for kind in GENERAL)
 TASK = "handbook"  # what selection chooses for
 LINE, SMOLLM2 = "line", "smollm2"
@@ -148,7 +148,7 @@ def _selection(size: StudySize) -> Iterator[Cell]:
 
 
 def _schedules(size: StudySize) -> Iterator[Cell]:
-    minimum = size.learning_rate / 10
+    minimum = size.base_rate / 10
     rates = {
         "infinite": ("schedule: infinite", "train.schedule={kind: infinite}"),
         "nowarmup": ("no warm-up, same peak", "train.warmup_steps=0"),

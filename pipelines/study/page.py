@@ -108,13 +108,17 @@ def page(found: Findings, figures: Sequence[str], where: Mapping[str, str]) -> I
 
 def _setting(found: Findings) -> Iterator[str]:
     size = found.size
-    model, step = size.model, size.sequence_length * size.global_batch
+    model, length = size.model, size.sequence_length
+    base, cell = (
+        steps * batch * length for steps, batch in ((size.base_steps, size.batch.base), (size.steps, size.batch.cell))
+    )
     yield (
         f"A Llama of {model.layers} layers, {model.hidden_size} wide, with a vocabulary of {size.vocabulary:,} of its "
-        f"own, is pre-trained on {size.base_steps * step:,} tokens of general English (Wikipedia and essays) and goes on "
-        f"with {size.steps * step:,} tokens a cell: every cell has as many tokens, replay is part of them. The weak shift "
-        "is Python's documentation, the strong one Python's standard library; `pipelines/study/texts.py` says where each "
-        "text is from. Losses are bits per byte on files that no run trains on; *general* is both general kinds."
+        f"own, is pre-trained on {base:,} tokens of general English (Wikipedia and essays) and goes "
+        f"on with {cell:,} tokens a cell: every cell has as many tokens, replay is part of them. The weak "
+        "shift is Python's documentation, the strong one Python's standard library; `pipelines/study/texts.py` says "
+        "where each text is from. Losses are bits per byte on files that no run trains on; *general* is both general "
+        "kinds together."
     )
     yield ""
     yield (
@@ -247,9 +251,10 @@ def _regenerating(found: Findings) -> Iterator[str]:
     yield "## Every row again"
     yield ""
     yield (
-        f"A row by itself: `{found.command} --cell NAME`. The ledger of its documents is `corpus/ledger` of the workspace "
-        f"(`{found.root}/{LINE}`, of SmolLM2 `{found.root}/{SMOLLM2}`), the run's own record `runs/RUN/metrics.jsonl`, "
-        "its mixture `plans/RUN`; `provender mix show`, `mix where` and `provender audit` answer questions about them."
+        f"A row by itself: `{found.command} --cell NAME`. The ledger of its documents is `corpus/ledger` of the "
+        f"workspace (`{found.root}/{LINE}`, of SmolLM2 `{found.root}/{SMOLLM2}`), the run's own record "
+        "`runs/RUN/metrics.jsonl`, its mixture `plans/RUN`; `provender mix show`, `mix where` and `provender audit` "
+        "answer questions about them."
     )
     yield ""
     yield "| cell | plan | tokens by source | run |"

@@ -1,6 +1,5 @@
 """Cells as recipes: recipes/study.yaml with the study's paths and the cell's mixture."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +62,7 @@ def base_overrides(places: Places, size: StudySize) -> list[str]:
     return [
         *corpus_overrides(places, LINE),
         "run=base",
-        *_lengths(size.sequence_length, size.global_batch, size.base_steps),
+        *_lengths(size.sequence_length, size.batch.base, size.base_steps),
         "mix.schedule={kind: constant, share: 1}",
         "mix.replay_floor=null",
         f"mix.sources={{{sources}}}",
@@ -79,11 +78,11 @@ def cell_recipe(places: Places, size: StudySize, cell: Cell, seed: int, steps: i
     return load_recipe(RECIPE, cell_overrides(places, size, cell, seed, steps))
 
 
-def cell_overrides(places: Places, size: StudySize, cell: Cell, seed: int, steps: int | None = None) -> Sequence[str]:
+def cell_overrides(places: Places, size: StudySize, cell: Cell, seed: int, steps: int | None = None) -> list[str]:
     """What `--set` of `provender mix` and `provender train` would have to say on recipes/study.yaml."""
     smol = size.smollm2 if cell.workspace == SMOLLM2 else None
     rate = smol.learning_rate if smol is not None else size.learning_rate
-    length, batch = (smol.sequence_length, smol.global_batch) if smol else (size.sequence_length, size.global_batch)
+    length, batch = (smol.sequence_length, smol.global_batch) if smol else (size.sequence_length, size.batch.cell)
     planned = steps or (smol.steps if smol is not None else size.steps)
     run = (cell.after or cell.name) + f"-s{seed}"
     return [

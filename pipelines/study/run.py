@@ -108,7 +108,7 @@ def run_cell(study: Study, cell: Cell, seed: int) -> bool:
             "plan": plan.fingerprint,
             "steps": plan.steps,
             "tokens": tokens,
-            "overrides": list(_chosen_overrides(study, cell, seed)),
+            "overrides": _chosen_overrides(study, cell, seed),
         }
         write_result(folder, function, scores, facts, lock)
         meter.close(f"{len(scores)} sets")
@@ -154,11 +154,11 @@ def _steps(study: Study, cell: Cell) -> int | None:
         return None
     pool = study.test_stores(cell.workspace, [POOL])[POOL].tokens
     share = 1.0 if cell.select == "all" else study.size.selected
-    return max(int(share * pool) // (study.size.sequence_length * study.size.global_batch), 1)
+    return max(int(share * pool) // (study.size.sequence_length * study.size.batch.cell), 1)
 
 
-def _chosen_overrides(study: Study, cell: Cell, seed: int) -> Sequence[str]:
-    overrides = list(cell_overrides(study.places, study.size, cell, seed, _steps(study, cell)))
+def _chosen_overrides(study: Study, cell: Cell, seed: int) -> list[str]:
+    overrides = cell_overrides(study.places, study.size, cell, seed, _steps(study, cell))
     if cell.select not in (None, "all", "random"):
         choice = f"by: [{{kind: {cell.select}}}], choose: {{share: {study.size.selected}}}, seed: {seed}"
         overrides.append(f"select={{task: {{source: {TASK}}}, pool: [{POOL}], {choice}}}")

@@ -16,7 +16,7 @@ class TextSize(Settings):
     train: dict[Kind, int]
     test: int = Field(description="of each kind, held out by file or article")
     pool: int = Field(description="of each kind in the pool")
-    piece: int = Field(1600, description="longest document: files are cut between paragraphs")
+    piece: int = Field(1200, description="longest document: files are cut between paragraphs")
 
 
 class SmolSize(Settings):
@@ -29,6 +29,13 @@ class SmolSize(Settings):
     test_tokens: int = Field(description="of each measured set")
 
 
+class Batch(Settings):
+    """Sequences in a step, all in one pass: of the base's pre-training and of a cell."""
+
+    base: int
+    cell: int
+
+
 class StudySize(Settings):
     """One size of the study."""
 
@@ -37,11 +44,11 @@ class StudySize(Settings):
     vocabulary: int = 4096
     model: FreshModel
     sequence_length: int = 256
-    global_batch: int = Field(description="sequences in a step; all in one pass")
+    batch: Batch
     base_steps: int
-    base_rate: float = 2e-3
+    base_rate: float = 6e-3
     steps: int = Field(description="of a cell")
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     seeds: tuple[int, ...] = Field(description="of the headline cells; the others have the first")
     test_tokens: int = Field(description="of each measured set")
     selected: float = Field(0.1, description="share of the pool that selection takes")
@@ -54,18 +61,19 @@ QUICK = StudySize(
     name="quick",
     texts=TextSize(
         train={
-            "wikipedia": 3 * MB, "essays": 6 * MB, "docs": 2 * MB, "code": 2 * MB,
+            "wikipedia": 3 * MB, "essays": 5 * MB, "docs": 2 * MB, "code": 2 * MB,
             "handbook": MB // 2, "german": MB // 2,
         },
-        test=120_000,
-        pool=400_000,
+        test=100_000,
+        pool=250_000,
     ),
-    model=FreshModel(layers=4, hidden_size=128, heads=4),
-    global_batch=8,
-    base_steps=1200,
+    vocabulary=2048,
+    model=FreshModel(layers=3, hidden_size=96, heads=3),
+    batch=Batch(base=8, cell=4),
+    base_steps=1000,
     steps=60,
     seeds=(0,),
-    test_tokens=24_000,
+    test_tokens=20_000,
     smollm2=SmolSize(steps=8, test_tokens=1500),
 )  # fmt: skip
 
@@ -79,9 +87,9 @@ FULL = StudySize(
         pool=1_500_000,
     ),
     model=FreshModel(layers=4, hidden_size=192, heads=6),
-    global_batch=16,
+    batch=Batch(base=16, cell=8),
     base_steps=2400,
-    steps=100,
+    steps=150,
     seeds=(0, 1, 2),
     test_tokens=50_000,
     smollm2=SmolSize(steps=24, test_tokens=4000),

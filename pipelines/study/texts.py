@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from corpus.artifact import Manifest, code_version, content_hash, current, publish
 from corpus.extract.page_text import resiliparse
@@ -43,7 +43,7 @@ def study_texts(cache: Path, folder: Path, size: TextSize, progress: Progress) -
     cannot be fetched."""
     packages = fetch_texts(cache, progress)
     essays = debian_files(cache, "anarchism", "usr/share/doc/anarchism/html", lambda path: "/" not in path, progress)
-    function = {
+    function: dict[str, Any] = {
         "size": size.identity(),
         "texts": packages.fingerprint,
         "essays": Manifest.read(essays).fingerprint,
@@ -75,7 +75,7 @@ def _pages(folder: Path, pattern: str) -> list[StudyFile]:
 
 
 def publish_texts(
-    files: Mapping[Kind, Iterable[StudyFile]], folder: Path, size: TextSize, function: dict[str, object]
+    files: Mapping[Kind, Iterable[StudyFile]], folder: Path, size: TextSize, function: dict[str, Any]
 ) -> Path:
     """Share the files out over `<kind>-test`, the pool and `<kind>`, and write each as JSON lines under `folder`."""
     with publish(folder, kind="study.texts", function=function) as draft:

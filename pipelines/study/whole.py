@@ -25,7 +25,7 @@ def run_study(size: StudySize, folder: Path, only: Sequence[str] = ()) -> list[C
     from pipelines.study.run import prepared, run_cell
 
     cells = chosen(grid(size), only)
-    study = prepared(size, folder / size.name, folder / "cache", cells)
+    study = prepared(size, folder / size.name, folder.parent / "cache", cells)
     runs = [(cell, seed) for cell in cells for seed in cell.seeds]
     with progress.stage(f"study {size.name}", "runs", 1) as meter:
         for number, (cell, seed) in enumerate(runs):
