@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from corpus.artifact import content_hash, current, publish
+from corpus.errors import TrainingError
 from corpus.tokens import TokenStore
 from pipelines.demo.model import train_tokenizer
 from pipelines.recipe import Recipe, load_recipe
@@ -19,7 +20,6 @@ from pipelines.study.sizes import StudySize
 from pipelines.study.texts import GENERAL
 from trainer.evaluate import BITS, pack_evaluation
 from trainer.fresh import make_model
-from trainer.progress import TrainResult
 
 
 def make_tokenizer(places: Places, vocabulary: int) -> Path:
@@ -37,12 +37,20 @@ def base_recipe(places: Places, size: StudySize) -> Recipe:
     return load_recipe(RECIPE, base_overrides(places, size))
 
 
-def pretrain_base(places: Places, size: StudySize) -> TrainResult:
+def pretrain_base(places: Places, size: StudySize) -> Path:
     """The base model in `runs/base`; at once when it is there. The corpus must be prepared."""
     make_model(size.model, places.tokenizer, places.fresh, size.sequence_length)
     recipe = base_recipe(places, size)
     compile_mixture(recipe)
-    return train_model(recipe)
+    return finished(recipe)
+
+
+def finished(recipe: Recipe) -> Path:
+    """The model of a run, trained to its end. Raises TrainingError when a signal stopped it."""
+    result = train_model(recipe)
+    if result.model_path is None:
+        raise TrainingError("the study was stopped", where=recipe.run, todo="run the same command to go on")
+    return result.model_path
 
 
 def counted(train: list[TokenStore], test: TokenStore, tokens: int, length: int) -> dict[str, float]:

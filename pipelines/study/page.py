@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def machine() -> dict[str, str]:
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "numpy"))
     return {
+        "date": date.today().isoformat(),
         "machine": f"{os.cpu_count()} × {model or platform.machine()}",
         "versions": f"Python {platform.python_version()}, {packages}",
     }
@@ -83,7 +85,7 @@ def page(found: Findings, figures: Sequence[str], where: Mapping[str, str]) -> I
     yield "Written by the study itself (`pipelines/study/`); nothing on it is typed in. "
     yield f"This is the **{found.size.name} grid**: `{found.command}`."
     yield ""
-    yield f"Machine: {where['machine']}. Versions: {where['versions']}."
+    yield f"Written on {where['date']}. Machine: {where['machine']}. Versions: {where['versions']}."
     yield f"Trainer code of the rows: {', '.join(sorted({code[:12] for code in found.codes.values()})) or 'none'}."
     yield ""
     yield from _setting(found)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.artifact import RunLock, code_version, current
-from corpus.errors import ConfigError, TrainingError
+from corpus.errors import ConfigError
 from corpus.tokens import TokenStore
 from pipelines import progress
 from pipelines.demo.model import prepare_model
@@ -21,8 +21,8 @@ from pipelines.demo.texts import fetch_texts
 from pipelines.models import merge_model
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.selection import choose_at_random, select_documents
-from pipelines.stages import compile_mixture, prepare_corpus, train_model
-from pipelines.study.base import base_recipe, make_tokenizer, pretrain_base
+from pipelines.stages import compile_mixture, prepare_corpus
+from pipelines.study.base import base_recipe, finished, make_tokenizer, pretrain_base
 from pipelines.study.grid import LINE, SMOLLM2, TASK, TESTS, Cell
 from pipelines.study.measure import measure
 from pipelines.study.recipes import RECIPE, Places, cell_overrides, cell_recipe, corpus_overrides
@@ -119,12 +119,11 @@ def run_cell(study: Study, cell: Cell, seed: int) -> bool:
 def _function(study: Study, recipe: Recipe, workspace: str, sets: Sequence[str]) -> dict[str, Any]:
     """What a result is a function of, besides its cell and plan."""
     settings = recipe.need("train")
-    smol = study.size.smollm2
     return {
         "model": model_hash(study.places.model(workspace)),
         "train": settings.identity() | {"merge": settings.merge.identity()},
         "tests": {name: store.manifest.fingerprint for name, store in study.test_stores(workspace, sets).items()},
-        "test_tokens": smol.test_tokens if workspace == SMOLLM2 and smol else study.size.test_tokens,
+        "size": study.size.of_rows(workspace == SMOLLM2),
         "code": code_version("trainer"),
     }
 
@@ -139,10 +138,7 @@ def _measured(study: Study, recipe: Recipe, workspace: str, sets: Sequence[str],
 def _trained(recipe: Recipe, cell: Cell) -> Path:
     """The model of a cell: trained, or merged of one that was."""
     if cell.after is None:
-        result = train_model(recipe)
-        if result.model_path is None:
-            raise TrainingError("the study was stopped", where=cell.name, todo="run the same command to go on")
-        return result.model_path
+        return finished(recipe)
     if not (recipe.folder / "runs" / recipe.run / "model").is_dir():
         raise ConfigError("the cell that is to be merged has not run", where=cell.name, todo=f"--cell {cell.after}")
     return merge_model(recipe)[0]

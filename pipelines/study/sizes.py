@@ -1,6 +1,6 @@
 """How large a study is: text, base model, steps, seeds. The code path is the same for all sizes."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -53,6 +53,13 @@ class StudySize(Settings):
     test_tokens: int = Field(description="of each measured set")
     selected: float = Field(0.1, description="share of the pool that selection takes")
     smollm2: SmolSize | None
+
+    def of_rows(self, smollm2: bool) -> dict[str, Any]:
+        """What of the size the rows on our own base, or on SmolLM2, are a function of; not which seeds there are."""
+        plain = self.identity()
+        del plain["seeds"], plain["name"]
+        own = plain.pop("smollm2")
+        return {"texts": plain["texts"], "smollm2": own} if smollm2 else plain
 
 
 MB = 1_000_000

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from corpus.errors import ConfigError
 from corpus.tokens import TokenStore
@@ -53,24 +54,33 @@ def chosen(cells: Sequence[Cell], names: Sequence[str]) -> list[Cell]:
 
 
 def findings(size: StudySize, folder: Path, command: str) -> Findings:
-    """What there is of the grid. A result counts when it is of the cell as the grid has it now; which code made it the
-    page says."""
+    """What there is of the grid. A result counts when it is of the cell, size and base as they are now; which trainer
+    code made it the page says."""
     root, cells = folder / size.name, grid(size)
     rows: dict[str, dict[str, Row]] = {LINE: {}, SMOLLM2: {}}
     codes: dict[str, str] = {}
+    models: dict[str, str] = {}
     for workspace in rows:
-        if (base := read_result(root / "cells" / f"{BASE}-{workspace}")) is not None:
+        base = read_result(root / "cells" / f"{BASE}-{workspace}")
+        if base is not None and base[0]["size"] == size.of_rows(workspace == SMOLLM2):
             rows[workspace][BASE] = Row(BASE, {0: base[1]}, constant=True)
+            models[workspace] = base[0]["model"]
     for cell in cells:
         runs: dict[int, Run] = {}
         for seed in cell.seeds:
             result = read_result(root / "cells" / cell.run(seed))
-            if result is not None and result[0]["cell"] == cell.identity():
+            if result is not None and _is_of(result[0], cell, size, models.get(cell.workspace)):
                 runs[seed], codes[cell.run(seed)] = result[1], result[0]["code"]
         if runs:
             rows[cell.workspace][cell.name] = Row(cell.name, runs, cell.domain, cell.method)
     counted = _counted(root, size) if BASE in rows[LINE] else {}
     return Findings(size, cells, rows[LINE], rows[SMOLLM2], counted, codes, command, root)
+
+
+def _is_of(function: dict[str, Any], cell: Cell, size: StudySize, base: str | None) -> bool:
+    """Whether a result is of the cell and the size as they are now, and of the base that is there."""
+    expected = (cell.identity(), size.of_rows(cell.workspace == SMOLLM2), base)
+    return (function["cell"], function["size"], function["model"]) == expected
 
 
 def _counted(root: Path, size: StudySize) -> dict[str, dict[str, float]]:
