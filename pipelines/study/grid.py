@@ -76,6 +76,7 @@ KL = Strength("kl", "KL", ("train.kl={weight: 1.0, on: all}",))
 KL_WEAK = Strength("kl03", "KL", ("train.kl={weight: 0.3, on: all}",))
 KL_REPLAY = Strength("klreplay", "KL on replay", ("train.kl={weight: 1.0, on: replay}",))
 EWC = Strength("ewc", "EWC", ("train.ewc={weight: 3e4}",))
+EWC_STRONG = Strength("ewc3e5", "EWC", ("train.ewc={weight: 3e5}",))
 EWC_WEAK = Strength("ewc3e3", "EWC", ("train.ewc={weight: 3e3}",))
 L2SP = Strength("l2sp", "L2-SP", ("train.l2sp=10",))
 DAS = Strength("das", "DAS", ("train.das={}",))
@@ -115,7 +116,7 @@ def _replay_curves(size: StudySize) -> Iterator[Cell]:
 def _methods(size: StudySize, quick: bool) -> Iterator[Cell]:
     headline = [("code", 0.0, KL), ("code", 0.0, EWC), ("code", 0.05, KL), ("code", 0.05, EWC)]
     others = [("code", 0.0, KL_WEAK), ("code", 0.0, EWC_WEAK), ("code", 0.0, L2SP), ("code", 0.0, DAS)]
-    others += [("code", 0.0, LORA), ("code", 0.05, KL_REPLAY)]
+    others += [("code", 0.0, LORA), ("code", 0.05, KL_REPLAY), ("code", 0.0, EWC_STRONG)]
     if not quick:
         headline += [("docs", 0.0, KL), ("docs", 0.0, EWC), ("docs", 0.05, KL), ("docs", 0.05, EWC)]
         others += [("code", 0.05, KL_WEAK), ("code", 0.05, EWC_WEAK), ("code", 0.05, L2SP), ("code", 0.05, DAS)]

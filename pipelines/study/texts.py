@@ -103,12 +103,14 @@ def _until(files: Iterator[list[str]], budget: int) -> Iterator[str]:
     in no source."""
     total = 0
     while total < budget:
-        for piece in next(files, ()) or (None,):
-            if piece is None:
+        found = next(files, None)
+        if found is None:
+            return
+        for piece in found:
+            if total >= budget:
                 return
-            if total < budget:
-                total += len(piece)
-                yield piece
+            total += len(piece)
+            yield piece
 
 
 def pieces(text: str, length: int) -> list[str]:
