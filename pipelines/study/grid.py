@@ -2,7 +2,7 @@
 
 Not the full product. Replay is varied alone on both shifts, which gives the curve that every other method has to beat.
 The methods are tried where forgetting is worst (the strong shift without replay) and on top of the little replay that
-is usual (5%), KL and EWC with two strengths; a merge needs no training and is made of the run without replay. What
+is usual (5%), KL and EWC with several strengths; a merge needs no training and is made of the run without replay. What
 changes the schedule or the curriculum is compared at one share of replay. `weak` is general text → Python's
 documentation, `strong` general text → Python code or German.
 """

