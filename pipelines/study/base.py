@@ -16,9 +16,10 @@ from pipelines.demo.model import train_tokenizer
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.stages import compile_mixture, train_model
 from pipelines.study.recipes import RECIPE, Places, base_overrides
+from pipelines.study.results import Scores
 from pipelines.study.sizes import StudySize
 from pipelines.study.texts import GENERAL
-from trainer.evaluate import BITS, pack_evaluation
+from trainer.evaluate import pack_evaluation
 from trainer.fresh import make_model
 
 
@@ -53,8 +54,8 @@ def finished(recipe: Recipe) -> Path:
     return result.model_path
 
 
-def counted(train: list[TokenStore], test: TokenStore, tokens: int, length: int) -> dict[str, float]:
-    """Bits per byte that counting gets on the documents that the study measures: `unigram` and `bigram`.
+def counted(train: list[TokenStore], test: TokenStore, tokens: int, length: int) -> dict[str, Scores]:
+    """What counting gets on the documents that the study measures: `unigram` and `bigram`.
 
     The unigram is add-one, the bigram Witten–Bell: (c(v,w) + t(v)·p(w)) / (c(v) + t(v)), t(v) kinds of tokens after v
     (Witten & Bell 1991). Contexts do not cross windows, as the model's do not.
@@ -74,8 +75,8 @@ def counted(train: list[TokenStore], test: TokenStore, tokens: int, length: int)
     together = np.where(pairs[at] == asked, counts[at], 0)
     total = contexts[before] + kinds[before]
     bigram = np.where(total > 0, (together + kinds[before] * unigram[after]) / np.maximum(total, 1), unigram[after])
-    nbytes = rows.document_bytes.sum()
+    document, documents = rows.documents[predicted], len(rows.document_bytes)
     return {
-        "unigram": float(-np.log(unigram[after]).sum() * BITS / nbytes),
-        "bigram": float(-np.log(bigram).sum() * BITS / nbytes),
+        name: Scores(np.bincount(document, weights=-np.log(chances), minlength=documents), rows.document_bytes)
+        for name, chances in (("unigram", unigram[after]), ("bigram", bigram))
     }

@@ -18,7 +18,7 @@ from pipelines.study.grid import GENERAL_TESTS, LINE, SHIFTS, SMOLLM2, TESTS, Ce
 from pipelines.study.results import Estimate, Row, Term, estimate
 from pipelines.study.sizes import StudySize
 from pipelines.study.texts import DOMAINS
-from pipelines.study.verdicts import BASE, Rows, Verdict, verdicts
+from pipelines.study.verdicts import BASE, COUNTED, Rows, Verdict, verdicts
 
 TITLES = {
     "replay": "Replay alone",
@@ -33,14 +33,13 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Findings:
-    """What the page is written from. `rows` are those of our own base, `smollm2` those of SmolLM2-135M; `counted` are
-    bits per byte of counting models by test set; `command` makes the whole study."""
+    """What the page is written from. `rows` are those of our own base, `smollm2` those of SmolLM2-135M; `codes` the
+    hash of the trainer's code by run; `command` makes the whole study."""
 
     size: StudySize
     cells: Sequence[Cell]
     rows: Rows
     smollm2: Rows
-    counted: Mapping[str, Mapping[str, float]]
     codes: Mapping[str, str]
     command: str
     root: Path
@@ -82,7 +81,7 @@ def page(found: Findings, figures: Sequence[str], where: Mapping[str, str]) -> I
     """The lines of the page."""
     yield "# The study"
     yield ""
-    yield "Written by the study itself (`pipelines/study/`); nothing on it is typed in. "
+    yield "Written by the study itself (`pipelines/study/`); nothing on it is typed in."
     yield f"This is the **{found.size.name} grid**: `{found.command}`."
     yield ""
     yield f"Written on {where['date']}. Machine: {where['machine']}. Versions: {where['versions']}."
@@ -128,14 +127,13 @@ def _setting(found: Findings) -> Iterator[str]:
         "out the noise of training."
     )
     yield ""
-    if BASE in found.rows and found.counted:
+    if {BASE, *COUNTED} <= set(found.rows):
         yield "The base against counting on the same training tokens and test documents (bits per byte):"
         yield ""
         yield "| | base | bigram (Witten–Bell) | unigram |"
         yield "|---|---|---|---|"
-        for name, scores in found.counted.items():
-            own = found.rows[BASE].bits((name,))
-            yield f"| {name} | {own:.3f} | {scores['bigram']:.3f} | {scores['unigram']:.3f} |"
+        for name in GENERAL_TESTS:
+            yield f"| {name} | {' | '.join(f'{found.rows[each].bits((name,)):.3f}' for each in (BASE, *COUNTED))} |"
         yield ""
 
 
@@ -174,8 +172,8 @@ def _verdicts(found: Sequence[Verdict]) -> Iterator[str]:
     for verdict in found:
         for each in verdict.evidence:
             yield f"| {each.what} | {spelled(each.estimate)} |"
-        for name in verdict.missing:
-            yield f"| {verdict.claim} | `{name}` is missing |"
+        if verdict.missing:
+            yield f"| {verdict.claim} | missing: {', '.join(f'`{name}`' for name in verdict.missing)} |"
     yield ""
 
 

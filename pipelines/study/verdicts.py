@@ -22,6 +22,7 @@ Outcome = Literal["shown", "refuted", "undecided", "missing"]
 Rows = Mapping[str, Row]
 BASE = "base"
 LEVEL = 0.05
+COUNTED = ("bigram", "unigram")  # rows of counting models, which the base has to beat
 MOST = 0.5  # of what half of replay buys: what "the first percent buys most" says
 FLAT = 0.05  # of what the domain's loss falls by: what "nearly flat" allows
 
@@ -59,7 +60,7 @@ def judged(claim: str, evidence: Sequence[Evidence], *, somewhere: bool = False)
 
 def verdicts(rows: Rows) -> list[Verdict]:
     """Every claim that the study was made to look at."""
-    found = []
+    found = [competent(rows)]
     for domain, shift in SHIFTS.items():
         found += [monotone(rows, domain, shift), first_percent(rows, domain, shift), nearly_flat(rows, domain, shift)]
     for domain, shift in SHIFTS.items():
@@ -78,6 +79,19 @@ def _general(weight: float, row: Row) -> Term:
 
 def _on(weight: float, row: Row, kind: str) -> Term:
     return Term(weight, row, (TESTS[kind],))
+
+
+def competent(rows: Rows) -> Verdict:
+    """The base has learned more of general text than counting pairs of tokens tells."""
+    claim = "the base is competent: better on general text than a bigram model of the same training tokens"
+    terms = ((1, COUNTED[0]), (-1, BASE))
+    what = "the base lies below the bigram model by"
+    return _needs(
+        claim,
+        rows,
+        [BASE, COUNTED[0]],
+        lambda: judged(claim, [Evidence(what, estimate([_general(weight, rows[name]) for weight, name in terms]))]),
+    )
 
 
 def monotone(rows: Rows, domain: str, shift: str) -> Verdict:

@@ -13,7 +13,7 @@ from pipelines.study.page import Findings, write_page
 from pipelines.study.results import Row, Run, read_result
 from pipelines.study.sizes import FULL, QUICK, StudySize
 from pipelines.study.texts import GENERAL
-from pipelines.study.verdicts import BASE
+from pipelines.study.verdicts import BASE, COUNTED
 
 SIZES = {size.name: size for size in (QUICK, FULL)}
 
@@ -76,8 +76,9 @@ def findings(size: StudySize, folder: Path, command: str) -> Findings:
                 runs[seed], codes[cell.run(seed)] = result[1], result[0]["code"]
         if runs:
             rows[cell.workspace][cell.name] = Row(cell.name, runs, cell.domain, cell.method)
-    counted = _counted(root, size) if BASE in rows[LINE] else {}
-    return Findings(size, cells, rows[LINE], rows[SMOLLM2], counted, codes, command, root)
+    if BASE in rows[LINE]:
+        rows[LINE] |= _counted(root, size)
+    return Findings(size, cells, rows[LINE], rows[SMOLLM2], codes, command, root)
 
 
 def _is_of(function: dict[str, Any], cell: Cell, size: StudySize, base: str | None) -> bool:
@@ -86,14 +87,19 @@ def _is_of(function: dict[str, Any], cell: Cell, size: StudySize, base: str | No
     return (function["cell"], function["size"], function["model"]) == expected
 
 
-def _counted(root: Path, size: StudySize) -> dict[str, dict[str, float]]:
+def _counted(root: Path, size: StudySize) -> dict[str, Row]:
+    """The counting models as rows, to measure the base against."""
     from pipelines.study.base import counted
 
     tokens = root / LINE / "tokens"
     train = [TokenStore.open(tokens / kind / "train") for kind in GENERAL]
-    return {
+    found = {
         name: counted(train, TokenStore.open(tokens / name / "train"), size.test_tokens, size.sequence_length)
         for name in GENERAL_TESTS
+    }
+    return {
+        model: Row(model, {0: Run({name: scores[model] for name, scores in found.items()})}, constant=True)
+        for model in COUNTED
     }
 
 
