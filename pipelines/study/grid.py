@@ -115,10 +115,12 @@ def _replay_curves(size: StudySize) -> Iterator[Cell]:
 
 def _methods(size: StudySize, quick: bool) -> Iterator[Cell]:
     headline = [("code", 0.0, KL), ("code", 0.0, EWC), ("code", 0.05, KL), ("code", 0.05, EWC)]
+    headline += [("code", 0.25, KL_REPLAY), ("docs", 0.05, EWC), ("docs", 0.25, KL_REPLAY)]
     others = [("code", 0.0, KL_WEAK), ("code", 0.0, EWC_WEAK), ("code", 0.0, L2SP), ("code", 0.0, DAS)]
     others += [("code", 0.0, LORA), ("code", 0.05, KL_REPLAY), ("code", 0.0, EWC_STRONG)]
     if not quick:
-        headline += [("docs", 0.0, KL), ("docs", 0.0, EWC), ("docs", 0.05, KL), ("docs", 0.05, EWC)]
+        headline += [("docs", 0.0, KL), ("docs", 0.0, EWC), ("docs", 0.05, KL)]
+        others += [("code", 0.10, KL_REPLAY), ("code", 0.50, KL_REPLAY)]
         others += [("code", 0.05, KL_WEAK), ("code", 0.05, EWC_WEAK), ("code", 0.05, L2SP), ("code", 0.05, DAS)]
         others += [
             ("code", 0.05, LORA),
