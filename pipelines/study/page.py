@@ -96,7 +96,7 @@ def page(found: Findings, figures: Sequence[str], where: Mapping[str, str]) -> I
     for figure in figures:
         yield f"![{Path(figure).stem.replace('-', ' ')}]({figure})"
         yield ""
-    yield from _verdicts(verdicts(found.rows))
+    yield from _verdicts(verdicts(found.rows, found.cells))
     yield from _advice(found)
     for part, title in TITLES.items():
         cells = [cell for cell in found.cells if cell.part == part and cell.name in found.of(cell)]

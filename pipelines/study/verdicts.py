@@ -10,11 +10,11 @@ are clearly the other way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from pipelines.study.grid import GENERAL_TESTS, SHARES, SHIFTS, TASK, TESTS, named
+from pipelines.study.grid import GENERAL_TESTS, LINE, SHARES, SHIFTS, TASK, TESTS, Cell, named
 from pipelines.study.results import Estimate, Row, Term, estimate
 from pipelines.study.texts import DOMAINS
 
@@ -58,13 +58,13 @@ def judged(claim: str, evidence: Sequence[Evidence], *, somewhere: bool = False)
     return Verdict(claim, outcome, tuple(evidence), somewhere=somewhere)
 
 
-def verdicts(rows: Rows) -> list[Verdict]:
-    """Every claim that the study was made to look at."""
+def verdicts(rows: Rows, cells: Sequence[Cell] = ()) -> list[Verdict]:
+    """Every claim that the study was made to look at; `cells` are all of the grid, made or not."""
     found = [competent(rows)]
     for domain, shift in SHIFTS.items():
         found += [monotone(rows, domain, shift), first_percent(rows, domain, shift), nearly_flat(rows, domain, shift)]
     for domain, shift in SHIFTS.items():
-        found.append(better_frontier(rows, domain, shift, ("KL", "EWC")))
+        found.append(better_frontier(rows, domain, shift, ("KL", "KL on replay", "EWC"), cells))
     return [*found, own_model_best(rows), selected_as_good(rows), selected_better_than_random(rows)]
 
 
@@ -106,7 +106,7 @@ def monotone(rows: Rows, domain: str, shift: str) -> Verdict:
             claim,
             [
                 Evidence(
-                    f"{less:.0%} to {more:.0%} of replay lowers the general loss by",
+                    f"{domain}: {less:.0%} to {more:.0%} of replay lowers the general loss by",
                     estimate([_general(1, rows[names[less]]), _general(-1, rows[names[more]])]),
                 )
                 for less, more in pairwise(SHARES)
@@ -120,7 +120,7 @@ def first_percent(rows: Rows, domain: str, shift: str) -> Verdict:
     none, first, largest = (named(domain, share) for share in (SHARES[0], SHARES[1], SHARES[-1]))
     claim = f"{shift} shift ({domain}): the first percent of replay buys most of what {SHARES[-1]:.0%} buys"
     terms = ((1 - MOST, none), (-1, first), (MOST, largest))
-    what = f"what 1% saves, less {MOST:.0%} of what {SHARES[-1]:.0%} saves"
+    what = f"{domain}: what 1% saves, less {MOST:.0%} of what {SHARES[-1]:.0%} saves"
     return _needs(
         claim,
         rows,
@@ -134,7 +134,7 @@ def nearly_flat(rows: Rows, domain: str, shift: str) -> Verdict:
     none, tenth = named(domain, 0.0), named(domain, 0.1)
     claim = f"{shift} shift ({domain}): the loss on the domain is nearly flat up to 10% of replay"
     terms = ((FLAT, BASE), (1 - FLAT, none), (-1, tenth))
-    what = f"{FLAT:.0%} of the domain's gain, less what 10% of replay costs of it"
+    what = f"{domain}: {FLAT:.0%} of the domain's gain, less what 10% of replay costs of it"
     return _needs(
         claim,
         rows,
@@ -143,10 +143,15 @@ def nearly_flat(rows: Rows, domain: str, shift: str) -> Verdict:
     )
 
 
-def better_frontier(rows: Rows, domain: str, shift: str, methods: Sequence[str]) -> Verdict:
-    """Somewhere a method has a lower domain loss than replay alone has at the same general loss and equal tokens."""
+def better_frontier(rows: Rows, domain: str, shift: str, methods: Sequence[str], cells: Sequence[Cell] = ()) -> Verdict:
+    """Somewhere a method has a lower domain loss than replay alone has at the same general loss and equal tokens. That
+    it is nowhere so cannot be said while a cell of such a method is not made."""
     curve = [named(domain, share) for share in SHARES]
     tried = [name for name, row in rows.items() if row.domain == domain and row.method in methods]
+    lacking = [
+        cell.name for cell in cells if cell.domain == domain and cell.method in methods and cell.workspace == LINE
+    ]
+    lacking = [name for name in lacking if name not in rows]
     claim = f"{shift} shift ({domain}): {' or '.join(methods)} beats replay alone somewhere, at equal tokens"
 
     def found() -> Verdict:
@@ -156,7 +161,12 @@ def better_frontier(rows: Rows, domain: str, shift: str, methods: Sequence[str])
             for name, value in margins.items()
             if value is not None
         ]
-        return judged(claim, evidence, somewhere=True)
+        verdict = judged(claim, evidence, somewhere=True)
+        return (
+            verdict
+            if verdict.outcome == "shown" or not lacking
+            else replace(verdict, outcome="missing", missing=tuple(lacking))
+        )
 
     return _needs(claim, rows, curve if tried else [*curve, f"a cell of {' or '.join(methods)} on {domain}"], found)
 

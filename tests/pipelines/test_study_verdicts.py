@@ -154,6 +154,9 @@ def test_one_method_below_the_curve_shows_that_it_is_better_somewhere() -> None:
     assert better_frontier(rows | {kl.name: kl, ewc.name: ewc}, "code", "strong", ("KL", "EWC")).outcome == "shown"
     assert better_frontier(rows | {ewc.name: ewc}, "code", "strong", ("KL", "EWC")).outcome == "refuted"
     assert better_frontier(rows, "code", "strong", ("KL", "EWC")).outcome == "missing"
+    asked = [cell for cell in grid(QUICK) if cell.name in ("code-r00-ewc", "code-r05-kl")]
+    partial = better_frontier(rows | {ewc.name: ewc}, "code", "strong", ("KL", "EWC"), asked)
+    assert (partial.outcome, partial.missing) == ("missing", ("code-r05-kl",)) and partial.evidence
     # another domain's cell and another method do not count
     l2sp = replace(kl, method="L2-SP")
     assert better_frontier(rows | {"x": l2sp}, "code", "strong", ("KL", "EWC")).outcome == "missing"
