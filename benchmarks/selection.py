@@ -27,7 +27,6 @@ import pyarrow as pa
 
 from benchmarks.measure import Asked, Rate, Row, interleaved
 from benchmarks.shared import DATA, SHARED
-from mixing.select.choose import ChoiceSettings, choose
 from pipelines.recipe import Recipe
 
 SMALL = os.environ.get("PROVENDER_BENCH") == "small"
@@ -122,7 +121,7 @@ def _trained(
     base: Recipe, way: str, measure: Mapping[str, Any] | None, seed: int, steps: int
 ) -> tuple[float, dict[str, float]]:
     """(perplexity of the held-out task, chosen share of the documents by kind) of one run."""
-    from pipelines.selection import select_documents
+    from pipelines.selection import choose_at_random, select_documents
     from pipelines.stages import compile_mixture, train_model
     from trainer.metrics import read_metrics
 
@@ -132,7 +131,7 @@ def _trained(
     values["mix"] |= {"steps": steps, "seed": seed}
     values["train"]["seed"] = seed
     if measure is None:
-        _choose_at_random(base, chosen, seed)
+        choose_at_random(Recipe.model_validate(values), "pool", SHARE, seed)
     else:
         values["select"] = {
             "task": {"source": "task"}, "pool": ["pool"], "by": [measure], "choose": {"share": SHARE}, "seed": seed
@@ -144,18 +143,6 @@ def _trained(
     events = read_metrics(recipe.folder / "runs" / recipe.run / "metrics.jsonl")
     scores = [event["sets"]["task"] for event in events if event["event"] == "eval" and event["step"] == steps]
     return float(scores[-1]["perplexity"]), _kinds(base, chosen)
-
-
-def _choose_at_random(base: Recipe, path: Path, seed: int) -> None:
-    """A tenth of the tokens, every document as likely as another."""
-    shards = sorted((base.folder / "corpus" / "data" / "pool").glob("train-*.parquet"))
-    documents = pl.read_parquet(shards, columns=["id", "token_count"])
-    scores = np.random.default_rng(seed).random(len(documents))
-    taken = choose(
-        documents["id"], documents["token_count"].to_numpy(), scores, ChoiceSettings(share=SHARE), seed, False
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame({"id": documents["id"], "chosen": taken.astype(np.float64)}).write_parquet(path)
 
 
 def _kinds(base: Recipe, chosen: Path) -> dict[str, float]:
