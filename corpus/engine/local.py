@@ -71,6 +71,7 @@ class _TaskLog:
 
     def __init__(self) -> None:
         self.file: IO[str] | None = None
+        self._there = False
 
     def write(self, message: str) -> None:
         if self.file is not None:
@@ -81,10 +82,12 @@ class _TaskLog:
         """What is logged in the body goes to `file`, after a `first` line."""
         self.file = file
         try:
-            logger.info(first)
+            if self._there:
+                logger.info(first)
             if not file.tell():  # this sink is not there yet, or others have taken its place
                 logger.remove()
                 logger.add(self, colorize=False, diagnose=False)
+                self._there = True
                 logger.info(first)
             yield
         finally:
