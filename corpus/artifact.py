@@ -217,7 +217,9 @@ def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: RunLock 
         paths = sorted(path for path in draft.path.rglob("*") if path.is_file())
         names = [path.relative_to(draft.path).as_posix() for path in paths]
         with ThreadPoolExecutor(FLUSHES) as pool:  # one wait for the disk, which takes many flushes at a time
-            flushed = pool.map(fsync, [path for path, name in zip(paths, names, strict=True) if name not in draft.hashes])
+            flushed = pool.map(
+                fsync, [path for path, name in zip(paths, names, strict=True) if name not in draft.hashes]
+            )
             digests = [draft.hashes.get(name) or content_hash(path) for path, name in zip(paths, names, strict=True)]
             deque(flushed, maxlen=0)  # raises what a flush raised
         sizes = [path.stat().st_size for path in paths]

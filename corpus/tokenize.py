@@ -35,7 +35,7 @@ from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 
 log = logging.getLogger(__name__)
 
-PIECE = 1 << 20  # bytes (or characters of one long text) handed to an engine at a time: `tokenizers` takes some 50 bytes a character while it works
+PIECE = 1 << 20  # bytes handed to an engine at a time: `tokenizers` takes some 50 for each while it works
 CHECKED_FIRST = 1 << 17  # bytes that both engines encode before one of them is trusted
 CHECKED = 100  # from then on, one text in so many is encoded by both
 CUT = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")

@@ -52,21 +52,19 @@ class JsonlReader(RecordReader):
         name, names, looked_at = self.settings.text_field, dict[str, None](), 0
         having, lacking = 0, list[str]()
         for file in files:
-            present, number = False, 0
-            for number, record in enumerate(islice(self._records(file), LOOKED_AT), 1):
-                if present := name in record:
-                    break
-                names |= dict.fromkeys(list(record)[:SHOWN])
-            looked_at += number
-            having += present
-            if number and not present:
+            fields = [list(record) for record in self._first_records(file)]
+            looked_at += len(fields)
+            if fields and name in fields[-1]:
+                having += 1
+            elif fields:
                 lacking.append(file.path)
+                names |= dict.fromkeys(field for one in fields for field in one[:SHOWN])
         found = f"in the first {LOOKED_AT} records of {{}}: {', '.join(list(names)[:SHOWN])}"
         close = get_close_matches(name, names, n=1)
         hint = f": did you mean {close[0]!r}?" if close else ""
         if having and lacking:
             log.warning(
-                "%s: no record has the text field %r in %d of %d files, such as %s (%s); such records are quarantined%s",
+                "%s: no text field %r in the records of %d of %d files, such as %s (%s), which are quarantined%s",
                 *(self.root.folder, name, len(lacking), len(files), lacking[0], found.format("each"), hint),
             )
         elif lacking and looked_at >= LOOKED_AT:
@@ -76,6 +74,13 @@ class JsonlReader(RecordReader):
                 found=found.format("the file" if len(files) == 1 else f"each of {len(files)} files"),
                 todo=f"correct `text_field` of the reader{hint}",
             )
+
+    def _first_records(self, file: InputFile) -> Iterator[dict[str, Any]]:
+        """Records of a file up to the first that has the text field, LOOKED_AT at the most."""
+        for record in islice(self._records(file), LOOKED_AT):
+            yield record
+            if self.settings.text_field in record:
+                return
 
     def _records(self, file: InputFile) -> Iterator[dict[str, Any]]:
         """The records of a file that can be parsed, up to its first damage."""

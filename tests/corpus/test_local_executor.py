@@ -55,7 +55,9 @@ def test_the_same_workers_serve_the_next_stage(tmp_path: Path) -> None:
     second = run(tmp_path / "b", 12)
     assert os.getpid() not in first and len(first | second) <= 2 and first & second
     assert run(tmp_path / "c", 3, workers=1) == {os.getpid()}
-    after = run(tmp_path / "d", 12)  # a rank of this process leaves its place in the environment, which is none of theirs
+    after = run(
+        tmp_path / "d", 12
+    )  # a rank of this process leaves its place in the environment, which is none of theirs
     assert len(first | second | after) <= 2
 
 

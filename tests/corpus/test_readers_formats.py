@@ -511,5 +511,5 @@ def test_files_that_lack_the_text_field_among_others_are_named_and_their_records
     reader = make_reader(JsonlSettings(path=str(tmp_path)), "s")
     with caplog.at_level("WARNING"):
         reader.check(reader.files())
-    assert len(caplog.messages) == 1 and "in 2 of 4 files, such as b.jsonl" in caplog.text
+    assert len(caplog.messages) == 1 and "of 2 of 4 files, such as b.jsonl" in caplog.text
     assert "texts, body" in caplog.text and "did you mean 'texts'?" in caplog.text
