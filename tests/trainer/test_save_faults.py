@@ -1,6 +1,6 @@
 """kill −9 at random instants inside a save: PROVENDER_KILLS of them (5; the bar of the project is 50).
 
-The instant is drawn as a flush of the save and a fraction of the time one takes, so a loaded machine moves none out of it.
+The instant is drawn as a flush of the save and a fraction of the time one takes: a loaded machine moves none out of it.
 """
 
 import multiprocessing

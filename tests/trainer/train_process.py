@@ -2,7 +2,7 @@
 with the checkout on PYTHONPATH.
 
 The workspace holds `model/` and `tokens/{domain,general}`; the run goes to `run/`. `steps=N` is the plan's length, and
-with `stop=N` the process of the last rank is told to end, by a signal, when step N is done.
+with `stop=N` the process of the first rank, which reports progress, is told by a signal to end when step N is done.
 """
 
 import json
@@ -47,11 +47,10 @@ def main() -> None:
     changes = {name: json.loads(value) for name, _, value in (word.partition("=") for word in sys.argv[2:])}
 
     stop = changes.pop("stop", None)
-    last = int(os.environ.get("RANK", 0)) == int(os.environ.get("WORLD_SIZE", 1)) - 1
 
     def tell(progress: Progress) -> None:
         print(progress.phase, progress.step, flush=True)
-        if last and progress.phase == "train" and progress.step == stop:
+        if progress.phase == "train" and progress.step == stop:
             os.kill(os.getpid(), signal.SIGTERM)
 
     result = run(Path(sys.argv[1]), on_progress=tell, **changes)
