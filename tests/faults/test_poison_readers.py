@@ -92,8 +92,9 @@ def test_rows_and_bytes_are_those_that_were_counted(kind: str, before: int, tmp_
 
 
 def test_a_sound_file_is_read_as_it_would_be_without_a_child(tmp_path: Path) -> None:
-    reader, file = file_of(tmp_path, ["a", "", "b"])
-    (tmp_path / "f.jsonl").open("a").write("\n{broken\n")
+    reader, _ = file_of(tmp_path, ["a", "", "b"])
+    with open(tmp_path / "f.jsonl", "a") as lines:
+        lines.write("\n{broken\n")
     file = reader.files()[0]
     here, there = Tally(), Tally()
     expected = list(reader.read(file, here))
