@@ -27,7 +27,7 @@ from benchmarks.scale_out import prepare
 MEGABYTES = 8.0
 FACTORS = (1, 10, 50)
 PIECE = 4  # words that stay together in a made-up text: most shingles of five words are then new
-FILE = 1_000  # documents of a file
+FILE = 250  # documents of a file: about a megabyte
 
 
 @dataclass
