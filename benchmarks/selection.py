@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import re
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from benchmarks.measure import Rate, Row, interleaved
+from benchmarks.measure import Asked, Rate, Row, interleaved
 from benchmarks.shared import DATA, SHARED
 from mixing.select.choose import ChoiceSettings, choose
 from pipelines.recipe import Recipe
@@ -235,7 +234,9 @@ def speeds() -> Iterator[Row]:
                 lambda plain=plain, scorer=scorer: plain(texts, scorer),
                 repeats=3,
             )
-        yield Row(f"selection: scores by {name}", "MB/s", ours, "the same by Python's words", theirs)
+        yield Row(
+            f"selection: scores by {name}", "MB/s", ours, "the same by Python's words", theirs, (Asked(7, 10, "ours"),)
+        )
 
 
 def _plain_dsir(texts: Sequence[str], scorer: Any) -> list[float]:
@@ -268,17 +269,12 @@ def rows() -> Iterator[Row]:
         return
     yield from speeds()
     found = outcomes()
-    for way, outcome in found.items():
+    for way in found:
         if way != RANDOM:
             unit = "perplexity, lower is better"
-            yield Row(
-                f"selection: held-out task after a tenth by {way}", unit, _rate(outcome), RANDOM, _rate(found[RANDOM])
-            )
-
-
-def _rate(outcome: Outcome) -> Rate:
-    values = outcome.perplexity
-    return Rate(statistics.median(values), min(values), max(values))
+            ours, theirs = (Rate.of(*found[name].perplexity) for name in (way, RANDOM))
+            asked = (Asked(7, 1, most=True),)
+            yield Row(f"selection: held-out task after a tenth by {way}", unit, ours, RANDOM, theirs, asked)
 
 
 def main() -> None:
@@ -291,7 +287,7 @@ def main() -> None:
             gain, error = outcome.less_than(found[RANDOM])
             print(f"  {'':<12} lower than random by {gain:.3f} ± {error:.3f} (bar: above 0)")
     for row in speeds():
-        print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}× (bar: 10 MB/s)")
+        print(row)
 
 
 if __name__ == "__main__":
