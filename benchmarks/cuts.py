@@ -27,7 +27,7 @@ from datatrove.pipeline.dedup.sentence_dedup import (
 from datatrove.utils.text import ngrams, simplify_text
 
 from benchmarks.measure import Row, interleaved
-from corpus.artifact import write_parquet
+from corpus.artifact import publish, write_parquet
 from corpus.cuts.kept import KeptDocuments, KeptUnit
 from corpus.cuts.spans import Cuts
 from corpus.decontaminate import DecontaminateSettings, EvaluationSet, find_contamination
@@ -159,11 +159,12 @@ def _rows(folder: Path, megabytes: float) -> Iterator[Row]:
     vectors = np.random.default_rng(1).standard_normal((10_000, 384)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    np.save(folder / "vectors.npy", vectors)
+    with publish(folder / "vectors", kind="vectors", function={}) as draft:
+        np.save(draft.path / "vectors.npy", vectors)
 
     def semantic() -> object:
         with workplace(folder) as place:
-            return similar_pairs(folder / "vectors.npy", 0.95, 5, 1, place)
+            return similar_pairs(folder / "vectors/vectors.npy", 0.95, 5, 1, place)
 
     ours, theirs = interleaved(
         len(vectors) / 1e3,

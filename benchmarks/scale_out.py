@@ -84,7 +84,7 @@ class Fresh:
 
 
 def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
-    """Ray and an object store beside this machine."""
+    """Two workers beside one, Ray and an object store beside this machine."""
     from corpus.engine.executors import LocalSettings, RaySettings
     from corpus.engine.ray_cluster import connect
 
@@ -102,6 +102,9 @@ def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
             return workspace
 
         local = str(inputs / "pages")
+        alone = LocalSettings(workers=1)
+        speeds = interleaved(megabytes, lambda: on(here, local), lambda: on(alone, local), repeats=REPEATS)
+        yield Row(f"preparation, {megabytes:.0f} MB, two workers", "MB/s", speeds[0], "one worker", speeds[1])
         rates = interleaved(megabytes, lambda: on(there, local), lambda: on(here, local), repeats=REPEATS)
         work, asked = (
             f"preparation on Ray, {megabytes:.0f} MB",

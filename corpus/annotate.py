@@ -21,7 +21,8 @@ from corpus.artifact import MANIFEST, Manifest, RunLock, code_version, publish, 
 from corpus.document import BASE, DOCUMENTS, EDIT, Batch, Document, batches
 from corpus.engine import Heartbeat, Unit
 from corpus.engine.limits import GuardSettings
-from corpus.engine.poison import guarded
+from corpus.engine.poison import begun_file, guarded
+from corpus.engine.reading import isolated
 from corpus.errors import ArtifactError
 from corpus.forget import STEP, Register, blanked
 from corpus.readers import InputFile, Reader, Tally
@@ -141,7 +142,8 @@ class _Counts:
 
 
 class ReadUnit(PipelineStep):
-    """Reads the files of this rank's unit into batches and reports progress."""
+    """Reads the files of this rank's unit into batches and reports progress; in a child of its own where an earlier
+    attempt at the unit died."""
 
     name = "read"
     type = "unit reader"
@@ -151,6 +153,11 @@ class ReadUnit(PipelineStep):
         self.units, self.lines, self.counts, self.heartbeat = units, lines, counts, heartbeat
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:  # type: ignore[override]
+        # Asked now, before the steps begin with the unit: whether an earlier attempt at it died.
+        died = begun_file(self.units[rank].folder).exists()
+        return self._batches(rank, self.lines[self.units[rank].work.source].guard if died else None)
+
+    def _batches(self, rank: int, isolate: GuardSettings | None) -> Iterator[Batch]:
         work: UnitWork = self.units[rank].work
         reader = self.lines[work.source].reader
         self.counts.tally = Tally()
@@ -158,7 +165,10 @@ class ReadUnit(PipelineStep):
 
         def documents() -> Iterator[Document]:
             for file in work.files:
-                yield from reader.read(file, self.counts.tally)
+                if isolate is None:
+                    yield from reader.read(file, self.counts.tally)
+                else:
+                    yield from isolated(reader, file, self.counts.tally, isolate)
 
         try:
             for batch in batches(documents()):

@@ -92,6 +92,18 @@ class FileEntry:
     sha256: str
     rows: int | None = None
 
+    def verify(self, path: Path) -> None:
+        """Hash the file again, which lies at `path`; raises ArtifactError when it is missing or differs."""
+        if not path.is_file():
+            raise ArtifactError("a file of the artefact is missing", where=path, todo="run the stage again")
+        if path.stat().st_size != self.bytes or content_hash(path) != self.sha256:
+            raise ArtifactError(
+                "a file differs from its manifest",
+                where=path,
+                found=f"{path.stat().st_size} bytes, {self.bytes} published",
+                todo="delete the folder and run the stage again",
+            )
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -162,16 +174,7 @@ class Manifest:
         """Hash every file again; raises ArtifactError at the first that is missing or differs. `locate` gives the path
         of a file where that is not in the folder."""
         for entry in self.files:
-            path = Path(folder) / entry.path if locate is None else locate(entry.path)
-            if not path.is_file():
-                raise ArtifactError("a file of the artefact is missing", where=path, todo="run the stage again")
-            if path.stat().st_size != entry.bytes or content_hash(path) != entry.sha256:
-                raise ArtifactError(
-                    "a file differs from its manifest",
-                    where=path,
-                    found=f"{path.stat().st_size} bytes, {entry.bytes} published",
-                    todo="delete the folder and run the stage again",
-                )
+            entry.verify(Path(folder) / entry.path if locate is None else locate(entry.path))
 
 
 def current(folder: Path, function: dict[str, Any]) -> Manifest | None:

@@ -6,7 +6,7 @@
 Runs of two sizes tell a stage's fixed part from the part that grows: give both workspaces. With one, everything is
 taken in proportion, which errs on the side of too much. Work in units spreads over workers, at most one unit each;
 what the run's own process makes does not. A worker's memory is bounded by its unit and taken as it was; that of the
-run's own process, and the disk, are taken in proportion.
+run's own process, and the disk, are taken in proportion, with runs of two sizes the memory on the line through them.
 """
 
 from collections.abc import Sequence
@@ -133,9 +133,21 @@ def plan_cluster(runs: Sequence[Measured], size: int, unit_bytes: int, workers: 
         at_once = min(workers, units) if spread else 1
         # The last wave of units is seldom full: a worker makes whole units.
         wall = seconds / units * ceil(units / at_once) if spread else seconds
-        rss = record.rss if spread else int(BASE_RSS + max(0, record.rss - BASE_RSS) * max(1.0, growth))
+        rss = record.rss if spread else _memory(runs, name, record.rss, size)
         stages.append(StagePlan(name, seconds, wall, rss, spread))
     return ClusterPlan(size, workers, tuple(stages), int(largest.disk * growth), price)
+
+
+def _memory(runs: Sequence[Measured], name: str, largest: int, size: int) -> int:
+    """Bytes that the run's own process takes in a stage at `size`: on the line through what the runs took, where they
+    have two sizes; with one, what is beyond BASE_RSS in proportion."""
+    had = {run.input_bytes: stage.rss for run in runs if (stage := run.stages.get(name)) is not None}
+    most = max(had)
+    growth = max(1.0, size / most)
+    if len(had) > 1:
+        slope = max(0.0, float(np.polyfit(list(had), list(had.values()), 1)[0]))
+        return int(largest + slope * (growth - 1) * most)
+    return int(BASE_RSS + max(0, largest - BASE_RSS) * growth)
 
 
 def _line(points: list[tuple[int, float]], size: int) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from corpus.artifact import scan_parquet
+from corpus.artifact import FileEntry, content_hash, scan_parquet
 from corpus.cuts.spans import KINDS, Cuts, Kind, Spans
 from corpus.dedup.keep import KeepSettings
 from corpus.document import utf8_buffers
@@ -50,12 +50,14 @@ class Texts:
 @dataclass(frozen=True)
 class KeptUnit:
     """What stays of one unit: its number over all sources, that of its source, its documents.parquet, the file of its
-    ROWs, the documents that stay, the held-out ones among them, and the bytes of their texts before extraction."""
+    ROWs and that file's SHA-256, the documents that stay, the held-out ones among them, and the bytes of their texts
+    before extraction."""
 
     number: int
     source: int
     documents: Path
     file: Path
+    sha256: str
     count: int
     held_out: int
     text_bytes: int
@@ -77,7 +79,7 @@ class KeptUnit:
         rows["rank"], rows["held_out"] = rank, held_out
         np.save(file, rows)
         count, held = int((rank >= 0).sum()), int((held_out & (rank >= 0)).sum())
-        return cls(number, source, documents, file, count, held, text_bytes)
+        return cls(number, source, documents, file, content_hash(file), count, held, text_bytes)
 
     @property
     def name(self) -> str:
@@ -86,7 +88,8 @@ class KeptUnit:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """ROW[rows of documents.parquet]."""
+        """ROW[rows of documents.parquet]. Raises ArtifactError when the file is not what was written."""
+        FileEntry(self.file.name, self.file.stat().st_size, self.sha256).verify(self.file)
         return np.load(self.file)
 
     def staying(self, held_out: bool) -> np.ndarray:

@@ -23,6 +23,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from corpus.arrays import load
 from corpus.artifact import Draft, read_parquet, scan_parquet
 from corpus.cuts.kept import KeptDocuments
 from corpus.cuts.spans import Cuts
@@ -180,7 +181,7 @@ def _reported(parts: Sequence[ItemPart], found: Sequence[Path]) -> pa.Table:
         documents, contaminated = np.zeros(len(words), np.int64), np.zeros(len(words), np.int64)
         coverage = np.zeros(len(words))
         for folder in found:
-            counts = np.load(folder / f"counts-{number:05d}.npy")
+            counts = load(folder / f"counts-{number:05d}.npy")
             documents[counts["item"]] += counts["documents"]
             contaminated[counts["item"]] += counts["contaminated"]
             coverage[counts["item"]] = np.maximum(coverage[counts["item"]], counts["coverage"])

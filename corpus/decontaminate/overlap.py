@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from corpus.arrays import mapped
 from corpus.cuts.kept import Texts
 from corpus.document import utf8_buffers
 from corpus.kernels.folding import folded_words, lower_table, window_hashes
@@ -97,7 +98,7 @@ class ItemIndex:
     @classmethod
     def open(cls, folder: Path) -> "ItemIndex":
         """Mapped: processes of one machine share the pages. Not read-only, which to the kernels is another type."""
-        return cls(*(np.load(folder / f"{column.name}.npy", mmap_mode="c") for column in fields(cls)))
+        return cls(*(mapped(folder / f"{column.name}.npy", "c") for column in fields(cls)))
 
     @cached_property
     def sizes(self) -> list[int]:

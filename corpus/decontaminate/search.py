@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from corpus.arrays import load
 from corpus.artifact import Draft, read_parquet, write_parquet
 from corpus.cuts.kept import KeptUnit, Texts
 from corpus.cuts.spans import Cuts, Spans, publish_spans, strings
@@ -89,7 +90,7 @@ class HeldOutWork:
 
 def gone_rows(stages: tuple[Path, ...], unit: KeptUnit) -> np.ndarray:
     """int64: the rows of a unit that were dropped in these stages."""
-    return np.concatenate([np.zeros(0, np.int64), *(np.load(stage / unit.name / "gone.npy") for stage in stages)])
+    return np.concatenate([np.zeros(0, np.int64), *(load(stage / unit.name / "gone.npy") for stage in stages)])
 
 
 @dataclass(frozen=True)

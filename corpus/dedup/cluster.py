@@ -28,6 +28,7 @@ from pydantic import Field
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from corpus.arrays import load, mapped
 from corpus.artifact import Manifest, code_version
 from corpus.artifact import fingerprint as hashed
 from corpus.dedup.join import BandUnit, BandWork, decode, merge_candidates
@@ -138,7 +139,7 @@ def _band_units(
     keys: list[Path], numbers: Path, settings: DedupSettings, origin: dict[str, Any], root: Path
 ) -> list[Unit]:
     """Units of one range of one band, or of several bands when there are few documents."""
-    records = len(np.load(numbers / "rank.npy", mmap_mode="r"))
+    records = len(mapped(numbers / "rank.npy"))
     bits = range_bits(records, settings.rows_in_memory)
     together = max(1, settings.rows_in_memory // max(1, records))
     every = range(settings.signature.bands)
@@ -182,7 +183,7 @@ def _verify_units(
         Unit(
             folder=root / "verify" / part.name,
             function={"kind": "dedup.verify", "part": part.name, "threshold": settings.threshold, **origin},
-            weight=1024 * len(np.load(part / "pairs.npy", mmap_mode="r")),  # a comparison reads about so much
+            weight=1024 * len(mapped(part / "pairs.npy")),  # a comparison reads about so much
             work=VerifyWork(part, tuple(sets), documents, settings.threshold, not settings.verify),
         )
         for part in sorted(candidates.glob("part-*"))
@@ -190,9 +191,9 @@ def _verify_units(
 
 
 def _clusters(keys: list[Path], numbers: Path, measured: list[Path], documents: int, candidates: int) -> Clusters:
-    copies = np.load(numbers / "copies.npy").astype(np.int64)
-    near = [decode(np.load(folder / "pairs.npy")) for folder in measured]
-    similarity = [np.load(folder / "similarity.npy") for folder in measured]
+    copies = load(numbers / "copies.npy").astype(np.int64)
+    near = [decode(load(folder / "pairs.npy")) for folder in measured]
+    similarity = [load(folder / "similarity.npy") for folder in measured]
     first = np.concatenate([copies[:, 0], *(pair[0] for pair in near)])
     second = np.concatenate([copies[:, 1], *(pair[1] for pair in near)])
     value = np.concatenate([np.ones(len(copies)), *similarity]).astype(np.float32)
@@ -209,7 +210,7 @@ def _ids(keys: list[Path], numbers: Path, ranks: np.ndarray, documents: int) -> 
     """The ids of ascending ranks."""
     wanted = np.zeros(documents, bool)
     wanted[ranks] = True
-    rank = np.load(numbers / "rank.npy", mmap_mode="r")
+    rank = mapped(numbers / "rank.npy")
     found = np.zeros((len(ranks), 2), np.uint64)
     start = 0
     for folder in keys:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus.arrays import load, mapped
 from corpus.artifact import Draft
 from corpus.engine import Workplace
 
@@ -36,14 +37,14 @@ def similar_pairs(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(left, right, cosine float32), left < right, sorted: pairs of the unit vectors in a file (float32[documents,
     dimension]) of at least the threshold; `clusters`: by default one for PER_CLUSTER documents."""
-    mapped = np.load(vectors, mmap_mode="r")
-    count, dimension = mapped.shape
+    every = mapped(vectors)
+    count, dimension = every.shape
     clusters = min(count, clusters or (1 if count <= EXACT else count // PER_CLUSTER))
     size = 4 * dimension
     centroids = place.one(
         "centroids",
         {"kind": "semantic.centroids", "of": place.function},
-        lambda draft: np.save(draft.path / "centroids.npy", _centroids(mapped, clusters, seed)),
+        lambda draft: np.save(draft.path / "centroids.npy", _centroids(every, clusters, seed)),
     )
     blocks = {
         f"{start // DOCUMENTS:05d}": NearestWork(vectors, centroids, start, min(start + DOCUMENTS, count), size)
@@ -57,7 +58,7 @@ def similar_pairs(
         )
         for first in range(0, clusters, together)
     }
-    found = [np.load(folder / "pairs.npz") for folder in place.make("compared", ranges)]
+    found = [load(folder / "pairs.npz") for folder in place.make("compared", ranges)]
     nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
     columns = zip(nothing, *((part["left"], part["right"], part["cosine"]) for part in found), strict=True)
     return _each_once(*(np.concatenate(column) for column in columns))
@@ -79,8 +80,8 @@ class NearestWork:
         return self.size * (self.stop - self.start)
 
     def write(self, draft: Draft) -> None:
-        vectors = np.load(self.vectors, mmap_mode="r")[self.start : self.stop]
-        np.save(draft.path / "nearest.npy", _nearest(vectors, np.load(self.centroids / "centroids.npy")))
+        vectors = mapped(self.vectors)[self.start : self.stop]
+        np.save(draft.path / "nearest.npy", _nearest(vectors, load(self.centroids / "centroids.npy")))
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class CompareWork:
         return (1 + NEAREST) * self.size * (self.last - self.first)
 
     def write(self, draft: Draft) -> None:
-        vectors = np.load(self.vectors, mmap_mode="r")
-        nearest = np.concatenate([np.load(folder / "nearest.npy") for folder in self.nearest])
+        vectors = mapped(self.vectors)
+        nearest = np.concatenate([load(folder / "nearest.npy") for folder in self.nearest])
         found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
         for cluster in range(self.first, self.last):
             members = np.flatnonzero(nearest[:, 0] == cluster)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus.arrays import mapped
 from corpus.artifact import Draft, Manifest
 from corpus.kernels.hashing import look_up, map_of
 
@@ -67,7 +68,7 @@ class Frequent:
 
     @classmethod
     def open(cls, folder: Path) -> "Frequent":
-        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("hashes", "documents", "last")))
+        return cls(*(mapped(folder / f"{name}.npy") for name in ("hashes", "documents", "last")))
 
     @classmethod
     def together(cls, parts: Sequence["Frequent"]) -> "Frequent":
@@ -131,7 +132,7 @@ def _chunks(folders: Sequence[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for folder in folders:
         for path in sorted(folder.glob("hashes-*.npy")):
             ranks = path.with_name(path.name.replace("hashes", "ranks"))
-            yield np.load(path, mmap_mode="r"), np.load(ranks, mmap_mode="r")
+            yield mapped(path), mapped(ranks)
 
 
 def _range(hashes: np.ndarray, part: int, bits: int) -> slice:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from datatrove.pipeline.base import PipelineStep
 
+from corpus.arrays import mapped
 from corpus.artifact import Draft, RunLock, publish
 from corpus.dedup.keys import Keys
 from corpus.dedup.numbers import in_range
@@ -52,7 +53,7 @@ class Found:
 
     @classmethod
     def open(cls, folder: Path) -> "Found":
-        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("pairs", "members", "bounds")))
+        return cls(*(mapped(folder / f"{name}.npy") for name in ("pairs", "members", "bounds")))
 
 
 class BandUnit(PipelineStep):
@@ -76,8 +77,8 @@ class BandUnit(PipelineStep):
 
 def _band(work: BandWork, band: int) -> tuple[np.ndarray, np.ndarray]:
     """(keys, ranks) of the documents of a band's range that take part in the join."""
-    ranks = np.load(work.numbers / "rank.npy", mmap_mode="r")
-    joined = np.load(work.numbers / "joined.npy", mmap_mode="r")
+    ranks = mapped(work.numbers / "rank.npy")
+    joined = mapped(work.numbers / "joined.npy")
     keys, numbers, start = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)], 0
     for folder in work.keys:
         own = Keys.open(folder).bands[band]

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from datatrove.pipeline.base import PipelineStep
 from numpy.lib.format import open_memmap
 
+from corpus.arrays import mapped
 from corpus.artifact import Manifest, RunLock, code_version, publish, scan_parquet
 from corpus.dedup.signature import SignatureSettings
 from corpus.document import DOCUMENTS
@@ -140,7 +141,7 @@ class Keys:
 
     @classmethod
     def open(cls, folder: Path) -> "Keys":
-        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "exact", "state", "bands")))
+        return cls(*(mapped(folder / f"{name}.npy") for name in ("ids", "exact", "state", "bands")))
 
 
 def fixed_rows(column: pa.FixedSizeBinaryArray, dtype: str) -> np.ndarray:

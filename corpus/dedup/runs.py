@@ -20,6 +20,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from corpus.arrays import load, mapped
 from corpus.artifact import Draft
 from corpus.kernels.folding import window_hashes
 
@@ -115,12 +116,12 @@ class SortWork:
     def _mine(self, path: Path) -> tuple[np.ndarray, bytes, list[int]]:
         """(runs, bytes, end of each run in them) of this part in one chunk."""
         beside = {name: path.with_name(path.name.replace("runs", name)) for name in ("text", "bounds")}
-        first, last = np.load(beside["bounds"])[self.part : self.part + 2]
-        runs = np.load(path, mmap_mode="r")[:, max(first - 1, 0) : last]
+        first, last = load(beside["bounds"])[self.part : self.part + 2]
+        runs = mapped(path)[:, max(first - 1, 0) : last]
         before = int(runs[END, 0]) if first and last > first else 0
         own = np.array(runs[:, 1 if first else 0 :])
         ends = own[END] - before
-        text = np.load(beside["text"], mmap_mode="r")[before : before + (int(ends[-1]) if len(ends) else 0)]
+        text = mapped(beside["text"])[before : before + (int(ends[-1]) if len(ends) else 0)]
         return own, text.tobytes(), ends.tolist()
 
 
@@ -128,7 +129,7 @@ def intervals_of(sorted_parts: Sequence[Path], unit: int) -> tuple[np.ndarray, n
     """(row, begin, end) of a unit's intervals in all parts, by row."""
     found = [np.zeros((4, 0), np.int64)]
     for folder in sorted_parts:
-        intervals = np.load(folder / "intervals.npy", mmap_mode="r")
+        intervals = mapped(folder / "intervals.npy")
         first, last = np.searchsorted(intervals[0], [unit, unit + 1])
         found.append(np.array(intervals[:, first:last]))
     _, row, begin, end = np.concatenate(found, axis=1)

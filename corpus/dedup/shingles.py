@@ -8,6 +8,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
+from corpus.arrays import checked, load
 from corpus.artifact import scan_parquet
 from corpus.dedup.signature import lowered
 from corpus.document import DOCUMENTS
@@ -35,7 +36,7 @@ class ShingleSets:
 
     @classmethod
     def open(cls, folder: Path) -> "ShingleSets":
-        return cls(_mapped(folder / "shingles.bin"), np.load(folder / "bounds.npy"))
+        return cls(_mapped(checked(folder / "shingles.bin")), load(folder / "bounds.npy"))
 
 
 def _mapped(file: Path | IO[Any]) -> np.ndarray:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from datatrove.pipeline.base import PipelineStep
 
+from corpus.arrays import load, mapped
 from corpus.artifact import RunLock, publish
 from corpus.dedup.join import BUCKET, Found, all_pairs, decode, encode
 from corpus.dedup.keys import Group, fixed_rows
@@ -53,8 +54,8 @@ class SetUnit(PipelineStep):
         unit = self.units[rank]
         work: SetWork = unit.work
         with publish(unit.folder, kind="dedup.sets", function=unit.function, lock=self.lock) as draft:
-            ranks = np.load(work.numbers / "rank.npy", mmap_mode="r")[work.start : work.start + work.group.rows]
-            involved = np.load(work.candidates / "involved.npy")
+            ranks = mapped(work.numbers / "rank.npy")[work.start : work.start + work.group.rows]
+            involved = load(work.candidates / "involved.npy")
             documents = np.flatnonzero(ranks < len(involved))
             documents = documents[involved[ranks[documents]]]
             np.save(draft.path / "rank.npy", ranks[documents])
@@ -101,10 +102,10 @@ class Sets:
         self.group = np.zeros(documents, np.int32)
         self.number = np.zeros(documents, np.int32)
         for index, folder in enumerate(folders):
-            ranks = np.load(folder / "rank.npy")
+            ranks = load(folder / "rank.npy")
             self.group[ranks], self.number[ranks] = index, np.arange(len(ranks))
             if estimate:
-                self.stores.append(_Sketches(np.load(folder / "sketches.npy")))
+                self.stores.append(_Sketches(load(folder / "sketches.npy")))
             else:
                 self.stores.append(ShingleSets.open(folder))
 

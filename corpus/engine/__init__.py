@@ -5,7 +5,9 @@ executors     the recipe's `executor`: this machine, a Ray cluster or Slurm
 local         one pool of worker processes for all stages
 forkserver    where worker processes come from
 limits        what a batch of documents may take of its process
+child         a process that is watched while it works on documents
 poison        documents that kill their process: found and quarantined
+reading       files that kill the process that reads them
 ray_cluster   actors of a Ray cluster
 slurm         job arrays
 remote_ranks  what the two share: ranks on other machines, whose errors come back as files

@@ -60,6 +60,7 @@ class SlurmSettings(Settings):
     max_array_size: int = Field(1001, ge=1, description="the cluster's MaxArraySize; more units are arrays in a row")
     units_per_task: int = Field(1, ge=1, description="units a task works on, one after another")
     srun: bool = Field(True, description="start tasks by srun")
+    attempts: int = Field(3, ge=1, description="times a unit is submitted whose task dies without a word")
     poll: float = Field(10, gt=0, description="seconds between two looks at the queue")
 
     def said(self) -> str:

@@ -10,28 +10,26 @@ fault of the step, and stops the run. A document is found guilty when it fails a
 worked on a harmless one; so neither a model that cannot be loaded nor a machine short of memory quarantines anything.
 """
 
-import signal
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from corpus.document import Batch
-from corpus.engine.forkserver import context
-from corpus.engine.limits import GB, PATIENCE, GuardSettings, anonymous_bytes, expendable, is_expendable, limited
+from corpus.engine.child import MEMORY, Child, DiedError, begin, may_use, tell
+from corpus.engine.limits import GB, PATIENCE, GuardSettings, is_expendable, limited
+from corpus.engine.reading import READING
 from corpus.errors import ArtifactError
 
 START = 600.0  # seconds in which a child must have loaded its models and worked on a harmless document
+BATCH = 1024  # records of a batch, at most
 TRIES = 2  # a document is tried so often alone
-LOOK = 0.05  # seconds between two looks at the child's memory
 HARMLESS = "This is a sentence of a document that harms nobody."
-TIMED_OUT, CRASHED, MEMORY = "timed out", "crashed", "out of memory"
 
 
 class DocumentStep(Protocol):
@@ -71,7 +69,7 @@ def guarded(
             memory = int(settings.memory_gb * GB)
 
             def under_limits() -> Generator[Batch, None, None]:
-                for batch in data:
+                for batch in _read_under_limits(data, settings, begun):
                     _load(steps, batch)
                     begun.allowed(settings.allowance(len(batch), pace) * PATIENCE)
                     with limited(settings.allowance(len(batch), pace), memory):
@@ -82,6 +80,18 @@ def guarded(
                 yield from _through(held, steps, rank, size)
             finally:
                 held.close()  # an error on its way up would keep the limits alive
+
+
+def _read_under_limits(data: Iterable[Batch], settings: GuardSettings, begun: "_Begun") -> Iterator[Batch]:
+    """The batches, reading each of which may take what the steps may."""
+    waiting, seconds = iter(data), settings.allowance(BATCH, READING)
+    while True:
+        begun.allowed(seconds * PATIENCE)
+        with limited(seconds, int(settings.memory_gb * GB)):
+            batch = next(waiting, None)
+        if batch is None:
+            return
+        yield batch
 
 
 _LOADED: set[tuple[str, ...]] = set()  # names of steps that this process has run
@@ -155,10 +165,7 @@ class Isolation:
 
     def __init__(self, steps: Sequence[DocumentStep], settings: GuardSettings, pace: float, where: str) -> None:
         self.steps, self.settings, self.pace, self.where = steps, settings, pace, where
-        self._context = context()
-        self._child: BaseProcess | None = None
-        self._line: Connection | None = None
-        self._memory = 0
+        self._child: Child | None = None
 
     def __enter__(self) -> "Isolation":
         return self
@@ -187,42 +194,33 @@ class Isolation:
 
     def _try(self, batch: Batch) -> Batch | _Death:
         if self._child is None:
-            self._start(batch)
+            self._child = self._started(batch)
         allowance = self.settings.allowance(len(batch), self.pace)
-        result = self._ask(batch, allowance, allowance * PATIENCE)
+        result = self._ask(self._child, batch, allowance, allowance * PATIENCE)
         if isinstance(result, _Death):
             self._end()
         return result
 
-    def _start(self, batch: Batch) -> None:
+    def _started(self, batch: Batch) -> Child:
         """A new child, which loads its models at a harmless document. Raises ArtifactError when it dies of that."""
-        self._line, theirs = self._context.Pipe()
-        self._child = self._context.Process(target=_serve, args=(theirs, tuple(self.steps)), daemon=False)
-        self._child.start()
-        theirs.close()
-        self._memory = 1 << 62
+        child = Child(_serve, tuple(self.steps))
         try:
-            result = self._ask(_harmless(batch), START, START)
+            result = self._ask(child, _harmless(batch), START, START)
         except Exception:
             result = batch  # a step may refuse the harmless document, and has loaded its model by then
         if isinstance(result, _Death):
-            self._end()
+            child.end()
             raise self._fault(result)
-        self._memory = anonymous_bytes(self._child.pid or "self") + int(self.settings.memory_gb * GB)
+        child.allow(self.settings.memory_gb)
+        return child
 
-    def _ask(self, batch: Batch, seconds: float, patience: float) -> Batch | _Death:
+    def _ask(self, child: Child, batch: Batch, seconds: float, patience: float) -> Batch | _Death:
         """Raises what a step raised, but for memory."""
-        assert self._child is not None and self._line is not None
         step, deadline = "start", time.monotonic() + patience
         try:
-            self._line.send((_to_bytes(batch), seconds))
+            child.send((_to_bytes(batch), seconds))
             while True:
-                while not self._line.poll(LOOK):
-                    if time.monotonic() > deadline:
-                        return _Death(TIMED_OUT, step)
-                    if anonymous_bytes(self._child.pid or "self") > self._memory:
-                        return _Death(MEMORY, step)
-                word, said = self._line.recv()
+                word, said = child.hear(deadline - time.monotonic())
                 if word == "step":
                     step = said
                 elif word == "done":
@@ -231,18 +229,13 @@ class Isolation:
                     return _Death(MEMORY, step)
                 else:
                     raise said
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            self._child.join()
-            return _Death(TIMED_OUT if self._child.exitcode == -signal.SIGPROF else CRASHED, step)
+        except DiedError as death:
+            return _Death(death.how, step)
 
     def _end(self) -> None:
-        child, line = self._child, self._line
-        self._child = self._line = None
-        if child is not None and line is not None:
-            child.kill()
-            child.join()
-            child.close()
-            line.close()
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
 
     def _fault(self, death: _Death) -> ArtifactError:
         return ArtifactError(
@@ -255,15 +248,13 @@ class Isolation:
 
 def _serve(line: Connection, steps: Sequence[DocumentStep]) -> None:
     """The child: batches in, batches out, until the other side closes."""
-    expendable()
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker is interrupted, too, and closes the line
+    begin()
     while True:
         try:
             data, seconds = line.recv()
         except EOFError:
             return
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+        may_use(seconds)
         try:
             batch = _from_bytes(data)
             for step in steps:
@@ -272,9 +263,8 @@ def _serve(line: Connection, steps: Sequence[DocumentStep]) -> None:
             answer: tuple[str, Any] = ("done", _to_bytes(batch))
         except Exception as error:
             answer = ("raised", error)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        with suppress(BrokenPipeError):
-            line.send(answer)
+        may_use(0)
+        tell(line, answer)
 
 
 def _harmless(batch: Batch) -> Batch:

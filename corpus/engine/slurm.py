@@ -5,7 +5,8 @@
 
 What is done is seen by what is published, not by exit codes: a task that was requeued, preempted or run twice is as
 good as any. When a task says that it failed, what has not begun is cancelled; when this process is interrupted, all of
-it. The tasks run the Python of this process, so no environment has to be activated on the nodes.
+it. The units of a task that died without a word are submitted again, a task for each: where a document killed it, that
+is now looked for. The tasks run the Python of this process, so no environment has to be activated on the nodes.
 """
 
 import os
@@ -38,6 +39,7 @@ class SlurmUnits(RemoteRanks, SlurmPipelineExecutor):
         self, stage: str, steps: list[PipelineStep], units: list[Unit], settings: SlurmSettings, logging_dir: Path
     ) -> None:
         self.jobs: list[str] = []
+        self.missing = list(range(len(units)))
         super().__init__(
             pipeline=list(steps),
             tasks=len(units),
@@ -72,26 +74,38 @@ class SlurmUnits(RemoteRanks, SlurmPipelineExecutor):
     def launch_and_wait(self) -> None:
         """Raises ConfigError when Slurm refuses the job, what a step raised, or ArtifactError naming stage, unit and
         log for a task that ended without publishing its unit."""
-        left = self.units
         try:
-            self._launch()
-            quiet_since: float | None = None
-            while left := pending(left):
-                if self.failed():
-                    scancel(self.jobs, "--state=PENDING")
-                if self._queued():
-                    quiet_since = None
-                elif quiet_since is None:
-                    quiet_since = time.monotonic()
-                elif self.failed() or time.monotonic() - quiet_since > GRACE:
+            for _ in range(self.settings.attempts):
+                self._launch()
+                self.missing = self._waited()
+                if not self.missing or self.failed():
                     break
-                time.sleep(self.settings.poll)
+                self.tasks_per_job = 1
         except BaseException:
             scancel(self.jobs)
             raise
-        if left:
-            missing = {unit.folder for unit in left}
-            raise self.failure([rank for rank, unit in enumerate(self.units) if unit.folder in missing])
+        if self.missing:
+            raise self.failure(self.missing)
+
+    def _waited(self) -> list[int]:
+        """The ranks whose units are not published when nothing of ours is in the queue any more."""
+        left, quiet_since = self.units, None
+        while left := pending(left):
+            if self.failed():
+                scancel(self.jobs, "--state=PENDING")
+            if self._queued():
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = time.monotonic()
+            elif self.failed() or time.monotonic() - quiet_since > GRACE:
+                break
+            time.sleep(self.settings.poll)
+        folders = {unit.folder for unit in left}
+        return [rank for rank, unit in enumerate(self.units) if unit.folder in folders]
+
+    def get_incomplete_ranks(self, skip_completed: bool = True) -> list[int]:
+        """What an array is submitted for: all, and after that the units whose tasks died."""
+        return self.missing
 
     def _launch(self) -> None:
         # In a job of its own this process is no task of an array, and must not hand that variable on.

@@ -33,9 +33,8 @@ def settings(path: object = "none.parquet", **options: object) -> SemanticSettin
 
 def pairs(vectors: np.ndarray, clusters: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with workplace() as place:
-        path = place.folder / "vectors.npy"
-        np.save(path, vectors)
-        return similar_pairs(path, 0.95, clusters, 1, place)
+        folder = place.one("vectors", {"kind": "vectors"}, lambda draft: np.save(draft.path / "vectors.npy", vectors))
+        return similar_pairs(folder / "vectors.npy", 0.95, clusters, 1, place)
 
 
 def test_few_documents_are_compared_all_with_all():

@@ -67,6 +67,11 @@ def test_the_unit_of_a_worker_that_dies_goes_to_another(tmp_path: Path) -> None:
     assert executor_units.run(tmp_path, cluster(), trouble="dies") == Outcome(ran=5, skipped=0)
 
 
+@pytest.mark.faults
+def test_poisonous_documents_are_found_by_actors(tmp_path: Path) -> None:
+    executor_units.poisoned(tmp_path, cluster())
+
+
 def test_a_unit_whose_workers_die_again_and_again_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="without a word") as told:
         executor_units.run(tmp_path, cluster(attempts=1), trouble="dies")

@@ -100,9 +100,20 @@ def test_an_error_that_may_quote_a_document_is_named_and_not_quoted(tmp_path: Pa
 @pytest.mark.faults
 def test_a_killed_task_is_noticed_and_its_unit_made_by_the_next_run(tmp_path: Path, jobs: Path) -> None:
     with pytest.raises(ArtifactError, match="without a word") as told:
-        executor_units.run(tmp_path, slurm(), numbers=3, trouble="dies")
+        executor_units.run(tmp_path, slurm(attempts=1), numbers=3, trouble="dies")
     assert "unit squares/00002" in str(told.value)
     assert executor_units.run(tmp_path, slurm(), numbers=3, trouble="dies") == Outcome(ran=1, skipped=2)
+
+
+@pytest.mark.faults
+def test_a_killed_task_is_submitted_again(tmp_path: Path, jobs: Path) -> None:
+    assert executor_units.run(tmp_path, slurm(), numbers=3, trouble="dies") == Outcome(ran=3, skipped=0)
+    assert [len(ended) for ended in states(jobs).values()] == [3, 1]
+
+
+@pytest.mark.faults
+def test_poisonous_documents_are_found_by_tasks(tmp_path: Path, jobs: Path) -> None:
+    executor_units.poisoned(tmp_path, slurm(units_per_task=4))
 
 
 def test_a_refused_job_and_a_missing_slurm_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

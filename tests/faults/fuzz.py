@@ -35,7 +35,8 @@ from mixing.plan import MixturePlan  # noqa: E402
 from mixing.sequences import Sequences  # noqa: E402
 
 EXAMPLES = 25  # of a target in a round
-HANG = 30  # seconds of a case
+HANG = 30  # seconds of processor time of a case
+PATIENCE = 20  # a case may wait so many times as long: for the processor, or for nothing
 WORDS = (
     b"\x00", b"\xff" * 8, b"\xed\xa0\x80", b"\\ud800", b"\xef\xbb\xbf", b"\n\n", b"\r", b'"', b"[" * 500, b"{" * 500,
     b"<div>" * 500, b"<!ENTITY a '&a;&a;'>", b"PK\x05\x06", b"PK\x01\x02", b"1e999", b"-1",
@@ -77,12 +78,15 @@ def no_hang() -> Iterator[None]:
     def ring(*_: object) -> None:
         raise TimeoutError(f"a case took more than {HANG} seconds")
 
-    signal.signal(signal.SIGALRM, ring)
-    signal.alarm(HANG)
+    for number in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(number, ring)
+    signal.setitimer(signal.ITIMER_PROF, HANG)
+    signal.setitimer(signal.ITIMER_REAL, HANG * PATIENCE)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def reader_target(name: str, extension: str, folder: Path) -> Callable[[list[Damage]], None]:

@@ -1,5 +1,7 @@
 """Predictions of what a recipe takes on a cluster: against closed forms, and the records they come from."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,14 @@ def test_two_sizes_tell_what_is_fixed_from_what_grows():
     runs = [run(100 * MB, 5 + 10), run(200 * MB, 5 + 20)]
     assert plan_cluster(runs, 2000 * MB, 10 * MB, 1).stages[0].core_seconds == pytest.approx(5 + 200)
     assert plan_cluster(runs[1:], 2000 * MB, 10 * MB, 1).stages[0].core_seconds == pytest.approx(250)
+
+
+def test_memory_of_the_runs_own_process_lies_on_the_line_through_two_sizes():
+    runs = [run(100 * MB, 10), run(200 * MB, 20)]
+    own = [replace(one.stages["decide"], rss=rss * MB) for one, rss in zip(runs, (600, 610), strict=True)]
+    runs = [replace(one, stages=one.stages | {"decide": record}) for one, record in zip(runs, own, strict=True)]
+    assert plan_cluster(runs, 1200 * MB, 10 * MB, 2).stages[1].rss == pytest.approx(710 * MB)
+    assert plan_cluster(runs, 50 * MB, 10 * MB, 2).stages[1].rss == pytest.approx(610 * MB)  # never less than it had
 
 
 def test_a_run_that_went_on_counts_for_all_its_units():

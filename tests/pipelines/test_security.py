@@ -16,6 +16,7 @@ from corpus.artifact import publish
 from corpus.document import Document, document_id
 from corpus.readers.archives import inner_path
 from corpus.recipe import Name
+from pipelines.setup.audit import told
 
 PACKAGES = ("corpus", "mixing", "trainer", "pipelines", "benchmarks")
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
@@ -163,3 +164,15 @@ def test_the_promises_are_written_down() -> None:
     text = (CHECKOUT / "SECURITY.md").read_text()
     for promise in ("pickle", "trust_remote_code", "0600", "pip-audit", "SHA-256", "report"):
         assert promise in text
+
+
+def test_an_audit_that_looked_nothing_up_does_not_say_that_nothing_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = {"name": "ours", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+    sound = {"name": "numpy", "version": "2.0", "vulns": []}
+    weak = {"name": "old", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"]}]}
+    assert told([unknown, unknown]) == 0
+    assert "skipped (its index knows none of the 2 packages)" in capsys.readouterr().out
+    assert told([unknown, sound]) == 0
+    assert "nothing known against 1 installed packages, 1 not in its index" in capsys.readouterr().out
+    assert told([unknown, sound, weak]) == 1
+    assert "old 1.0: PYSEC-1, mended in 1.1" in capsys.readouterr().out

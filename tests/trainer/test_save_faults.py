@@ -1,10 +1,14 @@
-"""kill −9 at random instants inside a save: PROVENDER_KILLS of them (5; the bar of the project is 50)."""
+"""kill −9 at random instants inside a save: PROVENDER_KILLS of them (5; the bar of the project is 50).
+
+The instant is drawn as a flush of the save and a fraction of the time one takes: a loaded machine moves none out of it.
+"""
 
 import multiprocessing
 import os
 import random
 import shutil
 import signal
+import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,30 +32,48 @@ SLOW = 0.01  # seconds a flush takes, so that a save is long enough to be hit
 CLOCK = ("seconds", "tokens_per_second", "mfu", "memory")
 
 
-def _train(folder: Path, steps: int, news: Connection | None) -> None:
-    """In a process of its own: tells when a save begins, and how long one took."""
+def _train(folder: Path, steps: int, news: Connection | None, doom: tuple[int, float] | None = None) -> None:
+    """In a process of its own: tells when a save begins and ends, and how many files it had flushed by then. `doom`: it
+    dies so many seconds after that flush of its first save began."""
     import corpus.artifact
     import trainer.loop
 
     torch.set_num_threads(1)
     flush, write, prune = corpus.artifact.fsync, trainer.loop.write_checkpoint, trainer.loop.prune
+    flushed, saving = 0, False
 
     def slow_flush(path: Path) -> None:
+        nonlocal flushed
+        flushed += saving
+        if saving and doom is not None and flushed == doom[0]:
+            threading.Timer(doom[1], os.kill, (os.getpid(), signal.SIGKILL)).start()
         time.sleep(SLOW)
         flush(path)
 
     def told_write(*arguments: object, **options: object) -> Path:
+        nonlocal flushed, saving
+        flushed, saving = 0, True
         if news is not None:
-            news.send(("begin", time.monotonic()))
+            news.send(("begin", 0))
         return write(*arguments, **options)
 
     def told_prune(*arguments: object, **options: object) -> None:
+        nonlocal saving
         prune(*arguments, **options)
+        saving = False
         if news is not None:
-            news.send(("end", time.monotonic()))
+            news.send(("end", flushed))
 
     corpus.artifact.fsync, trainer.loop.write_checkpoint, trainer.loop.prune = slow_flush, told_write, told_prune
     train_process.run(folder, steps, evaluate_every=1000, keep_last=1, kl=None)
+
+
+def _said(heard: Connection) -> bool:
+    """Whether anything more was told before the process died."""
+    try:
+        return bool(heard.recv())
+    except EOFError:
+        return False
 
 
 def _whole_steps(run: Path) -> list[int]:
@@ -77,39 +99,35 @@ def test_after_a_kill_at_any_instant_of_a_save_a_whole_checkpoint_is_found_and_t
     straight = workspace(tmp_path / "straight", model_folder, evaluation)
     killed = workspace(tmp_path / "killed", model_folder, evaluation)
     steps = KILLS + 3
-    # The first process measures how long a save takes, and leaves the first whole checkpoint behind.
+    # The first process counts the flushes of a save.
     heard, news = context.Pipe()
     process = context.Process(target=_train, args=(straight, steps, news))
     process.start()
     news.close()
-    spans, began = [], 0.0
+    flushes = []
     while True:
         try:
-            word, when = heard.recv()
+            word, count = heard.recv()
         except EOFError:
             break
-        if word == "begin":
-            began = when
-        else:
-            spans.append(when - began)
+        if word == "end":
+            flushes.append(count)
     process.join()
-    assert process.exitcode == 0 and len(spans) == steps
-    lasts = sorted(spans)[len(spans) // 2]
+    assert process.exitcode == 0 and len(flushes) == steps and min(flushes) > 3
 
     newest, inside = 0, 0
     for kill in range(KILLS + 1):
         heard, news = context.Pipe()
-        process = context.Process(target=_train, args=(killed, steps, news))
+        doom = (random.randint(1, min(flushes)), random.uniform(0, SLOW)) if kill else None
+        process = context.Process(target=_train, args=(killed, steps, news, doom))
         process.start()
         news.close()
         assert heard.recv()[0] == "begin"
         if kill == 0:
             assert heard.recv()[0] == "end"  # from here on there is a checkpoint to be lost
-        else:
-            time.sleep(random.uniform(0, lasts))
-            inside += not heard.poll()
-        os.kill(process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+            os.kill(process.pid, signal.SIGKILL)  # type: ignore[arg-type]
         process.join()
+        inside += bool(kill) and not _said(heard)
         assert process.exitcode == -signal.SIGKILL
         whole = _whole_steps(killed / "run")
         assert whole, f"kill {kill} left no whole checkpoint"

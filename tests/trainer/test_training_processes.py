@@ -25,7 +25,16 @@ ENVIRONMENT = os.environ | {
     "PYTHONPATH": CHECKOUT,
     "ACCELERATE_USE_CPU": "true",
 }
-LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def launched(processes: int) -> list[str]:
+    """Words of a launch of so many processes; of one none."""
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return words if processes > 1 else []
+
+
+LAUNCH = launched(2)
+ALL = pytest.mark.skipif(os.environ.get("PROVENDER_FAULTS") != "all", reason="a minute: PROVENDER_FAULTS=all")
 REGULARIZED = {
     "kl": {"weight": 0.5, "on": "all", "sample": 0.5},
     "ewc": {"weight": 5.0, "fisher_tokens": 60},
@@ -111,6 +120,38 @@ def test_a_run_goes_on_in_shards_on_two_processes_where_one_process_was_stopped(
     (moved / "run" / "metrics.jsonl").write_text(lines)
     finish(moved, *LAUNCH, parallel={"kind": "fsdp2"})
     same_curves(straight, moved)
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize(
+    "ways",
+    [
+        pytest.param({}, id="ddp"),
+        pytest.param({"parallel": {"kind": "fsdp2"}} | REGULARIZED, id="fsdp2-regularized", marks=ALL),
+    ],
+)
+def test_two_processes_then_one_then_three_take_every_step_once_with_the_curve_of_one(
+    tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], ways: dict[str, Any]
+) -> None:
+    alone = {name: value for name, value in ways.items() if name != "parallel"}
+    straight = workspace(tmp_path / "straight", model_folder, evaluation)
+    finish(straight, **alone)
+    moved = workspace(tmp_path / "moved", model_folder, evaluation)
+    assert "signal 2 " in finish(moved, *launched(2), stop=2, **ways)
+    assert "signal 4 " in finish(moved, stop=4, **alone)
+    assert "finished 6 " in finish(moved, *launched(3), **ways)
+    logs = [read_metrics(folder / "run" / "metrics.jsonl") for folder in (straight, moved)]
+    steps, others = ([entry for entry in log if entry["event"] == "step"] for log in logs)
+    assert [entry["step"] for entry in others] == list(range(1, 7))
+    for one, other in zip(steps, others, strict=True):
+        assert one["source_tokens"] == other["source_tokens"]
+        for key in ("loss", "kl", "penalty", "grad_norm"):
+            assert one[key] == pytest.approx(other[key], rel=1e-5, abs=1e-6)
+    ends = [log[-1] for log in logs]
+    assert ends[0]["tokens"] == ends[1]["tokens"] and ends[0]["source_tokens"] == ends[1]["source_tokens"]
+    one, other = (load_file(folder / "run" / "model" / "model.safetensors") for folder in (straight, moved))
+    assert one.keys() == other.keys()
+    assert all(torch.allclose(one[key], other[key], rtol=1e-3, atol=1e-5) for key in one)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,11 +1,13 @@
 """A training run as a process of its own: `python train_process.py <workspace> [setting=json …]`, also under torchrun,
 with the checkout on PYTHONPATH.
 
-The workspace holds `model/` and `tokens/{domain,general}`; the run goes to `run/`. `steps=N` is the plan's length.
+The workspace holds `model/` and `tokens/{domain,general}`; the run goes to `run/`. `steps=N` is the plan's length, and
+with `stop=N` the process of the first rank, which reports progress, is told by a signal to end when step N is done.
 """
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,8 +46,12 @@ def run(
 def main() -> None:
     changes = {name: json.loads(value) for name, _, value in (word.partition("=") for word in sys.argv[2:])}
 
+    stop = changes.pop("stop", None)
+
     def tell(progress: Progress) -> None:
         print(progress.phase, progress.step, flush=True)
+        if progress.phase == "train" and progress.step == stop:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     result = run(Path(sys.argv[1]), on_progress=tell, **changes)
     print(result.reason, result.step, result.resume, flush=True)

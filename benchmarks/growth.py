@@ -1,0 +1,167 @@
+"""What grows with a corpus and what must not: memory of a process, open files, disk, at 1, 10 and 50 times the size.
+
+    python -m benchmarks.growth [megabytes] [workers]     sizes are 1, 10 and 50 times so many megabytes
+
+Each preparation is a process of its own, watched from outside ten times a second: VmHWM, which the kernel keeps, of the
+run's own process and of the largest of its workers, open files of all of them, and bytes of the workspace. Wanted:
+memory within 10% of that at 1×, files as many, disk at most three times the input.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+from benchmarks.line import write_tokenizer
+from benchmarks.quality import documents as prose
+from benchmarks.scale_out import prepare
+
+MEGABYTES = 8.0
+FACTORS = (1, 10, 50)
+PIECE = 4  # words that stay together in a made-up text: most shingles of five words are then new
+FILE = 250  # documents of a file: about a megabyte
+
+
+@dataclass
+class Peaks:
+    """The most that was seen at a time: bytes of memory of the run and of a worker, open files, bytes on the disk."""
+
+    run: int = 0
+    worker: int = 0
+    files: int = 0
+    disk: int = 0
+
+
+def texts(megabytes: float) -> Iterator[str]:
+    """So many megabytes of prose, and when that ends the same words in another order, PIECE by PIECE."""
+    given = [document.text for document in prose(megabytes)]
+    yield from given
+    left = megabytes * 1e6 - sum(map(len, given))
+    random = Random(1)
+    while left > 0:
+        for text in given:
+            words = text.split(" ")
+            pieces = [words[at : at + PIECE] for at in range(0, len(words), PIECE)]
+            random.shuffle(pieces)
+            made = " ".join(word for piece in pieces for word in piece)
+            left -= len(made)
+            yield made
+            if left <= 0:
+                return
+
+
+def write_inputs(folder: Path, megabytes: float) -> int:
+    """pages/*.jsonl and a tokenizer; the bytes of the pages."""
+    (folder / "pages").mkdir(parents=True)
+    every, size = texts(megabytes), 0
+    write_tokenizer(folder / "tokenizer", [document.text for document in prose(2)])
+    for number in range(1 << 20):
+        some = list(islice(every, FILE))
+        if not some:
+            break
+        path = folder / "pages" / f"{number:05d}.jsonl"
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in some))
+        size += path.stat().st_size
+    return size
+
+
+def descendants(process: int) -> list[int]:
+    """A process and all that come from it."""
+    found = [process]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found += map(int, task.read_text().split())
+            except OSError:
+                continue
+    return found
+
+
+def peak_memory(process: int) -> int:
+    """VmHWM in bytes; 0 for a process that is gone."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+def open_files(process: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{process}/fd"))
+    except OSError:
+        return 0
+
+
+def on_disk(folder: Path) -> int:
+    """Bytes of the files, one of several names once."""
+    found = {}
+    for path in folder.rglob("*"):
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        found[status.st_ino] = 512 * status.st_blocks
+    return sum(found.values())
+
+
+def watched(process: int, workspace: Path, peaks: Peaks, done: threading.Event) -> None:
+    """Look until `done`."""
+    while not done.wait(0.1):
+        own, *others = descendants(process)
+        peaks.run = max(peaks.run, peak_memory(own))
+        peaks.worker = max([peaks.worker, *map(peak_memory, others)])
+        peaks.files = max(peaks.files, sum(map(open_files, [own, *others])))
+        peaks.disk = max(peaks.disk, on_disk(workspace))
+
+
+def measured(folder: Path, megabytes: float, workers: int) -> tuple[Peaks, float, int]:
+    """(peaks, seconds, bytes of input) of a preparation in a process of its own."""
+    size = write_inputs(folder / "in", megabytes)
+    command = [sys.executable, "-m", "benchmarks.growth", "prepare", str(folder), str(workers)]
+    began, peaks, done = perf_counter(), Peaks(), threading.Event()
+    process = subprocess.Popen(command)
+    watcher = threading.Thread(target=watched, args=(process.pid, folder / "out", peaks, done))
+    watcher.start()
+    code = process.wait()
+    done.set()
+    watcher.join()
+    if code:
+        sys.exit(f"the preparation of {megabytes:.0f} MB failed")
+    return peaks, perf_counter() - began, size
+
+
+def main(megabytes: float, workers: int) -> None:
+    first: Peaks | None = None
+    for factor in FACTORS:
+        with tempfile.TemporaryDirectory() as scratch:
+            peaks, seconds, size = measured(Path(scratch), factor * megabytes, workers)
+        first = first or peaks
+        print(
+            f"{factor:>2}×  {size / 1e6:7.1f} MB in {seconds:6.1f} s: run {peaks.run / 1e6:5.0f} MB"
+            f" ({peaks.run / first.run:.2f}×), worker {peaks.worker / 1e6:5.0f} MB"
+            f" ({peaks.worker / max(1, first.worker):.2f}×), {peaks.files} open files, disk {peaks.disk / size:.2f}×"
+            " the input",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["prepare"]:
+        from corpus.engine import LocalSettings
+
+        place = Path(sys.argv[2])
+        prepare(str(place / "in/pages"), place / "in/tokenizer", place / "out", LocalSettings(workers=int(sys.argv[3])))
+    else:
+        main(
+            float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES,
+            int(sys.argv[2]) if len(sys.argv) > 2 else 2,
+        )
