@@ -14,6 +14,6 @@ def command_line_page() -> str:
     page = page.replace("* `run`: ", "* `run` (what the name of the group alone does): ")
     return (
         f"{page}\n"
-        "Exit codes: 0 done, 1 something is missing, 2 recipe or usage, 3 data, 4 artefact or failed audit, 5 training,\n"
-        "130 interrupted; see [errors](errors.md).\n"
+        "Exit codes: 0 done, 1 something is missing, 2 recipe or usage, 3 data, 4 artefact or failed audit,\n"
+        "5 training, 130 interrupted; see [errors](errors.md).\n"
     )

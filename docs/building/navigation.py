@@ -6,7 +6,8 @@ HOME = "index.md"
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Guides": ("guide-data.md", "guide-training.md", "notebook.md"),
     "Corpus": (
-        "readers.md", "extraction.md", "language-and-perplexity.md", "quality.md", "deidentify.md", "dedup.md", "cuts.md",
+        "readers.md", "extraction.md", "language-and-perplexity.md", "quality.md", "deidentify.md", "dedup.md",
+        "cuts.md",
     ),
     "Mixing": ("mixing.md", "laws.md"),
     "Training": ("training.md", "forgetting.md"),

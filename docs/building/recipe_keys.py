@@ -63,8 +63,8 @@ def recipe_page() -> str:
     title = {one: _title(one, models) for one in models}
     parts = [
         "# Recipe keys\n",
-        "One YAML file says what a person wants, from raw files to a model. Unknown keys are errors. `provender schema`\n"
-        "prints the same as JSON Schema for an editor. A key without a default must be given.\n",
+        "One YAML file says what a person wants, from raw files to a model. Unknown keys are errors.\n"
+        "`provender schema` prints the same as JSON Schema for an editor. A key without a default must be given.\n",
     ]
     for one in models:
         parts.append(f"## {title[one]} {{ #{anchor(one)} }}\n")
@@ -116,7 +116,7 @@ def _named(annotation: Any, title: dict[type[BaseModel], str]) -> str:
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in inner)
     if origin in (tuple, list, set, frozenset):
-        if len(inner) == 2 and inner[1] is Ellipsis or len(inner) == 1:
+        if len(inner) == 1 or inner[1:] == (...,):
             return f"list of {_named(inner[0], title)}"
         return f"[{', '.join(_named(one, title) for one in inner)}]"
     if origin is dict:
