@@ -8,7 +8,6 @@
     error_codes    the errors and their exit codes
     interface      the public Python interface, for mkdocstrings
     source_pages   a page for every source file that a page links to
-    notebook       examples/line.ipynb as a page
     examples       commands of a guide, run and compared with what the page shows
 
 Nothing but `hooks` imports MkDocs, so that the tests read the same pages without it.

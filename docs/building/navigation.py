@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 HOME = "index.md"
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Guides": ("guide-data.md", "guide-training.md", "notebook.md"),
+    "Guides": ("guide-data.md", "guide-training.md"),
     "Corpus": (
         "readers.md", "extraction.md", "language-and-perplexity.md", "quality.md", "deidentify.md", "dedup.md",
         "cuts.md",
