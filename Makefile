@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo setup corpus mix train audit test check bench docs clean
+.PHONY: help demo setup corpus mix train audit study study-quick test check bench docs clean
 
 RECIPE ?= pipelines/recipes/demo.yaml
 FAST ?=
@@ -13,7 +13,7 @@ PYTHON := $(VENV)/bin/python
 PROVENDER := $(VENV)/bin/provender
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 demo: setup ## the whole line on real text and a real model (FAST=1: a small slice in under three minutes)
 	@$(PROVENDER) demo $(if $(filter-out 0,$(FAST)),--fast)
@@ -31,6 +31,12 @@ train: setup ## continue the pre-training on the plan
 
 audit: setup ## the report over all of it
 	@$(PROVENDER) audit $(RECIPE)
+
+study: setup ## pre-train a small base and write docs/study.md: about 3 hours on two cores, goes on where it stopped
+	@$(PROVENDER) study --page docs/study.md
+
+study-quick: setup ## the same with fewer cells, seeds and tokens, in about a quarter of an hour
+	@$(PROVENDER) study --quick --page docs/study.md
 
 test: setup ## run all tests (browser tests are skipped without chromium)
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --dist loadfile

@@ -1,65 +1,78 @@
-"""Run every benchmark and write docs/benchmarks.md with the machine, the versions and the date.
+"""Run the benchmarks, keep what they measured in docs/benchmarks.json and write docs/benchmarks.md from it.
 
-python -m benchmarks mixing trainer     only these, printed and not written
+python -m benchmarks                    all rooms, one after the other: about an hour and a half
+python -m benchmarks mixing trainer     only these; the others keep what was measured before
+python -m benchmarks --page             the page again, from what was measured before
+
+Peers whose pins clash with ours, and data that is no part of the project, are found by environment variables:
+PROVENDER_PEERS, PROVENDER_PEERS_SPACY, PROVENDER_EXTRACTION_BENCHMARK, PROVENDER_SHARED, PROVENDER_AUDIT_WORKSPACE.
 """
 
 import os
-import platform
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-from benchmarks import corpus, cuts, dedup, deidentify, line, loop, mixing, quality, scale_out, selection, trainer
-from benchmarks.measure import REPEATS, Row
+from benchmarks import (
+    audit,
+    corpus,
+    cuts,
+    dedup,
+    deidentify,
+    extraction,
+    limits,
+    line,
+    loop,
+    mixing,
+    quality,
+    results,
+    scale_out,
+    scaling,
+    selection,
+    shell,
+    trainer,
+)
+from benchmarks.measure import Row
+from benchmarks.page import PAGE, page
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PACKAGES = ("datatrove", "torch", "numba", "numpy", "pyarrow", "polars", "google-re2")
-
-
-def processor() -> str:
-    """The processor's name, where Linux says it."""
-    for entry in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if entry.startswith("model name"):
-            return entry.split(":")[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def page(rows: list[Row]) -> str:
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`: rates of the same work in one process and one run, medians of interleaved repeats",
-        f"with their lowest and highest ({REPEATS} repeats, 3 where the peer is slow). Trust the ratios.",
-        "",
-        f"- {datetime.now(UTC):%Y-%m-%d}, {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "- " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        "",
-        "| work | unit | ours | peer | peer's | ratio |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [f"| {r.work} | {r.unit} | {r.ours} | {r.peer} | {r.theirs} | {r.ratio:,.3g}× |" for r in rows]
-    return "\n".join(lines) + "\n"
-
-
-ROOMS = (line, quality, corpus, deidentify, dedup, cuts, mixing, selection, trainer, loop, scale_out)
+ROOMS: dict[str, tuple[str, Callable[[], Iterator[Row]]]] = {
+    "limits": ("What this machine can do", limits.rows),
+    "shell": ("At the shell", shell.rows),
+    "line": ("The whole line of a corpus", line.rows),
+    "extraction": ("Extraction", extraction.rows),
+    "quality": ("Quality filters", quality.rows),
+    "corpus": ("Steps of a corpus", corpus.rows),
+    "deidentify": ("De-identification", deidentify.rows),
+    "hostile": ("De-identification of hostile texts", deidentify.hostile_rows),
+    "dedup": ("Deduplication", dedup.rows),
+    "dedup_right": ("Deduplication: what it finds", dedup.right_rows),
+    "dedup_scale": ("Deduplication of a million documents", dedup.scale_rows),
+    "cuts": ("Finders of cuts", cuts.rows),
+    "mixing": ("Mixing", mixing.rows),
+    "selection": ("Selection", selection.rows),
+    "trainer": ("Training steps", trainer.rows),
+    "loop": ("The training loop", loop.rows),
+    "audit": ("Audit of ten million documents", audit.rows),
+    "scale_out": ("Other engines and stores", scale_out.rows),
+    "scaling": ("Scaling", scaling.rows),
+}
 
 
 def main(chosen: list[str]) -> None:
-    """Measure room by room, print each row as it comes, write the page of all."""
-    names = [room.__name__.removeprefix("benchmarks.") for room in ROOMS]
-    if unknown := set(chosen) - set(names):
-        sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    rows: list[Row] = []
-    for name, room in zip(names, ROOMS, strict=True):
+    """Measure room by room, print each row as it comes, keep each room as soon as it is done."""
+    if unknown := set(chosen) - set(ROOMS) - {"--page"}:
+        sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(ROOMS)}")
+    rooms = results.load()
+    for name, (_, rows) in ROOMS.items():
         if chosen and name not in chosen:
             continue
-        for row in room.rows():
-            print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×", flush=True)
-            rows.append(row)
-    if chosen:
-        return
-    PAGE.write_text(page(rows), encoding="utf-8")
+        load, found = os.getloadavg()[0], []
+        for row in rows():
+            print(row, flush=True)
+            found.append(row)
+        if found:
+            rooms[name] = results.measured_now(found, load)
+            results.save(rooms)
+    PAGE.write_text(page(rooms, {name: title for name, (title, _) in ROOMS.items()}), encoding="utf-8")
     print(f"written to {PAGE}")
 
 

@@ -8,28 +8,31 @@ an opened index.
 """
 
 import json
-import subprocess
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
+
+from benchmarks.measure import Asked, Row, alone, figure
 
 DOCUMENTS = 10_000_000
 BARS = {"funnel": 2.0, "why": 0.2, "where": 0.005, "report": 10.0}  # seconds
 REPEATS = {"funnel": 3, "why": 20, "where": 200, "report": 1}
 
 
-def measure(question: str, workspace: Path) -> dict[str, float]:
-    """Median seconds of a question in this process, those of all its processors (preparations included), and
+def measure(question: str, workspace: Path) -> dict[str, Any]:
+    """Seconds of a question in this process, those of all its processors (preparations included), and
     megabytes: of memory, and of the page for the report."""
     import resource
-    from statistics import median
 
     works = {"funnel": _funnel, "why": _why, "where": _where, "report": _report}
     started = process_time()
     seconds, size = works[question](workspace, REPEATS[question])
     busy = (process_time() - started) / len(seconds)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return {"seconds": median(seconds), "most": max(seconds), "memory": memory, "page": size, "busy": busy}
+    return {"seconds": seconds, "memory": memory, "page": size, "busy": busy}
 
 
 def _funnel(workspace: Path, repeats: int) -> tuple[list[float], float]:
@@ -83,27 +86,26 @@ def _some_ids(workspace: Path, count: int) -> list[str]:
         return views.query("SELECT unnest(min(id, $1)) AS id FROM ledger WHERE fate = 'kept'", count)["id"].to_list()
 
 
-def main() -> None:
-    """Generate where there is nothing, ask, print each figure beside its bar."""
+def rows(documents: int = DOCUMENTS, folder: str | None = None) -> Iterator[Row]:
+    """Generate where there is nothing, ask."""
     from benchmarks.generated_workspace import generate
 
-    documents = int(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENTS
-    workspace = Path(sys.argv[2] if len(sys.argv) > 2 else f"work/audit-{documents}")
+    workspace = Path(folder or os.environ.get("PROVENDER_AUDIT_WORKSPACE") or f"work/audit-{documents}")
     if not (workspace / "runs").is_dir():
         generate(workspace, documents)
     for question, bar in BARS.items():
-        code = f"import json; from pathlib import Path; from benchmarks.audit import measure; " \
-               f"print(json.dumps(measure({question!r}, Path({str(workspace)!r}))))"  # fmt: skip
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        page = f", page {found['page']:.2f} MB (bar 3)" if found["page"] else ""
-        median, most, least = found["seconds"] * 1e3, found["most"] * 1e3, bar * 1e3
-        print(
-            f"{question}, {documents:,} documents: {median:,.3f} ms (bar {least:,.0f}; slowest {most:,.3f}), "
-            f"{found['busy']:,.2f} s of processors, memory {found['memory']:,.0f} MB (bar 2,000){page}",
-            flush=True,
-        )
+        found = json.loads(alone("benchmarks.audit", "--ask", question, str(workspace.absolute())).splitlines()[-1])
+        work = f"{question}, {documents:,} documents"
+        yield figure(work, "s", found["seconds"], Asked(9, bar, "ours", most=True))
+        yield figure(f"{work}: of all processors", "s", found["busy"])
+        yield figure(f"{work}: peak memory", "MB", found["memory"], Asked(9, 2000, "ours", most=True))
+        if found["page"]:
+            yield figure(f"{work}: size of the page", "MB", found["page"], Asked(9, 3, "ours", most=True))
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--ask"]:
+        print(json.dumps(measure(sys.argv[2], Path(sys.argv[3]))))
+    else:
+        for row in rows(int(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENTS, *sys.argv[2:3]):
+            print(row, flush=True)

@@ -10,13 +10,12 @@ removal, and the kept rows written.
 
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
 from io import StringIO
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -38,7 +37,7 @@ from datatrove.pipeline.writers import ParquetWriter
 from datatrove.utils.hashing import HashConfig
 from loguru import logger
 
-from benchmarks.measure import Rate, Row, interleaved
+from benchmarks.measure import Asked, Rate, Row, alone, figure, interleaved
 from benchmarks.planted import planted
 from benchmarks.shared import DATA
 from corpus.artifact import publish, scan_parquet, write_parquet
@@ -162,10 +161,10 @@ def rows() -> Iterator[Row]:
         )
         bands = SETTINGS.signature.bands
         work_done = f"deduplication end to end, {DOCUMENTS:,} documents, {bands} bands of {SETTINGS.signature.rows}"
-        yield Row(work_done, "MB/s", rates[0], "datatrove's four MinHash stages", rates[1])
-        peer = [DOCUMENTS * bands / seconds / 1e6 for seconds in joins[1:]]
-        theirs_rate = Rate(float(np.median(peer)), min(peer), max(peer))
-        yield Row("LSH join", "M signature-bands/s", join_rate(), "datatrove MinhashDedupBuckets", theirs_rate)
+        yield Row(work_done, "MB/s", rates[0], "datatrove's four MinHash stages", rates[1], (Asked(5, 40),))
+        peer = Rate.of(*(DOCUMENTS * bands / seconds / 1e6 for seconds in joins[1:]))
+        asked = (Asked(5, 5, "ours"),)
+        yield Row("LSH join", "M signature-bands/s", join_rate(), "datatrove MinhashDedupBuckets", peer, asked)
 
 
 def join_rate(documents: int = 1_000_000) -> Rate:
@@ -193,24 +192,40 @@ def scale(documents: int) -> dict[str, float]:
     return {"documents": documents, "MB": size / 1e6, "seconds": seconds, "peak": peak, "removed": removals.height}
 
 
-def main(words: Sequence[str]) -> None:
-    if words[:1] == ["scale"]:
-        sizes = [int(word) for word in words[1:]] or [100_000, 1_000_000]
-        if len(sizes) == 1:
-            print(json.dumps(scale(sizes[0])))
-            return
-        for size in sizes:
-            command = [sys.executable, "-m", "benchmarks.dedup", "scale", str(size)]
-            print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(), flush=True)
-        return
+def scale_rows(few: int = 100_000, many: int = 1_000_000) -> Iterator[Row]:
+    """How time and memory grow, each size in a process of its own."""
+    small, large = (json.loads(alone("benchmarks.dedup", "scale", str(size))) for size in (few, many))
+    times = [Rate.of(run["seconds"]) for run in (large, small)]
+    asked = (Asked(5, 12, most=True),)
+    yield Row(f"deduplication of {many:,} documents", "s", times[0], f"{few:,} documents", times[1], asked)
+    yield figure(
+        f"its peak memory, {large['MB']:,.0f} MB of text", "MB", large["peak"], Asked(5, 3072, "ours", most=True)
+    )
+
+
+def right_rows() -> Iterator[Row]:
+    """Recall and precision, against brute force and on labelled pairs."""
     from benchmarks import dedup_quality
 
-    print(dedup_quality.against_brute_force(SETTINGS), flush=True)
-    if LABELLED.is_dir():
-        for score in dedup_quality.labelled(LABELLED, SETTINGS):
-            print(score, flush=True)
-    for row in rows():
-        print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×", flush=True)
+    scores = [dedup_quality.against_brute_force(SETTINGS)]
+    scores += dedup_quality.labelled(LABELLED, SETTINGS) if LABELLED.is_dir() else []
+    for score in scores:
+        work = f"{score.what}: {score.pairs:,} pairs"
+        if score.theory is None:
+            yield figure(f"{work}: F1", "share", score.f1, Asked(5, 0.97, "ours"))
+            continue
+        recall = Rate.of(score.recall - score.theory)
+        yield figure(f"{work}: recall", "share", score.recall)
+        yield Row(f"{work}: recall beyond what the bands promise", "share", recall, asked=(Asked(5, -0.02, "ours"),))
+        yield figure(f"{work}: precision", "share", score.precision, Asked(5, 0.99, "ours"))
+
+
+def main(words: Sequence[str]) -> None:
+    if words[:1] == ["scale"] and len(words) == 2:
+        print(json.dumps(scale(int(words[1]))))
+        return
+    for row in scale_rows(*map(int, words[1:])) if words[:1] == ["scale"] else chain(right_rows(), rows()):
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

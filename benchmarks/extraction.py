@@ -1,6 +1,6 @@
 """Extraction quality and speed on pages whose main text is known, beside trafilatura.
 
-    python -m benchmarks.extraction FOLDER      (or PROVENDER_EXTRACTION_BENCHMARK=FOLDER)
+    python -m benchmarks.extraction FOLDER      (or PROVENDER_EXTRACTION_BENCHMARK=FOLDER:FOLDER)
 
 FOLDER is laid out as github.com/scrapinghub/article-extraction-benchmark: ground-truth.json of {id: {"articleBody"}}
 and html/<id>.html.gz. Its measure is taken over shingles of four tokens: precision and recall of each page, their
@@ -18,16 +18,18 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-from benchmarks.measure import interleaved
+from benchmarks.measure import Asked, Rate, Row, figure, interleaved
 from corpus.extract.worker import load
 
+FOLDER = "PROVENDER_EXTRACTION_BENCHMARK"
+PEER = "trafilatura"
 ENGINES = ("resiliparse", "fast", "trafilatura", "plain")
 REPEATS = 3
 TOKEN = re.compile(r"\w+")
@@ -73,38 +75,45 @@ def read(folder: Path) -> tuple[list[bytes], list[str]]:
     ]
 
 
-def table(folder: Path, repeats: int = REPEATS) -> list[str]:
-    """One line for each engine, all in one process and one run."""
+def rows() -> Iterator[Row]:
+    """Nothing where no folder is named."""
+    place = os.environ.get(FOLDER)
+    if not place:
+        print(f"extraction: left out, {FOLDER} names no benchmark's folder")
+        return
+    for folder in map(Path, place.split(os.pathsep)):
+        yield from of_passages(folder) if (folder / "evaldata.json").is_file() else of_articles(folder)
+
+
+def of_articles(folder: Path, repeats: int = REPEATS) -> Iterator[Row]:
+    """Each engine's quality and speed, all in one process and one run."""
     pages, truth = read(folder)
     engines = {name: load(name) for name in ENGINES}
     texts = {name: [engine(page).decode() for page in pages] for name, engine in engines.items()}
     megabytes = sum(map(len, pages)) / 1e6
     works = [lambda engine=engine: [engine(page) for page in pages] for engine in engines.values()]  # type: ignore[misc]
     rates = dict(zip(ENGINES, interleaved(megabytes, *works, repeats=repeats), strict=True))
-    lines = [
-        f"{len(pages)} pages, {megabytes:.1f} MB",
-        "",
-        "| engine | F1 tuned | F1 held out | F1 all | precision | recall | F1 of words | MB/s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    title = f"{len(pages)} articles, {megabytes:.1f} MB of HTML"
+    peer = rates[PEER]
+    scores: dict[str, dict[str, Score]] = {}
     for name, found in texts.items():
         pairs = list(zip(found, truth, strict=True))
-        every, words = score(pairs, 4), score(pairs, 1)
-        lines.append(
-            f"| {name} | {score(pairs[::2], 4).f1:.4f} | {score(pairs[1::2], 4).f1:.4f} | {every.f1:.4f} "
-            f"| {every.precision:.4f} | {every.recall:.4f} | {words.f1:.4f} | {rates[name]} |"
-        )
-    return lines
+        parts = {"tuned": score(pairs[::2], 4), "held out": score(pairs[1::2], 4), "words": score(pairs, 1)}
+        scores[name] = parts | {"all": score(pairs, 4)}
+    yield from _beside(title, scores)
+    for name, rate in rates.items():
+        if name != PEER:
+            yield Row(f"{title}: {name}", "MB/s", rate, PEER, peer)
 
 
-def passages(folder: Path) -> list[str]:
-    """One line for each engine: which passages came out, white space aside."""
+def of_passages(folder: Path) -> Iterator[Row]:
+    """Which passages came out, white space aside."""
     truth = [entry for _, entry in sorted(json.loads((folder / "evaldata.json").read_bytes()).items())]
     places = [
         next(p for p in (folder / "cache" / t["file"], folder / "eval" / t["file"]) if p.is_file()) for t in truth
     ]
     pages = [decoded(place.read_bytes()) for place in places]
-    lines = [f"{len(pages)} pages", "", "| engine | pages | F1 | precision | recall |", "|---|---|---|---|---|"]
+    scores: dict[str, dict[str, Score]] = {}
     for name in ENGINES:
         engine = load(name)
         counts = []
@@ -112,11 +121,24 @@ def passages(folder: Path) -> list[str]:
             text = " ".join(engine(page).decode().split())
             hits, wrong = (sum(" ".join(p.split()) in text for p in entry[side]) for side in ("with", "without"))
             counts.append((hits, wrong, len(entry["with"])))
+        scores[name] = {}
         for label, part in (("all", counts), ("held out", counts[1::2])):
             hits, wrong, wanted = map(sum, zip(*part, strict=True))
-            found = Score(hits / max(hits + wrong, 1), hits / wanted)
-            lines.append(f"| {name} | {label} | {found.f1:.4f} | {found.precision:.4f} | {found.recall:.4f} |")
-    return lines
+            scores[name][label] = Score(hits / max(hits + wrong, 1), hits / wanted)
+    yield from _beside(f"{len(pages)} pages with marked passages", scores)
+
+
+def _beside(title: str, scores: dict[str, dict[str, Score]]) -> Iterator[Row]:
+    """F1 of each engine and part beside the peer's; what is asked is asked of the default engine."""
+    for name, parts in scores.items():
+        for part, own in parts.items():
+            if name == PEER:
+                continue
+            other = scores[PEER][part]
+            yield Row(f"{title}, {part}: {name}", "F1", Rate.of(own.f1), PEER, Rate.of(other.f1))
+            if name == ENGINES[0] and part == "all":
+                asked = Asked(3, -0.02, "ours")
+                yield figure(f"{title}: F1 of {name} beyond {PEER}'s", "F1", own.f1 - other.f1, asked)
 
 
 def decoded(page: bytes) -> bytes:
@@ -128,8 +150,7 @@ def decoded(page: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    place = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PROVENDER_EXTRACTION_BENCHMARK")
-    if not place:
-        sys.exit("name the benchmark's folder as argument or in PROVENDER_EXTRACTION_BENCHMARK")
-    of_passages = (Path(place) / "evaldata.json").is_file()
-    print("\n".join(passages(Path(place)) if of_passages else table(Path(place))))
+    if len(sys.argv) > 1:
+        os.environ[FOLDER] = sys.argv[1]
+    for row in rows():
+        print(row, flush=True)

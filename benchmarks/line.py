@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from random import Random
-from statistics import median
 from time import perf_counter
 from typing import Any
 
-from benchmarks.measure import Rate, Row
+from benchmarks.measure import Asked, Rate, Row, figure
 from benchmarks.quality import documents as prose
 
 MEGABYTES = 8.0
+FASTER = "blocks of a page by one walk of our own parser; KenLM's look-ups of several documents at once"
 LARGE = 16  # times as much, for the rate of a long run, its memory, and two workers
 REPEATS = 3
 FILE = 4 << 20  # bytes of pages in a file
@@ -205,7 +205,7 @@ def run(side: str, inputs: Path, cores: int, workers: int) -> None:
             started = perf_counter()
             totals = ours(inputs, "pages", folder / "out", workers)
             seconds, kept, memory = perf_counter() - started, totals["kept"]["documents"], _peak()
-            text = _text_bytes(folder / "out")
+            text = text_bytes(folder / "out")
         else:
             theirs(inputs, WARM, folder / WARM)
             started = perf_counter()
@@ -221,7 +221,7 @@ def _peak() -> float:
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
 
 
-def _text_bytes(workspace: Path) -> int:
+def text_bytes(workspace: Path) -> int:
     """Bytes of extracted text of all documents, kept or not."""
     import pyarrow.compute as pc
 
@@ -273,38 +273,36 @@ def stages(inputs: Path) -> Iterator[tuple[str, float, float]]:
 
 
 def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
-    """The line beside datatrove's, on the same pages."""
-    with tempfile.TemporaryDirectory() as scratch:
-        inputs = Path(scratch)
-        write_inputs(inputs, megabytes)
-        pairs = [(measured("ours", inputs), measured("theirs", inputs)) for _ in range(REPEATS)]
-        text = pairs[0][0]["text"] / 1e6
-        rates = [
-            Rate(text / median(seconds), text / max(seconds), text / min(seconds))
-            for seconds in ([pair[side]["seconds"] for pair in pairs] for side in (0, 1))
-        ]
-        yield Row("the whole line, HTML to parquet", "MB/s", rates[0], "datatrove, the same steps", rates[1])
-
-
-def main(megabytes: float) -> None:
-    """Everything, printed."""
-    for row in rows(megabytes):
-        print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}×")
+    """The line beside datatrove's, on the same pages; then a long run: its rate, memory, two workers; its stages."""
+    yield _beside_datatrove(megabytes)
     with tempfile.TemporaryDirectory() as scratch:
         small, large = Path(scratch) / "1", Path(scratch) / str(LARGE)
         for folder, size in ((small, megabytes), (large, LARGE * megabytes)):
             folder.mkdir()
             write_inputs(folder, size)
-        for folder, workers in ((small, 1), (large, 1), (large, 2)):
-            got = measured("ours", folder, workers, workers)
-            rate = got["text"] / 1e6 / got["seconds"]
-            print(
-                f"ours, {got['text'] / 1e6:,.0f} MB, {workers} workers on {workers} cores: {rate:,.1f} MB/s,"
-                f" peak {got['memory']:,.0f} MB of a process"
-            )
-        print("stage, MB/s of text, share")
+        short, long, two = (measured("ours", *given) for given in ((small,), (large,), (large, 2, 2)))
+        text = long["text"] / 1e6
+        rates = [text / run["seconds"] for run in (long, two)]
+        work = f"the whole line, {text:,.0f} MB of text"
+        yield figure(f"{work}, one worker", "MB/s", rates[0], Asked(3, 5, "ours", idea=FASTER))
+        asked = Asked(3, 1.8, idea="less work between the stages by one process")
+        yield Row(f"{work}, two workers", "MB/s", Rate.of(rates[1]), "one worker", Rate.of(rates[0]), (asked,))
+        memory = [Rate.of(run["memory"]) for run in (long, short)]
+        asked_of_memory = (Asked(3, 1536, "ours", most=True), Asked(10, 1.1, most=True))
+        yield Row(f"{work}: peak memory of a process", "MB", memory[0], f"{LARGE}th of it", memory[1], asked_of_memory)
         for name, rate, share in stages(small):
-            print(f"  {name:<14} {rate:8.1f} {share:6.1%}")
+            yield figure(f"stage {name}, {share:.1%} of the time", "MB/s", rate)
+
+
+def _beside_datatrove(megabytes: float) -> Row:
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs = Path(scratch)
+        write_inputs(inputs, megabytes)
+        pairs = [(measured("ours", inputs), measured("theirs", inputs)) for _ in range(REPEATS)]
+        text = pairs[0][0]["text"] / 1e6
+        rates = [Rate.of(*(text / pair[side]["seconds"] for pair in pairs)) for side in (0, 1)]
+        asked = (Asked(3, 30),)
+        return Row("the whole line, HTML to parquet", "MB/s", rates[0], "datatrove, the same steps", rates[1], asked)
 
 
 if __name__ == "__main__":
@@ -312,4 +310,5 @@ if __name__ == "__main__":
         side, inputs, cores, workers = sys.argv[2:6]
         run(side, Path(inputs), int(cores), int(workers))
     else:
-        main(float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES)
+        for row in rows(float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES):
+            print(row, flush=True)

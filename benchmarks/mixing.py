@@ -21,7 +21,7 @@ from time import perf_counter
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.measure import Rate, Row, interleaved
+from benchmarks.measure import Asked, Row, figure, interleaved
 from benchmarks.mixing_peers import PEERS
 from corpus.artifact import publish
 from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
@@ -36,6 +36,15 @@ STEPS, BATCH, LENGTH = 60, 64, 2048
 DOCUMENTS = 2_000_000  # to pack
 TRILLION = {"sequence_length": 4096, "global_batch": 1026, "steps": 238_000}
 SOURCES = 20
+WIDE = "int32 positions and documents: our four arrays are eight times as wide as a peer's bare ids"
+ASKED_BESIDE = {  # five times the best peer, thirty times Megatron's, four arrays beside what the peer's batch holds
+    "datasets": (Asked(6, 5),),
+    "datasets, numpy uint16": (Asked(6, 5, idea=WIDE),),
+    "litdata": (Asked(6, 5),),
+    "grain": (Asked(6, 5),),
+    "mosaicml-streaming": (Asked(6, 5),),
+    "megatron-core": (Asked(6, 30),),
+}
 
 
 def store(folder: Path, name: str, seed: int, tokens: int = TOKENS) -> TokenStore:
@@ -88,7 +97,7 @@ def _loaders(folder: Path) -> Iterator[Row]:
     alone = {"datasets": np.int64, "datasets, numpy uint16": np.uint16, "litdata": np.int64}
     amount, work = STEPS * BATCH * LENGTH / 1e6, "loader, 64 × 2,048, three sources"
     rates = interleaved(amount, load, copy)
-    yield Row(work, "M tokens/s", rates[0], "limit: copying the arrays", rates[1])
+    yield Row(work, "M tokens/s", rates[0], "limit: copying the arrays", rates[1], (Asked(6, 500, "ours"),))
     for name, entry in stores.items():
         for suffix in (".ds", ".ds.index"):
             shutil.copy(Path(entry.folder) / f"00000{suffix}", folder / f"{name}{suffix}")
@@ -99,10 +108,10 @@ def _loaders(folder: Path) -> Iterator[Row]:
                 print(f"{work}: {peer} not installed (set PROVENDER_PEERS to a Python that has it)", flush=True)
                 continue
             rates = interleaved(amount, load, turn, repeats=3)
-            yield Row(work, "M tokens/s", rates[0], peer, rates[1])
+            yield Row(work, "M tokens/s", rates[0], peer, rates[1], ASKED_BESIDE.get(peer, ()))
             if peer in alone:  # the others' batches are ids alone: the same of ours
                 rates = interleaved(amount, ids(alone[peer]), turn, repeats=3)
-                yield Row(f"{work}: ids alone", "M tokens/s", rates[0], peer, rates[1])
+                yield Row(f"{work}: ids alone", "M tokens/s", rates[0], peer, rates[1], (Asked(6, 5),))
 
 
 @contextmanager
@@ -143,17 +152,18 @@ def _packing() -> Iterator[Row]:
             np.sort(few)  # what every best-fit decreasing begins with
 
     rates = interleaved(DOCUMENTS / 1e6, ours, naive, repeats=3)
-    yield Row("best-fit packing, log-normal documents", "M documents/s", rates[0], "limit: sorting 20,000", rates[1])
+    work, asked = "best-fit packing, log-normal documents", (Asked(6, 5, "ours"),)
+    yield Row(work, "M documents/s", rates[0], "limit: sorting 20,000", rates[1], asked)
 
 
 def _bounds() -> Iterator[Row]:
-    """Figures with a bound of the issue: theirs is the bound, the ratio how far we are inside it."""
+    """Figures that the issue bounds."""
     with ProcessPoolExecutor(
         1, multiprocessing.get_context("spawn")
     ) as pool:  # its own process: peaks of memory are its
         figures = pool.submit(bounds).result()
     for work, unit, value, bound in figures:
-        yield Row(work, unit, Rate(value, value, value), "at most", Rate(bound, bound, bound))
+        yield figure(work, unit, value, Asked(6, bound, "ours", most=True))
 
 
 def bounds() -> list[tuple[str, str, float, float]]:

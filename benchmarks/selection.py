@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import re
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +25,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from benchmarks.measure import Rate, Row, interleaved
+from benchmarks.measure import Asked, Rate, Row, interleaved
 from benchmarks.shared import DATA, SHARED
-from mixing.select.choose import ChoiceSettings, choose
 from pipelines.recipe import Recipe
 
 SMALL = os.environ.get("PROVENDER_BENCH") == "small"
@@ -123,7 +121,7 @@ def _trained(
     base: Recipe, way: str, measure: Mapping[str, Any] | None, seed: int, steps: int
 ) -> tuple[float, dict[str, float]]:
     """(perplexity of the held-out task, chosen share of the documents by kind) of one run."""
-    from pipelines.selection import select_documents
+    from pipelines.selection import choose_at_random, select_documents
     from pipelines.stages import compile_mixture, train_model
     from trainer.metrics import read_metrics
 
@@ -133,7 +131,7 @@ def _trained(
     values["mix"] |= {"steps": steps, "seed": seed}
     values["train"]["seed"] = seed
     if measure is None:
-        _choose_at_random(base, chosen, seed)
+        choose_at_random(Recipe.model_validate(values), "pool", SHARE, seed)
     else:
         values["select"] = {
             "task": {"source": "task"}, "pool": ["pool"], "by": [measure], "choose": {"share": SHARE}, "seed": seed
@@ -145,18 +143,6 @@ def _trained(
     events = read_metrics(recipe.folder / "runs" / recipe.run / "metrics.jsonl")
     scores = [event["sets"]["task"] for event in events if event["event"] == "eval" and event["step"] == steps]
     return float(scores[-1]["perplexity"]), _kinds(base, chosen)
-
-
-def _choose_at_random(base: Recipe, path: Path, seed: int) -> None:
-    """A tenth of the tokens, every document as likely as another."""
-    shards = sorted((base.folder / "corpus" / "data" / "pool").glob("train-*.parquet"))
-    documents = pl.read_parquet(shards, columns=["id", "token_count"])
-    scores = np.random.default_rng(seed).random(len(documents))
-    taken = choose(
-        documents["id"], documents["token_count"].to_numpy(), scores, ChoiceSettings(share=SHARE), seed, False
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame({"id": documents["id"], "chosen": taken.astype(np.float64)}).write_parquet(path)
 
 
 def _kinds(base: Recipe, chosen: Path) -> dict[str, float]:
@@ -235,7 +221,9 @@ def speeds() -> Iterator[Row]:
                 lambda plain=plain, scorer=scorer: plain(texts, scorer),
                 repeats=3,
             )
-        yield Row(f"selection: scores by {name}", "MB/s", ours, "the same by Python's words", theirs)
+        yield Row(
+            f"selection: scores by {name}", "MB/s", ours, "the same by Python's words", theirs, (Asked(7, 10, "ours"),)
+        )
 
 
 def _plain_dsir(texts: Sequence[str], scorer: Any) -> list[float]:
@@ -268,17 +256,12 @@ def rows() -> Iterator[Row]:
         return
     yield from speeds()
     found = outcomes()
-    for way, outcome in found.items():
+    for way in found:
         if way != RANDOM:
             unit = "perplexity, lower is better"
-            yield Row(
-                f"selection: held-out task after a tenth by {way}", unit, _rate(outcome), RANDOM, _rate(found[RANDOM])
-            )
-
-
-def _rate(outcome: Outcome) -> Rate:
-    values = outcome.perplexity
-    return Rate(statistics.median(values), min(values), max(values))
+            ours, theirs = (Rate.of(*found[name].perplexity) for name in (way, RANDOM))
+            asked = (Asked(7, 1, most=True),)
+            yield Row(f"selection: held-out task after a tenth by {way}", unit, ours, RANDOM, theirs, asked)
 
 
 def main() -> None:
@@ -291,7 +274,7 @@ def main() -> None:
             gain, error = outcome.less_than(found[RANDOM])
             print(f"  {'':<12} lower than random by {gain:.3f} ± {error:.3f} (bar: above 0)")
     for row in speeds():
-        print(f"{row.work}: {row.ours} {row.unit}, {row.peer} {row.theirs}, {row.ratio:,.3g}× (bar: 10 MB/s)")
+        print(row)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ import os
 import secrets
 import shutil
 from base64 import b64decode
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -34,6 +36,7 @@ from corpus.lock import RunLock as RunLock
 
 MANIFEST = "manifest.json"
 FORMAT = "provender/1"
+FLUSHES = 8  # files flushed to the disk at a time
 
 
 def canonical_json(value: Any) -> bytes:
@@ -212,21 +215,23 @@ def publish(folder: Path, *, kind: str, function: dict[str, Any], lock: RunLock 
         draft.path.mkdir()
         yield draft
         paths = sorted(path for path in draft.path.rglob("*") if path.is_file())
-        files = []
-        for path in paths:
-            name = path.relative_to(draft.path).as_posix()
-            digest = draft.hashes.get(name)
-            if digest is None:
-                fsync(path)
-                digest = content_hash(path)
-            files.append(FileEntry(name, path.stat().st_size, digest, draft.rows.get(name)))
+        names = [path.relative_to(draft.path).as_posix() for path in paths]
+        with ThreadPoolExecutor(FLUSHES) as pool:  # one wait for the disk, which takes many flushes at a time
+            flushed = pool.map(
+                fsync, [path for path, name in zip(paths, names, strict=True) if name not in draft.hashes]
+            )
+            digests = [draft.hashes.get(name) or content_hash(path) for path, name in zip(paths, names, strict=True)]
+            deque(flushed, maxlen=0)  # raises what a flush raised
+        sizes = [path.stat().st_size for path in paths]
+        files = [
+            FileEntry(name, size, digest, draft.rows.get(name))
+            for name, size, digest in zip(names, sizes, digests, strict=True)
+        ]
         manifest = Manifest(kind, function, tuple(files), draft.totals)
         (draft.path / MANIFEST).write_bytes(manifest.to_json())
-        fsync(draft.path / MANIFEST)
-        for child in draft.path.rglob("*"):
-            if child.is_dir():
-                fsync(child)
-        fsync(draft.path)
+        folders = [child for child in draft.path.rglob("*") if child.is_dir()]
+        with ThreadPoolExecutor(FLUSHES) as pool:
+            deque(pool.map(fsync, [draft.path / MANIFEST, draft.path, *folders]), maxlen=0)
         if lock is not None:
             lock.check()
         move_into_place(draft.path, folder)

@@ -1,41 +1,30 @@
 """A preview: a sample of each source through the recipe's steps and rules, with nothing written.
 
-    files in an order drawn by the seed ─ read up to a budget ─ N documents drawn ─ steps ─ rules, each on its own
+    several files read up to a budget ─ N documents drawn ─ steps ─ rules, each on its own ─ a forecast of tokens
 
-The documents are drawn evenly from what was read: all of a source that fits the budget, else some whole files of it and
-the beginning of one more. What looks across documents (duplicates, repeated lines, contamination, a language model that
-is still to be learned) is not previewed.
-
-The forecast of tokens: documents per byte of input, times the mean of kept tokens per document, times the bytes of all
-input files. Its 95% interval is that of the drawn documents (normal, finite population); where files were left unread,
-what differs between files is not in it.
+The documents are drawn evenly from what was read (corpus/sample.py). What looks across documents (duplicates, repeated
+lines, contamination, a language model that is still to be learned) is not previewed, nor is it in the forecast
+(corpus/forecast.py).
 """
 
-import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from math import sqrt
-from random import Random
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import xxhash
 
 from corpus.annotate import SourceLine, conform
 from corpus.decide import apply_rules
 from corpus.document import Document, batches
+from corpus.forecast import FileSample, Forecast, forecast
 from corpus.perplexity import MEASURED, with_buckets
-from corpus.readers import InputFile, Tally
-from corpus.readers.files import DamagedError, decompressed
 from corpus.recipe import CorpusSettings, SourceSettings, source_line
 from corpus.rules import Rule
+from corpus.sample import Sample, draw, share_read
 from corpus.step import Step
 
-READ_BYTES = 64 << 20  # decompressed bytes of a source that are read for its sample, at the most
-READ_PER_DOCUMENT = 50  # and records, per document of the sample
-RATE_BYTES = 8 << 20  # decompressed, to learn how far a file is compressed
 SNIPPET = 160  # characters of an example
 
 
@@ -63,21 +52,6 @@ class RulePreview:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """Kept documents and tokens of a whole source, with the standard error of the tokens."""
-
-    documents: float
-    tokens: float
-    standard_error: float
-    read_share: float  # of the bytes of all input files
-
-    @property
-    def margin(self) -> float:
-        """Half the width of the 95% interval of the tokens."""
-        return 1.96 * self.standard_error
-
-
-@dataclass(frozen=True)
 class SourcePreview:
     """One source: documents in the sample, of those kept, and what each rule and each step would drop."""
 
@@ -87,16 +61,6 @@ class SourcePreview:
     rules: tuple[RulePreview, ...]
     forecast: Forecast
     unread_perplexity: bool = False  # its language model is still to be learned
-
-
-@dataclass
-class _Sample:
-    """The documents drawn, and what was read to draw them."""
-
-    documents: list[Document] = field(default_factory=list)
-    records: int = 0
-    read_bytes: float = 0.0  # of the files as they lie
-    all_bytes: int = 0
 
 
 def preview_source(
@@ -114,9 +78,9 @@ def preview_source(
     model is not there yet. Raises DataError when the source has no files."""
     ends = [counting] if perplexity is None else [counting, perplexity]
     line = source_line(settings, source, ends)
-    sample = _draw(line, documents, seed)
+    sample = draw(line, documents, seed)
     rules = settings.decisions_of(source)
-    frame = _measured(line, sample.documents)
+    frame = _measured(line, [document for document, _ in sample.drawn])
     missing = set(MEASURED).union(*(rule.columns() for rule in rules)) - set(frame.columns)
     frame = frame.with_columns(pl.lit(None).alias(name) for name in sorted(missing))
     frame = with_buckets(frame, frame, settings.buckets_of(source))
@@ -124,51 +88,12 @@ def preview_source(
     kept = decided["fate"] == "kept"
     return SourcePreview(
         name=source.name,
-        sampled=len(sample.documents),
+        sampled=len(sample.drawn),
         kept=int(kept.sum()),
         rules=tuple(_previews(frame, decided, rules, examples, show_text)),
-        forecast=_forecast(sample, np.where(kept, frame["token_count"].fill_null(0), 0), np.asarray(kept)),
+        forecast=_forecast(line, sample, np.where(kept, frame["token_count"].fill_null(0), 0), np.asarray(kept)),
         unread_perplexity=source.perplexity is not None and perplexity is None,
     )
-
-
-def _draw(line: SourceLine, count: int, seed: int) -> _Sample:
-    """`count` documents drawn evenly (reservoir sampling) from what the budget allows to read, in order of file."""
-    files = line.reader.files()
-    line.reader.check(files)
-    files.sort(key=lambda file: xxhash.xxh3_64_intdigest(f"{seed}\0{line.name}\0{file.path}".encode()))
-    sample = _Sample(all_bytes=sum(file.bytes for file in files))
-    random, tally = Random(f"{seed} {line.name}"), Tally()
-    for file in files:
-        before = tally.bytes
-        whole = True
-        for document in line.reader.read(file, tally):
-            sample.records += 1
-            if len(sample.documents) < count:
-                sample.documents.append(document)
-            elif (place := random.randrange(sample.records)) < count:
-                sample.documents[place] = document
-            if tally.bytes >= READ_BYTES or sample.records >= READ_PER_DOCUMENT * count:
-                whole = False
-                break
-        sample.read_bytes += file.bytes if whole else min(file.bytes, _stored(line, file, tally.bytes - before))
-        if not whole:
-            break
-    sample.documents.sort(key=lambda document: (document.file, document.position))
-    return sample
-
-
-def _stored(line: SourceLine, file: InputFile, read: int) -> float:
-    """Bytes of a file as it lies that `read` bytes of its records stand for, at the rate of its first megabytes."""
-    root = line.reader.root
-    with root.stored(file) as stored:
-        stream, out = decompressed(stored, file.path, RATE_BYTES), 0
-        with contextlib.suppress(DamagedError):  # also raised at the limit
-            while piece := stream.read(1 << 20):
-                out += len(piece)
-                if out >= RATE_BYTES:
-                    break
-        return read * stored.tell() / max(out, 1)
 
 
 def _measured(line: SourceLine, documents: Sequence[Document]) -> pl.DataFrame:
@@ -209,17 +134,10 @@ def _previews(
         gone |= mask
 
 
-def _forecast(sample: _Sample, tokens: np.ndarray, kept: np.ndarray) -> Forecast:
-    n = len(tokens)
-    if not n or not sample.read_bytes:
-        return Forecast(0.0, 0.0, 0.0, 1.0)
-    share = sample.read_bytes / sample.all_bytes
-    records = sample.records / share
-    spread = float(tokens.std(ddof=1)) if n > 1 else float(tokens.mean())
-    unseen = sqrt(max(0.0, 1 - n / records))
-    return Forecast(
-        documents=records * float(kept.mean()),
-        tokens=records * float(tokens.mean()),
-        standard_error=records * spread / sqrt(n) * unseen,
-        read_share=share,
-    )
+def _forecast(line: SourceLine, sample: Sample, tokens: np.ndarray, kept: np.ndarray) -> Forecast:
+    places = np.array([place for _, place in sample.drawn], np.int64)
+    parts = [
+        FileSample(own.file.bytes, share_read(line, own), own.records, tokens[places == place], kept[places == place])
+        for place, own in enumerate(sample.read)
+    ]
+    return forecast(parts, sample.files, sample.all_bytes)

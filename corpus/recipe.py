@@ -119,7 +119,7 @@ class CorpusSettings(Settings):
     after_cuts: AfterCutsSettings = AfterCutsSettings()
     validation: float = Field(0.02, ge=0, lt=1, description="share of each source held out, by duplicate cluster")
     guard: GuardSettings | None = Field(GuardSettings(), description="bounds of one document; null: no guard")
-    unit_bytes: int = Field(16 << 20, ge=1, description="input bytes grouped into one unit of work")
+    unit_bytes: int = Field(8 << 20, ge=1, description="input bytes grouped into one unit of work")
 
     @model_validator(mode="after")
     def _names(self) -> "CorpusSettings":

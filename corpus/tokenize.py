@@ -26,7 +26,7 @@ from datatrove.pipeline.base import PipelineStep
 from pydantic import Field
 
 from corpus.artifact import RunLock, content_hash, publish, scan_parquet
-from corpus.document import Batch
+from corpus.document import Batch, utf8_buffers
 from corpus.engine import Heartbeat, Unit
 from corpus.errors import ConfigError, DataError
 from corpus.settings import Settings
@@ -35,8 +35,8 @@ from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 
 log = logging.getLogger(__name__)
 
-PIECE = 1 << 20  # characters handed to an engine at a time: `tokenizers` takes some 50 bytes a character while it works
-CHECKED_FIRST = 1 << 17  # characters that both engines encode before one of them is trusted
+PIECE = 1 << 20  # bytes handed to an engine at a time: `tokenizers` takes some 50 for each while it works
+CHECKED_FIRST = 1 << 17  # bytes that both engines encode before one of them is trusted
 CHECKED = 100  # from then on, one text in so many is encoded by both
 CUT = re.compile(r"(?<=[A-Za-z]) (?=[A-Za-z])")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -64,7 +64,8 @@ class Tokenizer:
 
     def __init__(self, settings: TokenizerSettings) -> None:
         self.settings = settings
-        self._compared = 0  # characters that both engines encoded alike
+        self._compared = 0  # bytes that both engines encoded alike
+        self._alike: set[int] = set()  # their hashes: a text is counted, and encoded again for its store
         self._fast_refused = settings.engine == "tokenizers"
 
     def __reduce__(self) -> tuple:
@@ -156,11 +157,13 @@ class Tokenizer:
         return np.concatenate([np.empty(0, np.int64), *(sizes for _, sizes in self.stream(text))])
 
     def stream(self, text: pa.StringArray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(ids, lengths) of runs of consecutive texts of about PIECE characters."""
-        held: list[str] = []
+        """(ids, lengths) of runs of consecutive texts of about PIECE bytes."""
+        held: list[bytes] = []
         weight = 0
-        for scalar in text:
-            value = scalar.as_py() or ""
+        data, offsets = utf8_buffers(pc.fill_null(text, ""))
+        whole, bounds = data.data, offsets.tolist()
+        for start, end in pairwise(bounds):
+            value = whole[start:end].tobytes()
             if held and weight + len(value) > PIECE:
                 yield self._encode(held)
                 held, weight = [], 0
@@ -169,16 +172,20 @@ class Tokenizer:
         if held:
             yield self._encode(held)
 
-    def _encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _encode(self, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Of texts in UTF-8."""
         if self._fast_refused or self._fast is None:
             return self._encode_reference(texts)
-        encoded = self._fast.encode_batch([value.encode() for value in texts], parallel=False)
+        encoded = self._fast.encode_batch(texts, parallel=False)
         offsets, ids = encoded.layout.offsets.data, encoded.layout.content.data
         flat, lengths = np.asarray(ids[offsets[0] : offsets[-1]], np.uint32), np.diff(offsets).astype(np.int64)
         checked = []
         for row, value in enumerate(texts):
-            if self._compared < CHECKED_FIRST or xxhash.xxh3_64_intdigest(value.encode()) % CHECKED == 0:
+            digest = xxhash.xxh3_64_intdigest(value)
+            chosen = self._compared < CHECKED_FIRST or digest % CHECKED == 0
+            if chosen and digest not in self._alike:
                 self._compared += len(value)
+                self._alike.add(digest)
                 checked.append(row)
         expected, sizes = self._encode_reference([texts[row] for row in checked])
         starts = np.cumsum(lengths) - lengths
@@ -191,10 +198,10 @@ class Tokenizer:
             return self._encode_reference(texts)
         return flat, lengths
 
-    def _encode_reference(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_reference(self, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
         pieces: list[str] = []
         owner: list[int] = []
-        for row, value in enumerate(texts):
+        for row, value in enumerate(map(bytes.decode, texts)):
             parts = _cut(value) if len(value) > PIECE and self._cuts_are_safe else [value]
             pieces += parts
             owner += [row] * len(parts)

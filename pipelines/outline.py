@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from corpus.artifact import Manifest
+from corpus.document import QUARANTINE
 from corpus.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def _place(path: str) -> str:
 
 
 def corpus_summary(manifest: Manifest) -> RenderableType:
-    """The token ledger: documents, bytes and tokens in and out by source, and the leading reasons of drops."""
+    """The token ledger: documents, bytes and tokens in and out by source, and the leading reasons of drops; below it,
+    why records of a source could not be read."""
     table = Table(title="Token ledger", title_justify="left")
     columns = ("source", "in", "kept", "dropped", "quarantined", "MB in", "MB kept", "tokens kept", "leading drops")
     for column in columns:
@@ -75,7 +77,18 @@ def corpus_summary(manifest: Manifest) -> RenderableType:
             f"{totals['kept']['tokens']:,}",
             ", ".join(f"{entry['documents']} {entry['reason']}" for entry in reasons),
         )
-    return table
+    return Group(table, *_unread(manifest))
+
+
+def _unread(manifest: Manifest) -> Iterable[str]:
+    """A line for each source that has records in quarantine."""
+    for source, totals in manifest.totals["sources"].items():
+        entries = [entry for entry in totals["reasons"] if entry["step"] == QUARANTINE]
+        if entries:
+            count = sum(entry["documents"] for entry in entries)
+            reasons = (f"{e['documents']:,} {e['reason']}" for e in sorted(entries, key=lambda e: -e["documents"]))
+            share = count / totals["documents_in"]
+            yield f"{source}: {count:,} records could not be read ({share:.1%}): {', '.join(reasons)}"
 
 
 def plan_table(plan: "MixturePlan") -> RenderableType:

@@ -1,5 +1,7 @@
 """What `provender corpus preview` prints: what each rule would drop of a sample, with examples, and the forecast."""
 
+from math import inf
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -78,16 +80,16 @@ def _examples(found: SourcePreview) -> list[RenderableType]:
 
 def _forecast(previews: list[SourcePreview]) -> RenderableType:
     table = Table(title="Forecast, before duplicates and cuts", title_justify="left")
-    for column in ("source", "documents kept", "tokens kept", "95% interval", "input read"):
+    for column in ("source", "documents kept", "tokens kept", "95% interval", "files read", "input read"):
         table.add_column(column, justify="left" if column == "source" else "right")
     for found in previews:
         ahead = found.forecast
-        low, high = max(0.0, ahead.tokens - ahead.margin), ahead.tokens + ahead.margin
         table.add_row(
             found.name,
             f"{ahead.documents:,.0f}",
             f"{ahead.tokens:,.0f}",
-            f"{low:,.0f} to {high:,.0f}",
+            _interval(ahead.tokens, ahead.margin),
+            f"{ahead.files[0]:,} of {ahead.files[1]:,}",
             f"{ahead.read_share:.0%}",
         )
     tokens = sum(found.forecast.tokens for found in previews)
@@ -97,7 +99,14 @@ def _forecast(previews: list[SourcePreview]) -> RenderableType:
         "all",
         f"{sum(f.forecast.documents for f in previews):,.0f}",
         f"{tokens:,.0f}",
-        f"{max(0.0, tokens - margin):,.0f} to {tokens + margin:,.0f}",
+        _interval(tokens, margin),
+        "",
         "",
     )
     return table
+
+
+def _interval(tokens: float, margin: float) -> str:
+    if margin == inf:  # one file says nothing of how files differ
+        return "unknown"
+    return f"{max(0.0, tokens - margin):,.0f} to {tokens + margin:,.0f}"

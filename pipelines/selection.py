@@ -37,6 +37,29 @@ def select_documents(recipe: Recipe) -> RenderableType:
     return Group(framed(table, f"Selection, by {', '.join(m.kind for m in settings.by)}"), "mix.sources:", *taken)
 
 
+def choose_at_random(recipe: Recipe, source: str, share: float, seed: int) -> "Path":
+    """What a choice has to beat: a share of the source's tokens, every document as likely as another, as weights of a
+    mixture in `selection/<run>/chosen/`, like those of `select_documents`."""
+    import numpy as np
+    import polars as pl
+
+    from corpus.artifact import read_parquet, write_parquet
+    from mixing.select.choose import ChoiceSettings, choose
+
+    documents = pl.concat(
+        [pl.DataFrame(pl.from_arrow(read_parquet(path, ["id", "token_count"]))) for path in _shards(recipe, source)]
+    )
+    scores = np.random.default_rng(seed).random(len(documents))
+    taken = choose(
+        documents["id"], documents["token_count"].to_numpy(), scores, ChoiceSettings(share=share), seed, False
+    )
+    path = recipe.folder / "selection" / recipe.run / "chosen" / f"{source}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pl.DataFrame({"id": documents["id"], "chosen": taken.astype(np.float64)}).to_arrow()
+    write_parquet(path, table)
+    return path
+
+
 @contextmanager
 def _watch(name: str) -> "Iterator[None]":
     with progress.stage(name) as meter:

@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 
-from corpus.deidentify.recogniser import Candidate, Shape, nearby
+import numpy as np
+
+from corpus.deidentify.columns import BLANK_BYTES, Columns, Following, Group, Head, Tail, verdicts
+from corpus.deidentify.recogniser import WINDOW, Candidate, Shape, nearby
+from corpus.kernels.candidates import ASK, NO
+from corpus.kernels.spans import byte_table
 
 _FIGURE = r"(?:9\d|1[01]\d|12[0-5])"
 _UNIT_WORD = r"(?:one|two|three|four|five|six|seven|eight|nine)"
@@ -22,12 +27,24 @@ _PATTERNS = {
     "predicate": rf"{_PERSON}(?:'s| is| was|,)(?: now| currently| nearly| almost| over)? {_VALUE}",
     "sex": rf"{_FIGURE} ?(?:y|yr|f|m|female|male|man|woman)",
 }
-_NUMBER = rf"(?i).*?({_VALUE})(?:[^0-9a-z].*|{_OLD}| ?(?:y|yr|f|m|female|male|man|woman))?$"
+_VALUES = f"(?i){_VALUE}"
+# Where the number stands in what a pattern matches; the label "aged" is no number.
+_GROUPS: dict[str, Group] = {
+    "figure": Head(_VALUES),
+    "word": Head(_VALUES),
+    "sex": Head(_VALUES),
+    "label": Tail(_VALUES, skipped=3),
+    "event": Tail(_VALUES),
+    "predicate": Tail(_VALUES),
+}
 _DECADE = r"(?i)(?:her|his|their|my)[ -](?:(?:early|mid|late)[ -])?(?:nineties|90'?s)"
 _NAMED = r"(?i)(?:super)?(?:centenarian|nonagenarian)s?"
-_UNITS = nearby(
-    r"(?i)^\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles|°|degrees)"
+_UNIT = (
+    r"\s*(?:%|percent|mg|ml|mcg|kg|lb|cm|mm|bpm|days?|weeks?|months?|hours?|minutes?|mins?|hrs?|/|units?|people|miles"
+    r"|°|degrees)"
 )
+_UNITS, _units = nearby(f"(?i)^{_UNIT}"), Following(f"(?i){_UNIT}")
+_NO_AGE_BEFORE = byte_table(b"./-$#")
 
 
 def _age(candidate: Candidate) -> bool:
@@ -37,6 +54,11 @@ def _age(candidate: Candidate) -> bool:
         and not _UNITS.match(candidate.after)
         and candidate.after[:1] != "+"
     )
+
+
+def _ages(own: Columns) -> np.ndarray:
+    refused = _NO_AGE_BEFORE[own.before] | (own.after == ord("+")) | _units(own)
+    return verdicts(~refused, ~refused & own.letters_beside)
 
 
 _DECADE_OF_LIFE = nearby(r"(?i)\b(?:in|into|reached|well into|entering)\s*$")
@@ -56,9 +78,8 @@ def _predicate(candidate: Candidate) -> bool:
     return _age(candidate) and _ENDS.search(candidate.after) is not None
 
 
-_SOMEBODY = nearby(
-    r"(?i)^,? (?:(?:with|who|presents?|presenting|here|admitted|brought|found|in|has|was)\b|(?:w|p|c|s)/)"
-)
+_WITH = r",? (?:(?:with|who|presents?|presenting|here|admitted|brought|found|in|has|was)|(?:w|p|c|s)/)"
+_SOMEBODY = nearby(f"(?i)^{_WITH}")
 _METRES = nearby(r"^ ?[mf]\b")
 
 
@@ -68,7 +89,24 @@ def _sex(candidate: Candidate) -> bool:
     return _age(candidate) and (metres is None or _SOMEBODY.search(candidate.after[metres.end() :]) is not None)
 
 
-_CHECKS = {"predicate": _predicate, "sex": _sex}
+_metres, _somebody = Following(r" ?[mf]", edge=True), Following(f"(?i) ?[mf]{_WITH}")
+
+
+def _sexes(own: Columns) -> np.ndarray:
+    metres = _metres(own)
+    return np.where(metres & ~_somebody(own), NO, _ages(own)).astype(np.int8)
+
+
+_ends, _ends_in_word = Following(r"[.,;)]"), Following(r"(?i) years?| and", edge=True)
+
+
+def _predicates(own: Columns) -> np.ndarray:
+    blank = own.around(WINDOW)[1]
+    unsure = blank.count(BLANK_BYTES) == blank.ends - blank.starts
+    return np.where(_ends(own) | _ends_in_word(own), _ages(own), np.where(unsure, ASK, NO)).astype(np.int8)
+
+
+_CHECKS = {"predicate": (_predicate, _predicates), "sex": (_sex, _sexes)}
 
 
 def age(profile: str) -> Sequence[Shape]:
@@ -79,8 +117,9 @@ def age(profile: str) -> Sequence[Shape]:
                 "AGE",
                 f"age.{name}",
                 f"(?i){pattern}",
-                _CHECKS.get(name, _age),
-                group=_NUMBER,
+                _CHECKS.get(name, (_age, _ages))[0],
+                group=_GROUPS[name],
+                sieve=_CHECKS.get(name, (_age, _ages))[1],
                 score=0.9,
             )
             for name, pattern in _PATTERNS.items()

@@ -178,15 +178,18 @@ class Automaton:
     the start states of chosen patterns: those of each of `chosen`, by their places in the list.
     """
 
-    def __init__(self, patterns: Iterable[str], chosen: Iterable[Iterable[int]] = ()) -> None:
-        """ValueError for a pattern outside the syntax."""
+    def __init__(
+        self, patterns: Iterable[str], chosen: Iterable[Iterable[int]] = (), *, backwards: bool = False
+    ) -> None:
+        """`backwards`: it reads from the end of what the patterns match. ValueError for one outside the syntax."""
         nfa = _Nfa()
         start = nfa.state()
         self._nfa, self._ends = nfa, dict[int, int]()
         for index, pattern in enumerate(patterns):
             end = nfa.state()
             self._ends[end] = index
-            nfa.free[start].append(nfa.fragment(_Parser(pattern).tree(), end))
+            tree = _Parser(pattern).tree()
+            nfa.free[start].append(nfa.fragment(_reversed(tree) if backwards else tree, end))
         self.classes, self._width = _byte_classes(move[0] for move in nfa.move if move)
         self._steps = [sorted({int(self.classes[c]) for c in move[0]}) if move else [] for move in nfa.move]
         self._closures: dict[int, frozenset[int]] = {}
@@ -251,6 +254,15 @@ class Automaton:
                         open_.append(reached)
             self._closures[state] = frozenset(s for s in seen if self._nfa.move[s] or s in self._ends)
         return self._closures[state]
+
+
+def _reversed(tree: tuple) -> tuple:
+    """The tree of what is read backwards."""
+    if tree[0] == "join":
+        return ("join", [_reversed(part) for part in reversed(tree[1])])
+    if tree[0] == "any of":
+        return ("any of", [_reversed(part) for part in tree[1]])
+    return ("repeat", _reversed(tree[1]), *tree[2:]) if tree[0] == "repeat" else tree
 
 
 def _byte_classes(sets: Iterable[frozenset[int]]) -> tuple[np.ndarray, int]:

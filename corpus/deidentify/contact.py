@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import re2
 
+from corpus.deidentify.columns import Columns, Inside, verdicts
 from corpus.deidentify.joined import Joined
 from corpus.deidentify.network import octets
 from corpus.deidentify.recogniser import Candidate, Gated, Shape, Validator, accepted, nearby
@@ -32,7 +33,7 @@ class AddressFinder:
     score: float = 1.0
 
     def everywhere(self, joined: Joined) -> tuple[np.ndarray, np.ndarray]:
-        starts, ends = self.candidates(joined.view).astype(np.int64)
+        starts, ends = joined.once(self.candidates).astype(np.int64)
         if self.trim:
             ends = trimmed(joined.view, starts, ends, byte_table(self.trim))
         kept = accepted(self.accept, joined, starts, ends)
@@ -151,6 +152,14 @@ def _user_name(candidate: Candidate) -> bool:
     return named and not candidate.joined and not candidate.alone
 
 
+_LETTERS = byte_table(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def _user_names(own: Columns) -> np.ndarray:
+    named = (own.count(_LETTERS) > 0) & ~own.in_word
+    return verdicts(named, named & ((own.ends - own.starts <= max(map(len, _NO_NAME))) | own.alone))
+
+
 def username() -> list[Shape]:
     """Names of accounts: after their label, beside the name of the service, or after an @ where people tweet."""
     services = (r"twitter", r"tweet\w{0,3}", r"instagram", r"insta", r"handle", r"threads", r"mastodon", r"tiktok")
@@ -160,7 +169,8 @@ def username() -> list[Shape]:
             "username.labelled",
             rf"{_USER_LABEL} {{0,2}}(?:is )?[:=] {{0,2}}{_HANDLE}",
             _user_name,
-            group=rf"{_USER_LABEL} *(?:is )?[:=] *([A-Za-z0-9_.-]+)$",
+            group=Inside(b":="),
+            sieve=_user_names,
             score=0.7,
         ),
         Shape(
@@ -168,7 +178,8 @@ def username() -> list[Shape]:
             "username.short",
             r"(?i)u: [a-z0-9_.@-]+\np: ",
             _user_name,
-            group=r"(?i)u: ([a-z0-9_.@-]+)\n",
+            group=Inside(b":", b"\n"),
+            sieve=_user_names,
             score=0.7,
         ),
         Shape(
@@ -185,6 +196,7 @@ def username() -> list[Shape]:
             r"[A-Za-z0-9]{2,20}(?:[._][A-Za-z0-9]{1,20}){1,3}",
             _user_name,
             (r"skype",),
+            sieve=_user_names,
             score=0.6,
         ),
         Shape("USERNAME", "username.mention", r"@[A-Za-z0-9_]{3,20}", _mention, services, score=0.6),

@@ -11,9 +11,13 @@ A version, a hash in a lock file, a UUID in a test and `git@github.com` have nei
 import math
 from collections import Counter
 
+import numpy as np
 import re2
 
+from corpus.deidentify.columns import Columns, Containing, Head, Inside, Sieve, Tail, verdicts
 from corpus.deidentify.recogniser import Candidate, Gated, Recogniser, Shape
+from corpus.kernels.candidates import ASK, NO, YES, entropies
+from corpus.kernels.spans import byte_table
 
 _W = r"[0-9A-Za-z_-]"
 _B64 = r"[0-9A-Za-z+/]"
@@ -108,6 +112,33 @@ def _real(candidate: Candidate) -> bool:
     return _PLACEHOLDER_WORD.search(value) is None or entropy(value) >= 4.0
 
 
+_placeholder = Containing(r"(?i)x{5}|\*{3}|\.{3}|put_|<|>|\{\{|\$\{|%\(|\$\(|(?:0123456789){2}")
+_placeholder_word = Containing(r"(?i)example|sample|placeholder|change_?me|your|insert|dummy|fake|redacted|todo_|real_")
+_PLACEHOLDER_START = byte_table(b"$@")
+_MARGIN = 1e-6  # of entropy, which is not the same to the last bit in both
+
+
+def _reals(own: Columns) -> np.ndarray:
+    """A word in what may be drawn is asked about."""
+    plain = ~_placeholder(own) & ~_PLACEHOLDER_START[own.at(own.starts)]
+    return verdicts(plain, plain & _placeholder_word(own))
+
+
+def _knowns(least_size: int = 0, least_digits: int = 0) -> Sieve:
+    def sieve(own: Columns) -> np.ndarray:
+        fits = (own.ends - own.starts >= least_size) & (own.counts >= least_digits)
+        drawn = entropies(own.joined.view, own.starts, own.ends) >= _CLEARLY
+        plain = own.count(_UNDERSCORE) == 0
+        said = _reals(own)
+        return np.where(fits, np.where((said == YES) & ~(plain & drawn), ASK, said), NO).astype(np.int8)
+
+    return sieve
+
+
+_UNDERSCORE = byte_table(b"_")
+_CLEARLY = 2.0 + _MARGIN
+
+
 def _known(candidate: Candidate) -> bool:
     """A maker's form with something drawn in it."""
     body = candidate.value.rpartition("_")[2] if "_" in candidate.value[:12] else candidate.value
@@ -149,10 +180,21 @@ _CHECKS = {
 }
 
 
+_SIEVES = {"slack": _knowns(24, 3), "mailgun": _knowns()}
+
+
 def known() -> list[Shape]:
     return [
         *(
-            Shape("SECRET", f"secret.{maker}", form, _CHECKS.get(maker, _known), apart="hyphen", score=0.95)
+            Shape(
+                "SECRET",
+                f"secret.{maker}",
+                form,
+                _CHECKS.get(maker, _known),
+                apart="hyphen",
+                score=0.95,
+                sieve=_SIEVES.get(maker) if maker in _CHECKS else _knowns(),
+            )
             for maker, form in _KNOWN.items()
         ),
         Shape(
@@ -186,8 +228,13 @@ _UNDRAWN = re2.compile(
 )
 
 
+_VERSION = re2.compile(r"^[=<>~^!]*v?\d+(?:\.\d+)+$")
+
+
 def _assigned(candidate: Candidate) -> bool:
     value = candidate.value.rstrip(".,;:")
+    if _VERSION.search(value):
+        return False
     if not _real(candidate) or _PUBLIC_NAME.search(candidate.before.rstrip("\"'` :=>")):
         return False
     if _PASSWORD.search(candidate.before):
@@ -278,26 +325,38 @@ def passwords() -> list[Shape]:
             "password.labelled",
             rf"(?i){label}(?: is)?[:=] {{0,2}}{value}",
             _password,
-            group=rf"(?i)^{label}(?: is)?[:=] *(\S+)$",
+            group=Inside(b":="),
             score=0.7,
+            sieve=_passwords,
         ),
         Shape(
             "SECRET",
             "password.login",
             rf"(?i)(?:user ?name|login|user) [a-z0-9_.@-]+ {label} {value}",
             _password,
-            group=rf"(?i)^.* {label} (\S+)$",
+            group=Tail(r"[^\s]+"),
             score=0.7,
+            sieve=_passwords,
         ),
         Shape(
             "SECRET",
             "password.short",
             rf"(?i)u: [a-z0-9_.@-]+\np: {value}",
             _password,
-            group=r"(?is)^.*\np: (\S+)$",
+            group=Inside(b"\n", skipped=2),
             score=0.7,
+            sieve=_passwords,
         ),
     ]
+
+
+_variable = Containing(r"[$%]\{|\{\{|<[^>]*>|\[[A-Z_]+\]|:[\"']?\$|%s|\{[0-9A-Za-z_]*\}")
+_variable_start = Head(r"[\"']?\$|\[")
+
+
+def _passwords(own: Columns) -> np.ndarray:
+    starts, _ = _variable_start.places(own.joined.view, own.starts, own.ends)
+    return np.where((starts >= 0) | _variable(own), NO, _reals(own)).astype(np.int8)
 
 
 def _password(candidate: Candidate) -> bool:

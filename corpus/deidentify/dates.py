@@ -8,7 +8,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from corpus.deidentify.columns import WORD_BYTES, Columns, Preceding, verdicts
 from corpus.deidentify.recogniser import Candidate, Recogniser, Shape, nearby
+from corpus.kernels.candidates import ASK, NO, numbers_of
+from corpus.kernels.spans import byte_table
 
 MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
@@ -16,9 +21,9 @@ MONTHS = (
 )
 _MONTH_OF = {name[:3]: number for number, name in enumerate(MONTHS, 1)}
 MONTH = (
-    r"(?:[Jj]an(?:uary)?|[Ff]eb(?:ruary)?|[Mm]ar(?:ch)?|[Aa]pr(?:il)?|[Mm]ay|[Jj]une?|[Jj]uly?|[Aa]ug(?:ust)?|[Ss]ept?(?:ember)?"
+    r"(?:[Jj]an(?:uary)?|[Ff]eb(?:ruary)?|[Mm]ar(?:ch)?|[Aa]pr(?:il)?|[Mm]ay|[Jj]une?|[Jj]uly?|[Aa]ug(?:ust)?|[Ss]ep(?:t(?:ember)?)?"
     r"|[Oo]ct(?:ober)?|[Nn]ov(?:ember)?|[Dd]ec(?:ember)?|JAN(?:UARY)?|FEB(?:RUARY)?|MAR(?:CH)?|APR(?:IL)?|MAY|JUNE?|JULY?"
-    r"|AUG(?:UST)?|SEPT?(?:EMBER)?|OCT(?:OBER)?|NOV(?:EMBER)?|DEC(?:EMBER)?)\.?"
+    r"|AUG(?:UST)?|SEP(?:T(?:EMBER)?)?|OCT(?:OBER)?|NOV(?:EMBER)?|DEC(?:EMBER)?)\.?"
 )
 YEAR = r"(?:1[89]|20)\d\d"
 DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|d)?"
@@ -41,14 +46,7 @@ _NAMED = (
     rf"|\b(?:the )?{_DAY_WORD} (?:day )?of {MONTH}(?:,? {YEAR})?\b)"
 )
 _SHORT = r"\b(\d{1,2}/\d{1,2})\b"
-SHORT_CONTEXT = nearby(
-    r"(?i)\b(?:on|since|until|till|from|dob|born|birth|dated?|today|yesterday|tomorrow|seen|admitted|admission|discharged?"
-    r"|implanted|placed|surgery|visit|due|dos|starting|started|through|by|last|next"
-    r"|mon|tue|wed|thu|fri|sat|sun|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-    r"|week of|as of|follow-?up|f/u|d/c)"
-    r"(?: (?:is|was|date))?[\s:,(]*$"
-)
-# What SHORT_CONTEXT asks for, for the compiled loop: without one of them near, nothing is asked.
+# What must stand before two numbers for them to be a day of a month: without one of them near, nothing is asked.
 SHORT_WORDS = (
     *(
         "on",
@@ -80,6 +78,8 @@ SHORT_WORDS = (
     *("through", "by", "last", "next", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "week of", "as of"),
     *("(?:mon|tues|wednes|thurs|fri|satur|sun)day", "follow-?up", "f/u", "d/c"),
 )
+_SHORT_BEFORE = rf"(?:{'|'.join(SHORT_WORDS)})(?: (?:is|was|date))?[\s:,(]*"
+SHORT_CONTEXT, short_said = nearby(rf"(?i)\b{_SHORT_BEFORE}$"), Preceding(f"(?i){_SHORT_BEFORE}")
 _BIRTH_GATE = r"(?i)\b(?:d\.?o\.?[bd]|birth|born|date of death)"
 _BIRTH = nearby(
     r"(?i)\b(?:d\.?o\.?[bd]\b\.?|birth(?:day|date)|birth date|date of (?:birth|death)|born(?: on)?)[^0-9\n]{0,24}$"
@@ -147,6 +147,43 @@ def _date(candidate: Candidate) -> bool:
     return parse(candidate.value) is not None
 
 
+_TOUCHED_BY = byte_table(b"/-.")
+_LOWER_M = byte_table(b"m")
+
+
+def _in_calendar(own: Columns) -> np.ndarray:
+    """bool[candidates]: as `parse` has it, of dates in numbers."""
+    values, sizes = numbers_of(own.joined.view, own.starts, own.ends)
+    first, second, third = values.T
+    points = own.at(own.starts + sizes[:, 0]) == ord(".")
+    turned = (points & (second <= 12)) | (first > 12)
+    year_first = sizes[:, 0] == 4
+    month = np.where(year_first | turned, second, first)
+    day = np.where(year_first, third, np.where(turned, first, second))
+    return (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+
+
+def _dates(own: Columns) -> np.ndarray:
+    plain = _untouched(own) & ~_TOUCHED_BY[own.before] & _in_calendar(own)
+    return verdicts(plain, plain & _perhaps_touched(own))
+
+
+def _named_dates(own: Columns) -> np.ndarray:
+    """A pattern with a month in letters has a day there is; what is left is a verb that may be a month's name, and what
+    stands behind "mid-"."""
+    unsure = _perhaps_touched(own) | _TOUCHED_BY[own.before] | (own.count(_LOWER_M) > 0)
+    return verdicts(_untouched(own), _untouched(own) & unsure)
+
+
+def _untouched(own: Columns) -> np.ndarray:
+    """bool[candidates]: no word of ASCII touches it, nor a sign and a letter or digit behind it."""
+    return ~(own.in_word | (_TOUCHED_BY[own.after] & WORD_BYTES[own.beyond] & (own.beyond != ord("_"))))
+
+
+def _perhaps_touched(own: Columns) -> np.ndarray:
+    return _TOUCHED_BY[own.after] & (own.beyond >= 0x80)
+
+
 def _named_date(candidate: Candidate) -> bool:
     # "type 1 may": a verb unless it begins with a capital or a year follows.
     if not candidate.value[-4:].isdecimal() and _LOWER_MAY.search(candidate.value):
@@ -157,6 +194,11 @@ def _named_date(candidate: Candidate) -> bool:
 def _short_date(candidate: Candidate) -> bool:
     alone = candidate.alone or SHORT_CONTEXT.search(candidate.before) is not None
     return alone and _date(candidate)
+
+
+def _short_dates(own: Columns) -> np.ndarray:
+    said = short_said(own)
+    return np.where(said | own.alone, np.where(said, _dates(own), ASK), NO).astype(np.int8)
 
 
 def _born(candidate: Candidate) -> bool:
@@ -172,9 +214,9 @@ def date(profile: str) -> Sequence[Recogniser | Shape]:
     """Every date of a clinical note; elsewhere a date is somebody's only where it is a birthday or a day of death."""
     if profile == "hipaa_safe_harbor":
         return [
-            Shape("DATE", "date.numeric", bounded(_NUMERIC), _date),
-            Shape("DATE", "date.named", bounded(_NAMED), _named_date),
-            Shape("DATE", "date.short", bounded(_SHORT), _short_date, SHORT_WORDS),
+            Shape("DATE", "date.numeric", bounded(_NUMERIC), _date, sieve=_dates),
+            Shape("DATE", "date.named", bounded(_NAMED), _named_date, sieve=_named_dates),
+            Shape("DATE", "date.short", bounded(_SHORT), _short_date, SHORT_WORDS, sieve=_short_dates),
         ]
     return [Recogniser("DATE", pattern, _born, gate=_BIRTH_GATE) for pattern in (_NUMERIC, _NAMED)]
 

@@ -6,8 +6,13 @@ day, so a shift turns them into a tag, and the generalisation keeps the year whe
 
 import re
 
-from corpus.deidentify.dates import DAY, MONTH, SHORT_CONTEXT, SHORT_WORDS, YEAR, bounded
+import numpy as np
+
+from corpus.deidentify.columns import DIGIT_BYTES, Columns, verdicts
+from corpus.deidentify.dates import DAY, MONTH, SHORT_CONTEXT, SHORT_WORDS, YEAR, bounded, short_said
 from corpus.deidentify.recogniser import Candidate, Recogniser, Shape, nearby
+from corpus.kernels.candidates import NO
+from corpus.kernels.spans import byte_table
 
 _TO = r"(?: ?(?:-|–) ?| to | through | thru | until )"
 _NUMBERED = r"(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])"
@@ -51,6 +56,19 @@ def _short_range(candidate: Candidate) -> bool:
     return _days_of_months(candidate) and SHORT_CONTEXT.search(candidate.before) is not None
 
 
+_TOUCHED, _CONTINUED = byte_table(b"/-."), byte_table(b"-.")
+
+
+def _spans(own: Columns) -> np.ndarray:
+    touched = own.in_word | _TOUCHED[own.before] | (own.after == ord("/"))
+    plain = ~touched & ~(_CONTINUED[own.after] & (DIGIT_BYTES[own.beyond] | (own.beyond >= 0x80)))
+    return verdicts(plain, plain & (_CONTINUED[own.after] & (own.beyond >= 0x80)))
+
+
+def _short_spans(own: Columns) -> np.ndarray:
+    return np.where(short_said(own), _spans(own), NO).astype(np.int8)
+
+
 def _ordinal(candidate: Candidate) -> bool:
     day = int("".join(c for c in candidate.value if c.isdigit()))
     return 1 <= day <= 31 and _ENDS.search(candidate.after) is not None
@@ -61,15 +79,15 @@ def date_span(profile: str) -> list[Recogniser | Shape]:
     if profile != "hipaa_safe_harbor":
         return []
     return [
-        Shape("DATE", "date.range", bounded(_NUMERIC_RANGE), _days_of_months),
-        Shape("DATE", "date.range", bounded(_SHORT_RANGE), _short_range, SHORT_WORDS),
-        Shape("DATE", "date.range", bounded(_NAMED_RANGE), _apart),
-        Shape("DATE", "date.month", bounded(_MONTH_YEAR), _apart),
-        Shape("DATE", "date.spaced", bounded(_SPACED), _apart),
-        Shape("DATE", "date.week", bounded(_WEEK), _apart),
+        Shape("DATE", "date.range", bounded(_NUMERIC_RANGE), _days_of_months, sieve=_spans),
+        Shape("DATE", "date.range", bounded(_SHORT_RANGE), _short_range, SHORT_WORDS, sieve=_short_spans),
+        Shape("DATE", "date.range", bounded(_NAMED_RANGE), _apart, sieve=_spans),
+        Shape("DATE", "date.month", bounded(_MONTH_YEAR), _apart, sieve=_spans),
+        Shape("DATE", "date.spaced", bounded(_SPACED), _apart, sieve=_spans),
+        Shape("DATE", "date.week", bounded(_WEEK), _apart, sieve=_spans),
         Recogniser("DATE", _COMPACT, _apart, name="date.compact"),
-        Shape("DATE", "date.apostrophe", bounded(_APOSTROPHE), _apart),
-        Shape("DATE", "date.month", bounded(_MONTH_OF_YEAR), _apart),
+        Shape("DATE", "date.apostrophe", bounded(_APOSTROPHE), _apart, sieve=_spans),
+        Shape("DATE", "date.month", bounded(_MONTH_OF_YEAR), _apart, sieve=_spans),
         Recogniser("DATE", _NO_MONTH, _ordinal, name="date.day", score=0.6),
-        Shape("DATE", "date.holiday", bounded(_HOLIDAY), _apart),
+        Shape("DATE", "date.holiday", bounded(_HOLIDAY), _apart, sieve=_spans),
     ]

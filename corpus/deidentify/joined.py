@@ -1,6 +1,6 @@
 """Many documents in one buffer, so that a compiled loop is entered once and not once for each document."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ class Joined:
         sizes = np.array([len(text) for text in texts], np.int64)
         self.stops = np.cumsum(sizes + 1) - 1
         self.begins = self.stops - sizes
+        self._found: dict[Callable[[np.ndarray], np.ndarray], np.ndarray] = {}
 
     @cached_property
     def view(self) -> np.ndarray:
@@ -27,6 +28,12 @@ class Joined:
     def letters(self) -> str:
         """The bytes as characters of the same number: where they are ASCII, the text."""
         return self.data.decode("latin-1")
+
+    def once(self, loop: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """What a loop finds in the bytes; whoever asks for the same again is given the same."""
+        if loop not in self._found:
+            self._found[loop] = loop(self.view)
+        return self._found[loop]
 
     def documents_of(self, starts: np.ndarray) -> np.ndarray:
         """int64: the document in which each byte offset lies."""

@@ -3,13 +3,17 @@
 Most have no form of their own and are known by their label, which the pattern holds.
 """
 
-from corpus.deidentify.payment import digits_of, enough_digits
+import numpy as np
+
+from corpus.deidentify.columns import Columns, Containing, Inside, Tail, verdicts
+from corpus.deidentify.payment import digits_of, enough, enough_digits
 from corpus.deidentify.recogniser import Candidate, Shape, nearby
 from corpus.deidentify.reserved import RECORD_MARK
+from corpus.kernels.candidates import named_before
 
 _VALUE = r"(?:[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*"
 _LINK = r"(?: (?:number|num|no|id|nr))?\.?[ \t\n:#=-]{0,4}(?:(?:is|was)[ :#]{1,2})?"
-_LAST = r"((?:\b[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*)$"  # the value at the end of a match
+_LAST = Tail(r"(?i)(?:[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*", skipped=3)  # the value at the end of a match
 
 _RECORD_LABEL = (
     r"mrn|m\.r\.n\.|mr ?#|med(?:ical)?\.? rec(?:ord)?s?"
@@ -27,6 +31,17 @@ def _record(candidate: Candidate) -> bool:
     return (
         len(digits_of(value)) >= 4 and len(value) <= 24 and not (marked or candidate.joined or _GENBANK.search(value))
     )
+
+
+def _records(own: Columns) -> np.ndarray:
+    size = own.ends - own.starts
+    plain = (own.counts >= 4) & (size <= 24) & ~own.marked & ~own.in_word
+    sequence = ((size == 6) | (size == 8)) & (own.counts < size)
+    return verdicts(plain, plain & sequence)
+
+
+def _bracketed_records(own: Columns) -> np.ndarray:
+    return np.minimum(_records(own), named_before(own.joined.view, own.starts, own.lows))
 
 
 def _name_before(before: str) -> bool:
@@ -49,11 +64,17 @@ def record(profile: str) -> list[Shape]:
     clinical = profile == "hipaa_safe_harbor"
     label = _RECORD_LABEL + (_CLINICAL_LABEL if clinical else "")
     labelled = rf"(?i)(?:{label}){_LINK}\(?{_VALUE}"
-    brackets = Shape("RECORD_NUMBER", "record.brackets", _IN_BRACKETS, _bracketed_record, group=r"\((.*)\)", score=0.8)
+    brackets = Shape(
+        "RECORD_NUMBER",
+        "record.brackets",
+        _IN_BRACKETS,
+        _bracketed_record,
+        group=Inside(b"(", b")"),
+        sieve=_bracketed_records,
+        score=0.8,
+    )
     return [
-        Shape(
-            "RECORD_NUMBER", "record.labelled", labelled, _record, group=rf"(?i)^.*?(?:{label}).*?{_LAST}", score=0.9
-        ),
+        Shape("RECORD_NUMBER", "record.labelled", labelled, _record, group=_LAST, sieve=_records, score=0.9),
         *([brackets] if clinical else []),
     ]
 
@@ -67,7 +88,11 @@ _MBI = (
 def mbi() -> list[Shape]:
     return [
         Shape(
-            "MBI", "us.mbi", _MBI, lambda candidate: not candidate.joined and candidate.value[:2].upper() != RECORD_MARK
+            "MBI",
+            "us.mbi",
+            _MBI,
+            lambda candidate: not candidate.joined and candidate.value[:2].upper() != RECORD_MARK,
+            sieve=lambda own: verdicts(~own.in_word & ~own.marked),
         )
     ]
 
@@ -92,7 +117,7 @@ _DEVICE = (
 
 def device() -> list[Shape]:
     """The label is a part of the finding, as in `S/N 77997424`."""
-    return [Shape("DEVICE", "device.labelled", _DEVICE, enough_digits, score=0.9)]
+    return [Shape("DEVICE", "device.labelled", _DEVICE, enough_digits, sieve=enough, score=0.9)]
 
 
 _LICENSE = (
@@ -102,8 +127,8 @@ _LICENSE = (
 
 
 def license_number() -> list[Shape]:
-    value = r"(?i)^.*?((?:\b[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[-/][0-9A-Z]+)*)$"
-    return [Shape("LICENSE", "license.labelled", _LICENSE + _VALUE, enough_digits, group=value, score=0.8)]
+    form = _LICENSE + _VALUE
+    return [Shape("LICENSE", "license.labelled", form, enough_digits, group=_LAST, sieve=enough, score=0.8)]
 
 
 _TRAIT = r"(?:finger ?prints?|palm ?prints?|retinal?|iris|voice ?prints?|face ?prints?|facial|biometrics?|dna|gait)"
@@ -127,15 +152,21 @@ def _numbered(candidate: Candidate) -> bool:
     return len(digits_of(candidate.value)) >= 3 and not marked and not candidate.joined
 
 
+_mark_inside = Containing(f"(?i){RECORD_MARK}")
+
+
+def _numbers(own: Columns) -> np.ndarray:
+    return verdicts((own.counts >= 3) & ~_mark_inside(own) & ~own.in_word)
+
+
 def biometric() -> list[Shape]:
-    group = rf"(?i)^{_TRAIT}.*?{_LAST}"
-    return [Shape("BIOMETRIC", "biometric.labelled", _BIOMETRIC, _numbered, group=group, score=0.8)]
+    return [Shape("BIOMETRIC", "biometric.labelled", _BIOMETRIC, _numbered, group=_LAST, sieve=_numbers, score=0.8)]
 
 
 def photo() -> list[Shape]:
     """References to pictures of somebody: the file of a camera, or what a label calls a photograph."""
     group = r"(?i)[ :#=]([0-9A-Za-z_-]*\d[0-9A-Za-z_.-]*)$"
     return [
-        Shape("PHOTO", "photo.file", _PHOTO, _numbered, score=0.8),
+        Shape("PHOTO", "photo.file", _PHOTO, _numbered, sieve=_numbers, score=0.8),
         Shape("PHOTO", "photo.labelled", _PHOTO_LABEL, _numbered, group=rf".*?{group}", score=0.7),
     ]

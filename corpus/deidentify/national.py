@@ -9,7 +9,7 @@ from typing import NamedTuple
 from stdnum import get_cc_module, verhoeff
 from stdnum.iso7064 import mod_11_10
 
-from corpus.deidentify import checks
+from corpus.deidentify import checkdigits, checks
 from corpus.deidentify.checks import Check
 from corpus.deidentify.payment import apart, digits_of
 from corpus.deidentify.recogniser import Candidate, Shape
@@ -393,4 +393,7 @@ def _shape(register: Register) -> Shape:
         score=score,
         inside=register.inside,
         apart=not register.inside,
+        sieve=checkdigits.sieve(
+            register.name, apart=not register.inside, checked=register.check is not checks.anything
+        ),
     )

@@ -6,8 +6,12 @@ The ranges that our own surrogates live in are skipped (reserved.py names them),
 import ipaddress
 from typing import Literal
 
+import numpy as np
+
+from corpus.deidentify.columns import DIGIT_BYTES, Columns, Preceding, Sieve, verdicts
 from corpus.deidentify.recogniser import Candidate, Shape, nearby
 from corpus.deidentify.reserved import IPV4_NETWORKS, IPV6_NETWORK
+from corpus.kernels.ip import SHORT, WHOLE, kinds_of_ipv6, octets_of
 
 _IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
 _IPV4_NET = _IPV4 + r"(?:/\d{1,2})?"
@@ -19,13 +23,21 @@ _IPV6 = (
 )
 _MAC = r"[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
 
-_ADDRESS_CONTEXT = nearby(
-    r"(?i)\b(?:ip(?:v[46])?|addr(?:ess)?|host|server|ping|inet6?|dns|gateway|subnet|client|connect(?:ed|ing|ion)?|login)\b"
+_ADDRESS_WORDS = (
+    r"(?:ip(?:v[46])?|addr(?:ess)?|host|server|ping|inet6?|dns|gateway|subnet|client|connect(?:ed|ing|ion)?|login)"
 )
-_VERSION_CONTEXT = nearby(
-    r"(?i)(?:\b(?:v|ver\.?|EC|kernel)|version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=)"
-    r"[\"'\s:=]*$"
+_ADDRESS_CONTEXT = nearby(rf"(?i)\b{_ADDRESS_WORDS}\b")
+_address_said = Preceding(rf"(?i){_ADDRESS_WORDS}(?:[^0-9A-Za-z_](?:.|\n)*)?")
+_address_said_in_line = Preceding(rf"(?i){_ADDRESS_WORDS}(?:[^0-9A-Za-z_\n].*)?")
+_VERSION, _VERSION_INSIDE = (
+    r"(?:v|ver\.?|EC|kernel)",
+    r"(?:version|release[sd]?|build|firmware|revision|section|chapter|clause|python|[=<>~^]=|[~^]|\d,\s?[<>]"
+    r"|/[a-z0-9_.-]{1,30}:)",
 )
+_TO_NUMBER = r"[\"'\s:=]*"
+_VERSION_CONTEXT = nearby(rf"(?i)(?:\b{_VERSION}|{_VERSION_INSIDE}){_TO_NUMBER}$")
+_version = Preceding(f"(?i){_VERSION}{_TO_NUMBER}")
+_version_inside = Preceding(f"(?i){_VERSION_INSIDE}{_TO_NUMBER}", edge=False)
 
 
 def octets(value: str) -> tuple[int, ...] | None:
@@ -88,6 +100,38 @@ def _public_ipv6(candidate: Candidate) -> bool:
     return _ipv6(candidate) and ipaddress.IPv6Address(candidate.value.partition("/")[0]).is_global
 
 
+_DOCUMENTATION = np.array([tuple(network.network_address.packed[:3]) for network in IPV4_NETWORKS], np.int16)
+_RESERVED = np.array([int(group, 16) for group in IPV6_NETWORK.network_address.exploded.split(":")[:3]])
+
+
+def _v4(ranges: "Ranges") -> Sieve:
+    def sieve(own: Columns) -> np.ndarray:
+        numbers = octets_of(own.joined.view, own.starts, own.ends)
+        ours = (numbers[:, None, :3] == _DOCUMENTATION).all(axis=2).any(axis=1)
+        plain = (numbers[:, 0] >= 0) & ~ours & ~own.in_word & (own.before != ord("."))
+        plain &= ~(_version(own) | _version_inside(own))
+        if ranges == "all":
+            return verdicts(plain)
+        somebodys = (numbers[:, 0] != 127) & (numbers[:, 0] < 224) & numbers.any(axis=1)
+        said = (numbers.max(axis=1) >= 32) | _address_said(own)
+        return verdicts(plain & somebodys & said, plain & somebodys & said & (ranges == "public"))
+
+    return sieve
+
+
+def _v6(ranges: "Ranges") -> Sieve:
+    def sieve(own: Columns) -> np.ndarray:
+        kinds = kinds_of_ipv6(own.joined.view, own.starts, own.ends, _RESERVED)
+        joined = own.in_word & (own.before != ord("_")) & (own.after != ord("_"))
+        touched = joined | (own.before == ord(":")) | (own.after == ord(":"))
+        touched |= (own.after == ord(".")) & DIGIT_BYTES[own.beyond]
+        found = ~touched & ((kinds == WHOLE) | ((kinds == SHORT) & _address_said_in_line(own)))
+        unsure = (ranges == "public") | ((own.after == ord(".")) & (own.beyond >= 0x80))
+        return verdicts(found, found & unsure)
+
+    return sieve
+
+
 _NO_MAC = {"000000000000", "FFFFFFFFFFFF"}
 
 
@@ -108,8 +152,8 @@ def ip(ranges: Ranges) -> list[Shape]:
     four = {"all": _ipv4, "routable": _routable_ipv4, "public": _public_ipv4}[ranges]
     six = _public_ipv6 if ranges == "public" else _ipv6
     return [
-        Shape("IP", "ip.v6", _IPV6, six, every=True, apart="colons"),
-        Shape("IP", "ip.v4", _IPV4_NET, four, apart="before", digits=(4, 14)),
+        Shape("IP", "ip.v6", _IPV6, six, every=True, apart="colons", sieve=_v6(ranges)),
+        Shape("IP", "ip.v4", _IPV4_NET, four, apart="before", digits=(4, 14), sieve=_v4(ranges)),
     ]
 
 

@@ -1,13 +1,19 @@
 """Recognisers of accounts: cards, bank accounts and what routes to them, coins; with their checks."""
 
 import hashlib
+from functools import cache
+from itertools import product
+from string import ascii_uppercase
 
 import numpy as np
 import stdnum.bic
 import stdnum.us.rtn
 
+from corpus.deidentify.checkdigits import sieve
+from corpus.deidentify.columns import Columns, Tail, verdicts
 from corpus.deidentify.recogniser import DIGITS, WORD, Candidate, Shape, nearby
 from corpus.deidentify.reserved import RECORD_MARK
+from corpus.kernels.candidates import bech32_checks
 from corpus.kernels.keccak import eip55_checks
 
 _OPEN = WORD | frozenset(".$€£#+/@-")
@@ -104,6 +110,21 @@ def _swift(candidate: Candidate) -> bool:
     return apart(candidate) and stdnum.bic.is_valid(candidate.value)
 
 
+@cache
+def _bank_countries() -> np.ndarray:
+    """bool[65,536]: the two bytes are a country's code in python-stdnum's list."""
+    table = np.zeros(1 << 16, bool)
+    for one, other in product(ascii_uppercase, repeat=2):
+        table[ord(one) << 8 | ord(other)] = stdnum.bic.is_valid(f"AAAA{one}{other}AA")
+    return table
+
+
+def _swifts(own: Columns) -> np.ndarray:
+    code = own.at(own.starts + 4).astype(np.int64) << 8 | own.at(own.starts + 5)
+    plain = own.apart & _bank_countries()[code]
+    return verdicts(plain, plain & own.letters_beside)
+
+
 def _routing(candidate: Candidate) -> bool:
     return apart(candidate) and stdnum.us.rtn.is_valid(digits_of(candidate.value))
 
@@ -112,6 +133,10 @@ def enough_digits(candidate: Candidate) -> bool:
     """A number somebody gave out: five digits or more, not one of our surrogates."""
     marked = candidate.value[:2].upper() == RECORD_MARK
     return len(digits_of(candidate.value)) >= 5 and not marked and not candidate.joined
+
+
+def enough(own: Columns) -> np.ndarray:
+    return verdicts((own.counts >= 5) & ~own.marked & ~own.in_word)
 
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -145,6 +170,10 @@ def _bech32(candidate: Candidate) -> bool:
     return check in {1, 0x2BC830A3} and not candidate.joined
 
 
+def _bech32s(own: Columns) -> np.ndarray:
+    return verdicts(bech32_checks(own.joined.view, own.starts, own.ends) & ~own.in_word)
+
+
 _COIN_CONTEXT = nearby(
     r"(?i)\b(?:eth(?:ereum|er)?|wallet|crypto|token|erc-?20|send|donat\w*|address|pay|usdt|coins?)\b"
 )
@@ -166,7 +195,7 @@ _ACCOUNT = (
     r"(?: ?(?:number|num|no|nr|id|#))?\.?[ :#=]{0,4}(?:is |was )?[:# ]{0,2}"
 )
 _ACCOUNT_VALUE = r"[A-Z]{0,4}-?\d[0-9A-Z]*(?:[- ]\d+)*"
-_GROUP = r"(?i)^.*?(?:account|acct|a/c)[^0-9]*?((?:\b[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[- ]\d+)*)$"
+_GROUP = Tail(r"(?i)(?:[A-Z]{1,4}-?)?\d[0-9A-Z]*(?:[- ]\d+)*", skipped=3)
 
 
 def card(profile: str) -> list[Shape]:
@@ -192,19 +221,39 @@ def bank() -> list[Shape]:
             words=_BANK_WORDS,
             apart=True,
             score=0.8,
+            sieve=_swifts,
         ),
-        Shape("BANK", "us.routing", r"\d{9}|\d{4}-\d{4}-\d", _routing, words=_ROUTING_WORDS, apart=True, score=0.9),
+        Shape(
+            "BANK",
+            "us.routing",
+            r"\d{9}|\d{4}-\d{4}-\d",
+            _routing,
+            words=_ROUTING_WORDS,
+            apart=True,
+            score=0.9,
+            sieve=sieve("us.routing"),
+        ),
     ]
 
 
 def account() -> list[Shape]:
     """Account numbers, by their label."""
-    return [Shape("ACCOUNT", "account.labelled", _ACCOUNT + _ACCOUNT_VALUE, enough_digits, group=_GROUP, score=0.8)]
+    return [
+        Shape(
+            "ACCOUNT",
+            "account.labelled",
+            _ACCOUNT + _ACCOUNT_VALUE,
+            enough_digits,
+            group=_GROUP,
+            sieve=enough,
+            score=0.8,
+        )
+    ]
 
 
 def crypto() -> list[Shape]:
     return [
         Shape("CRYPTO", "crypto.base58", _BITCOIN, _base58check),
-        Shape("CRYPTO", "crypto.bech32", _SEGWIT, _bech32),
+        Shape("CRYPTO", "crypto.bech32", _SEGWIT, _bech32, sieve=_bech32s),
         Shape("CRYPTO", "crypto.ethereum", _ETHER, _ether, score=0.9),
     ]

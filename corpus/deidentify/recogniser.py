@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import re2
 
+from corpus.deidentify.columns import Columns, Group, Sieve
 from corpus.deidentify.joined import Joined
 from corpus.kernels.distinct import distinct, windows_of
 from corpus.kernels.spans import byte_table, trimmed
@@ -25,6 +26,7 @@ from corpus.kernels.spans import byte_table, trimmed
 DIGITS = frozenset("0123456789")
 WORD = DIGITS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 WINDOW = 48  # bytes of context on either side of a candidate
+MANY = 32  # candidates of one shape from which on they are looked at together
 
 
 class Span(NamedTuple):
@@ -65,18 +67,22 @@ def nearby(pattern: str) -> "re.Pattern[str]":
 
 
 class Windows:
-    """Candidates with all that a validator may look at; those that have the same in theirs share a number.
+    """Candidates with all that a validator may look at; those that have the same in theirs share a number, where
+    there are enough of them to look.
 
     which   int32[candidates]: the number
     """
 
-    def __init__(
-        self, joined: Joined, starts: np.ndarray, ends: np.ndarray, kinds: np.ndarray, documents: np.ndarray
-    ) -> None:
-        lows, highs = windows_of(starts, ends, joined.begins, joined.stops, documents, WINDOW)
-        self.which, firsts = distinct(joined.view, lows, starts, ends, highs, kinds)
+    def __init__(self, joined: Joined, starts: np.ndarray, ends: np.ndarray) -> None:
+        lows, highs = windows_of(starts, ends, joined.begins, joined.stops, joined.documents_of(starts), WINDOW)
+        columns = lows, starts, ends, highs
+        if len(starts) < MANY:
+            self.which = np.arange(len(starts), dtype=np.int32)
+        else:
+            self.which, firsts = distinct(joined.view, lows, starts, ends, highs, np.zeros_like(starts))
+            columns = lows[firsts], starts[firsts], ends[firsts], highs[firsts]
         self._data, self._letters = joined.data, joined.letters
-        self._bounds = list(zip(*(c[firsts].tolist() for c in (lows, starts, ends, highs)), strict=True))
+        self._bounds = list(zip(*(column.tolist() for column in columns), strict=True))
 
     def __len__(self) -> int:
         return len(self._bounds)
@@ -102,7 +108,7 @@ def accepted(accept: Validator, joined: Joined, starts: np.ndarray, ends: np.nda
     """bool[candidates]; the validator is asked once for those that have the same around them."""
     if len(starts) == 0:
         return np.zeros(0, bool)
-    windows = Windows(joined, starts, ends, np.zeros_like(starts), joined.documents_of(starts))
+    windows = Windows(joined, starts, ends)
     return np.array([accept(windows.candidate(number)) for number in range(len(windows))], bool)[windows.which]
 
 
@@ -199,7 +205,8 @@ class Shape:
     pattern  the syntax of automaton.py; what it matches ends where a token ends
     accept   the validator
     words    patterns of words one of which must stand near; where the candidate is all the text, none need
-    group    a pattern of re2 whose first group, within the match, is the identifier
+    group    where the identifier is within the match: a Group of columns.py, or the first group of a pattern of re2
+    sieve    answers for many candidates at once what it can of the validator's question
     every    candidates of every length are tried, the longest first, and not the longest only
     inside   it may begin where a digit follows a letter, inside a token
     apart    nothing that would continue it touches it, such as a hyphen; or nothing "before" it; or no "hyphen" before
@@ -213,7 +220,8 @@ class Shape:
     pattern: str
     accept: Validator
     words: tuple[str, ...] = ()
-    group: str | None = None
+    group: str | Group | None = None
+    sieve: Sieve | None = None
     every: bool = False
     inside: bool = False
     apart: bool | Literal["before", "hyphen", "colons", "measured"] = False
@@ -230,14 +238,28 @@ class Shape:
         inner = self._within(windows.matched(number))
         return inner if inner is not None and self.accept(windows.candidate(number, inner)) else None
 
+    def within(self, own: Columns) -> Columns:
+        """The identifiers of candidates; an empty one where there is none. They must be told by columns."""
+        if self.group is None:
+            return own
+        assert not isinstance(self.group, str)
+        starts, ends = self.group.places(own.joined.view, own.starts, own.ends)
+        return Columns(own.joined, np.maximum(starts, 0), np.maximum(ends, 0))
+
     @cached_property
     def compiled_group(self) -> "re2._Regexp":
-        assert self.group is not None
+        assert isinstance(self.group, str)
         return re2.compile(self.group)
 
     def _within(self, matched: bytes) -> tuple[int, int] | None:
-        match = self.compiled_group.match(matched)
-        return match.span(1) if match else None
+        if isinstance(self.group, str):
+            match = self.compiled_group.match(matched)
+            return match.span(1) if match else None
+        assert self.group is not None
+        starts, ends = self.group.places(
+            np.frombuffer(matched, np.uint8), np.zeros(1, np.int64), np.array([len(matched)])
+        )
+        return (int(starts[0]), int(ends[0])) if ends[0] > starts[0] >= 0 else None
 
 
 def characters(data: bytes, spans: list[Span]) -> list[Span]:

@@ -17,9 +17,21 @@ import numpy as np
 import re2
 
 from corpus.deidentify.automaton import Automaton
+from corpus.deidentify.columns import Columns, Sieve
 from corpus.deidentify.grammar import Grammar, GrammarFinder
 from corpus.deidentify.joined import Joined
-from corpus.deidentify.recogniser import Everywhere, Finder, Gated, Placing, Preparing, Shape, Span, Windows
+from corpus.deidentify.recogniser import (
+    MANY,
+    Everywhere,
+    Finder,
+    Gated,
+    Placing,
+    Preparing,
+    Shape,
+    Span,
+    Windows,
+    accepted,
+)
 from corpus.kernels.automaton import (
     AFTER,
     AFTER_WORD,
@@ -31,7 +43,6 @@ from corpus.kernels.automaton import (
     INSIDE,
     LUHN,
     MEASURED,
-    apart_by_kind,
     find_candidates,
     find_words,
     free,
@@ -39,6 +50,7 @@ from corpus.kernels.automaton import (
     take,
     windows_around,
 )
+from corpus.kernels.candidates import ASK, NO, YES, stand
 
 _REACH = np.array([44, 24], np.int64)  # bytes between a candidate and a word before it or after it that speaks for it
 
@@ -115,66 +127,82 @@ class Shapes:
 
     def proposed(self, joined: Joined) -> "Proposed":
         """The candidates, to be asked about."""
-        starts, ends, places, documents = self.candidates(joined).astype(np.int64)
-        return Proposed(self, starts, ends, places, Windows(joined, starts, ends, places, documents))
+        starts, ends, places, _ = self.candidates(joined).astype(np.int64)
+        return Proposed(self, joined, starts, ends, places)
 
     def find(self, joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(places of the shapes, starts, ends) of all findings. Those of one shape do not overlap."""
         own = self.proposed(joined)
-        inner = np.array([own.place(index) or (-1, -1) for index in range(len(own.starts))], np.int64).reshape(-1, 2)
-        kept = inner[:, 0] >= 0
-        starts, inner, places = own.starts[kept], inner[kept], own.places[kept]
-        first, last = starts + inner[:, 0], starts + inner[:, 1]
-        kept = apart_by_kind(first, last, places, len(self.shapes))
-        return places[kept], first[kept], last[kept]
-
-
-_UNASKED = (-2, -2)
+        parts = [(np.zeros(0, np.int64),) * 3]
+        for place, indices in grouped(own.places):
+            starts, ends = own.standing(indices, bytearray(len(joined.data)))
+            parts.append((np.full(len(starts), place), starts, ends))
+        places, starts, ends = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(starts, kind="stable")
+        return places[order], starts[order], ends[order]
 
 
 class Proposed:
-    """Candidates of shapes, in order of start, the longest first; a validator is asked once for those that look alike.
+    """Candidates of shapes, in order of start, the longest first.
 
     starts, ends   int64[candidates], bytes of the joined documents
     places         int64[candidates]: of the shape
     """
 
     def __init__(
-        self, shapes: Shapes, starts: np.ndarray, ends: np.ndarray, places: np.ndarray, windows: Windows
+        self, shapes: Shapes, joined: Joined, starts: np.ndarray, ends: np.ndarray, places: np.ndarray
     ) -> None:
         self.starts, self.ends, self.places = starts, ends, places
-        self._shapes, self._windows = shapes, windows
-        self._verdicts: list[tuple[int, int] | None] = [_UNASKED] * len(windows)
+        self._shapes, self._joined = shapes, joined
 
-    def place(self, index: int) -> tuple[int, int] | None:
-        """Where the identifier is in the candidate, from its start; None where it is rejected."""
-        number = self._windows.which[index]
-        verdict = self._verdicts[number]
-        if verdict is _UNASKED:
-            verdict = self._shapes.shapes[self.places[index]].place(self._windows, number)
-            self._verdicts[number] = verdict
-        return verdict
-
-    def standing(self, indices: np.ndarray, taken: np.ndarray) -> tuple[list[int], list[int]]:
-        """(starts, ends) of the identifiers of one shape's candidates that stand where nothing is taken; they are
-        taken now. Of those that overlap, the first one, and of those that begin together the longest."""
+    def standing(self, indices: np.ndarray, taken: bytearray) -> tuple[np.ndarray, np.ndarray]:
+        """(starts, ends) int64 of the identifiers of one shape's candidates that stand where nothing is taken (bytes of
+        the joined documents, 1 where they are); they are taken now. Of those that overlap, the first one, and of those
+        that begin together the longest."""
         shape = self._shapes.shapes[self.places[indices[0]]]
         if shape.group is None:
-            indices = indices[free(taken, self.starts[indices], self.ends[indices])]
+            indices = indices[free(np.frombuffer(taken, np.bool_), self.starts[indices], self.ends[indices])]
+        starts, ends = self.starts[indices], self.ends[indices]
+        if shape.sieve is None or len(starts) < MANY:
+            return self._one_by_one(shape, starts, ends, taken)
+        return self._together(shape, shape.sieve, starts, ends, taken)
+
+    def _together(
+        self, shape: Shape, sieve: Sieve, starts: np.ndarray, ends: np.ndarray, taken: bytearray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the columns cannot say is asked, once for those that look alike."""
+        inner = shape.within(Columns(self._joined, starts, ends))
+        said = np.where(inner.ends > inner.starts, sieve(inner), NO)
+        asked = np.flatnonzero(said == ASK)
+        said[asked] = np.where(accepted(shape.accept, self._joined, inner.starts[asked], inner.ends[asked]), YES, NO)
+        kept = stand(np.frombuffer(taken, np.bool_), inner.starts, inner.ends, said)
+        return inner.starts[kept], inner.ends[kept]
+
+    def _one_by_one(
+        self, shape: Shape, starts: np.ndarray, ends: np.ndarray, taken: bytearray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A validator is asked when its candidate's turn comes, once for those that look alike."""
+        windows = Windows(self._joined, starts, ends)
+        verdicts: list[tuple[int, int] | None] = [_UNASKED] * len(windows)
         firsts, lasts, reached = [], [], -1
-        for index, start in zip(indices.tolist(), self.starts[indices].tolist(), strict=True):
+        for number, start in zip(windows.which.tolist(), starts.tolist(), strict=True):
             if shape.group is None and start < reached:
                 continue
-            inner = self.place(index)
+            inner = verdicts[number]
+            if inner is _UNASKED:
+                inner = verdicts[number] = shape.place(windows, number)
             if inner is None:
                 continue
             first, last = start + inner[0], start + inner[1]
-            if first >= reached and (shape.group is None or not taken[first:last].any()):
-                taken[first:last] = True
+            if first >= reached and taken.find(1, first, last) < 0:
+                taken[first:last] = b"\1" * (last - first)
                 reached = last
                 firsts.append(first)
                 lasts.append(last)
-        return firsts, lasts
+        return np.array(firsts, np.int64), np.array(lasts, np.int64)
+
+
+_UNASKED = (-2, -2)
 
 
 class Found(NamedTuple):
@@ -236,11 +264,11 @@ class Scanner:
     def scan(self, joined: Joined) -> Found:
         """The findings in the documents."""
         proposed = self._shapes.proposed(joined)
-        by_rank = {rank: [indices] for rank, indices in _grouped(self._shape_ranks[proposed.places])}
+        by_rank = {rank: [indices] for rank, indices in grouped(self._shape_ranks[proposed.places])}
         if others := self._others(joined):
             ranks, *columns = (np.concatenate(column) for column in zip(*others, strict=True))
-            by_rank |= {rank: [column[indices] for column in columns] for rank, indices in _grouped(ranks)}
-        taken = np.zeros(len(joined.data), np.bool_)
+            by_rank |= {rank: [column[indices] for column in columns] for rank, indices in grouped(ranks)}
+        taken = bytearray(len(joined.data))
         nothing = np.zeros(0, np.int64)
         parts = [(nothing, nothing, nothing)]
         for rank in sorted(by_rank):
@@ -252,17 +280,17 @@ class Scanner:
         return Found(starts[order], ends[order], labels[order])
 
     def _standing(
-        self, rank: int, found: list[np.ndarray], proposed: Proposed, taken: np.ndarray
+        self, rank: int, found: list[np.ndarray], proposed: Proposed, taken: bytearray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(starts, ends, labels) of a recogniser's findings that stand where nothing is taken; they are taken now."""
         if isinstance(self.recognisers[rank], Shape):
-            firsts, lasts = proposed.standing(found[0], taken)
-            starts, ends = np.array(firsts, np.int64), np.array(lasts, np.int64)
+            starts, ends = proposed.standing(found[0], taken)
             return starts, ends, np.full(len(starts), self._rank_labels[rank])
         starts, ends, labels = found
-        kept = free(taken, starts, ends)
+        view = np.frombuffer(taken, np.bool_)
+        kept = free(view, starts, ends)
         starts, ends, labels = starts[kept], ends[kept], labels[kept]
-        take(taken, starts, ends)
+        take(view, starts, ends)
         return starts, ends, labels
 
     def find(self, data: bytes) -> list[Span]:
@@ -331,7 +359,7 @@ class Scanner:
         return Span(start, end, *self.labels[label])
 
 
-def _grouped(ranks: np.ndarray) -> list[tuple[int, np.ndarray]]:
+def grouped(ranks: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """(rank, places of it in `ranks`, ascending) for each rank there is."""
     if len(ranks) == 0:
         return []

@@ -68,6 +68,7 @@ class DeidentifySettings(Settings):
         SUBJECT, description="Metadata field naming the patient, whose dates shift together; null: each document apart."
     )
     shift_days: int = Field(365, ge=1, le=3650, description="Dates shift by 1 to this many days, back or forth.")
+    shift_weekdays: bool = Field(False, description="Dates shift by whole weeks, so that a Monday stays a Monday.")
     remove_above: float | None = Field(
         None, gt=0, le=1, description="Drop a document when a larger share of its characters was personal data."
     )
@@ -100,6 +101,12 @@ class DeidentifySettings(Settings):
             if name == "surrogate" and type in GENERALISED:
                 raise ValueError(f"{type}: the policies are tag, generalise, keep, and for DATE shift")
         return policy
+
+    @model_validator(mode="after")
+    def _a_week_at_least(self) -> Self:
+        if self.shift_weekdays and self.shift_days < 7:
+            raise ValueError(f"shift_weekdays needs shift_days of 7 or more, found {self.shift_days}")
+        return self
 
     @model_validator(mode="after")
     def _no_idle_policy(self) -> Self:
@@ -257,8 +264,10 @@ class Deidentify(Step):
             metadata = batch["metadata"][row].as_py()
             subject = orjson.loads(metadata).get(self.settings.subject) if metadata else None
         name = ("subject", str(subject)) if subject is not None else ("document", batch["id"][row].as_py())
-        days = self._key.number("shift", *name) % (2 * self.settings.shift_days)
-        return days - self.settings.shift_days + (days >= self.settings.shift_days)
+        unit = 7 if self.settings.shift_weekdays else 1
+        most = self.settings.shift_days // unit
+        steps = self._key.number("shift", *name) % (2 * most)
+        return unit * (steps - most + (steps >= most))
 
 
 def _groups(texts: list[bytes], rows: list[int]) -> Iterator[list[int]]:

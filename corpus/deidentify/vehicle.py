@@ -1,8 +1,12 @@
 """Recognisers of vehicles: identification numbers by their check digit, plates by a country's form or a word near."""
 
+import numpy as np
+
+from corpus.deidentify.columns import Columns, verdicts
 from corpus.deidentify.payment import apart, digits_of
 from corpus.deidentify.recogniser import Candidate, Shape
 from corpus.deidentify.reserved import RECORD_MARK
+from corpus.kernels.spans import byte_table
 
 _VIN = r"[A-HJ-NPR-Z0-9]{17}"
 # ISO 3779 as North America uses it (49 CFR 565.15): letters stand for digits, the ninth place checks the weighted sum.
@@ -59,6 +63,16 @@ def _plate(candidate: Candidate) -> bool:
     return _free(candidate) and any(map(str.isdigit, value)) and any(map(str.isalpha, value))
 
 
+_LETTERS = byte_table(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def _plates(own: Columns) -> np.ndarray:
+    """In a German one a letter may be beyond ASCII."""
+    plain = own.apart & ~own.marked & (own.counts > 0)
+    lettered = own.count(_LETTERS) > 0
+    return verdicts(plain & lettered, plain & (~lettered | own.letters_beside))
+
+
 def vehicle(countries: tuple[str, ...] | None) -> list[Shape]:
     chosen = sorted(_PLATES) if countries is None else countries
     plates = [plate for country in chosen for plate in _PLATES.get(country, ())]
@@ -66,7 +80,16 @@ def vehicle(countries: tuple[str, ...] | None) -> list[Shape]:
         Shape("VEHICLE", "vin", _VIN, _checked_vin, apart=True),
         Shape("VEHICLE", "vin.labelled", _VIN, _mixed_vin, (r"vin", r"vehicle", r"chassis"), apart=True, score=0.8),
         *(
-            Shape("VEHICLE", name, form, _plate, () if name in _STRONG else _PLATE_WORDS, apart=True, score=0.8)
+            Shape(
+                "VEHICLE",
+                name,
+                form,
+                _plate,
+                () if name in _STRONG else _PLATE_WORDS,
+                apart=True,
+                score=0.8,
+                sieve=_plates,
+            )
             for name, form in plates
         ),
         Shape(

@@ -10,9 +10,12 @@ import atexit
 import multiprocessing
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from copy import deepcopy
+from typing import IO
 
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.utils.stats import PipelineStats
@@ -45,7 +48,8 @@ def _begin(environment: dict[str, str]) -> None:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    environment = dict(os.environ)
+    # datatrove writes the place of a rank into the environment of this process where it runs one itself.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DATATROVE_")}
     pool, seen = _POOLS.get(workers, (None, None))
     if pool is None or seen != environment:
         if pool is not None:
@@ -60,6 +64,37 @@ def close_pools() -> None:
     """End the workers."""
     while _POOLS:
         _POOLS.popitem()[1][0].shutdown(cancel_futures=True)
+
+
+class _TaskLog:
+    """loguru's only sink while a rank runs, the same for all ranks of this process: making one takes 5 ms."""
+
+    def __init__(self) -> None:
+        self.file: IO[str] | None = None
+        self._there = False
+
+    def write(self, message: str) -> None:
+        if self.file is not None:
+            self.file.write(message)
+
+    @contextmanager
+    def to(self, file: IO[str], first: str) -> Iterator[None]:
+        """What is logged in the body goes to `file`, after a `first` line."""
+        self.file = file
+        try:
+            if self._there:
+                logger.info(first)
+            if not file.tell():  # this sink is not there yet, or others have taken its place
+                logger.remove()
+                logger.add(self, colorize=False, diagnose=False)
+                self._there = True
+                logger.info(first)
+            yield
+        finally:
+            self.file = None
+
+
+_LOG = _TaskLog()
 
 
 class SharedPoolExecutor(LocalPipelineExecutor):
@@ -121,9 +156,7 @@ class SharedPoolExecutor(LocalPipelineExecutor):
 
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
         self._set_distributed_environment(node_rank)
-        logger.remove()
-        with self.logging_dir.open(f"logs/task_{rank:05d}.log", "w") as file:
-            sink = logger.add(file, colorize=False, diagnose=False)
+        with self.logging_dir.open(f"logs/task_{rank:05d}.log", "w") as file, _LOG.to(file, f"Processing {rank=}"):
             try:
                 data = None
                 for step in self.pipeline:
@@ -134,8 +167,6 @@ class SharedPoolExecutor(LocalPipelineExecutor):
             except Exception as error:
                 logger.exception(error)
                 raise
-            finally:
-                logger.remove(sink)
         stats = PipelineStats(self.pipeline)
         with self.logging_dir.open(f"stats/{rank:05d}.json", "w") as file:
             stats.save_to_disk(file)

@@ -20,6 +20,14 @@ def names(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
+def one_of(tags: Iterable[str]) -> str:
+    """An expression for one of some names, whose first letter is looked at once."""
+    letters: dict[str, list[str]] = {}
+    for tag in sorted(tags):
+        letters.setdefault(tag[0], []).append(tag[1:])
+    return "|".join(f"{letter}(?:{'|'.join(tails)})" for letter, tails in letters.items())
+
+
 DROPPED = names(
     """script style noscript template svg canvas iframe object embed applet audio video map button select textarea input
     option datalist dialog nav menu footer aside head link meta"""
@@ -43,13 +51,23 @@ PARTS = names(
 )
 WEAK = names("author tag tags teaser sidebar meta bio widget nav ad toc comment")
 CONTENT = names("article content main body text entry hentry story container column page post blog")
+# What an element is, in one look; 0 for one of no kind.
+IS_DROPPED, IS_VOID, IS_RAW, IS_BLOCK, IS_NAMED = 1, 2, 4, 8, 16
+KINDS = {
+    tag: IS_DROPPED * (tag in DROPPED)
+    | IS_VOID * (tag in VOID)
+    | IS_RAW * (tag in RAW)
+    | IS_BLOCK * (tag in BLOCKS)
+    | IS_NAMED * (tag in NAMED)
+    for tag in DROPPED | VOID | RAW | BLOCKS | NAMED
+}
 HIDDEN = names("hidden visually-hidden sr-only screen-reader-text")
 WORDS = re.compile(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])")
 # A page as the parser writes it out: no "<" but that of a tag or a comment, every attribute with its double quotes.
 _ATTRIBUTES = r"""((?: [^\s"'<>/=]+="[^"<]*")*)"""
 TOKEN = re.compile(rf"([^<]*)<(/?)(!|[a-zA-Z][^\s/>]*){_ATTRIBUTES}>")  # text, and what ends it
 UNREAD = re.compile(rf"<!--.*?-->|<(script|style|iframe){_ATTRIBUTES}>.*?</\1>", re.DOTALL)
-UNSEEN = re.compile(rf"<({'|'.join(sorted(DROPPED - VOID))})(?: [^>]*)?>")
+UNSEEN = re.compile(rf"<({one_of(DROPPED - VOID)})(?: [^>]*)?>")
 NAMES = tuple((f' {name}="', re.compile(rf' {name}="([^"]*)"')) for name in ("class", "id"))
 ESCAPED = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", "\xa0"), ("&amp;", "&"))
 
@@ -117,7 +135,7 @@ def outline(page: str, by_name: bool) -> tuple[list[Block], list[int], Outline] 
                 hidden += 1
             continue
         if text and block is not None:
-            size = len(unescaped(text).strip())
+            size = len((unescaped(text) if "&" in text else text).strip())
             if linked:
                 block.links += size
             else:
@@ -133,15 +151,16 @@ def outline(page: str, by_name: bool) -> tuple[list[Block], list[int], Outline] 
         place = len(starts)
         starts.append(at)
         ends.append(behind)
-        if tag in DROPPED:
+        kind = KINDS.get(tag, 0)
+        if kind & IS_DROPPED:
             unseen.append(place)
-            hidden = int(tag not in VOID)
-        elif tag in RAW:
+            hidden = int(not kind & IS_VOID)
+        elif kind & IS_RAW:
             return None
-        elif tag not in VOID:
+        elif not kind & IS_VOID:
             above.append((place, block, linked))
-            part = by_name and attributes != "" and tag in NAMED and is_part(named(attributes))
-            if part or tag in BLOCKS:
+            part = by_name and attributes != "" and kind & IS_NAMED != 0 and is_part(named(attributes))
+            if part or kind & IS_BLOCK:
                 block = Block(place, tag, block, part)
                 blocks.append(block)
             linked = linked or tag == "a"

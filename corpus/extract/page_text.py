@@ -34,7 +34,8 @@ BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 INNER = names("p pre li ol ul dl tr tbody thead tfoot table td th dt dd blockquote h1 h2 h3 h4 h5 h6 figure")
 KEPT_WITH_LINKS = names("h1 h2 h3 h4 h5 h6 p td th")
 # Sphinx's and Markdown's "link to this heading" marks, which are visible text to a parser.
-MARKS = "a.headerlink, a.anchor-link, a.heading-anchor, a.hash-link"
+MARKED = ("headerlink", "anchor-link", "heading-anchor", "hash-link")
+MARKS = ", ".join(f"a.{name}" for name in MARKED)
 
 
 def resiliparse(page: str) -> str:
@@ -50,7 +51,8 @@ def resiliparse(page: str) -> str:
         tree = HTMLTree.parse(f"<body>{content}</body>")
     else:
         keep_content(tree.body)
-    without_marks(tree)
+    if content is None or any(mark in content for mark in MARKED):
+        without_marks(tree)
     return extract_plain_text(tree, preserve_formatting=True, main_content=False, alt_texts=False)
 
 

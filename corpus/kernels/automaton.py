@@ -266,18 +266,6 @@ def find_candidates(data, begins, stops, document, at, starts, classes, table, f
 
 
 @numba.njit(cache=True, nogil=True)
-def apart_by_kind(starts, ends, kinds, numbers):
-    """bool[spans], of spans in order of start: those that begin before an earlier one of their kind ends are out."""
-    kept = np.zeros(len(starts), np.bool_)
-    reached = np.zeros(numbers, np.int64)
-    for index in range(len(starts)):
-        if starts[index] >= reached[kinds[index]]:
-            kept[index] = True
-            reached[kinds[index]] = ends[index]
-    return kept
-
-
-@numba.njit(cache=True, nogil=True)
 def free(taken, starts, ends):
     """int64: which of the spans [start, end) have no byte that is taken."""
     kept = np.empty(len(starts), np.int64)

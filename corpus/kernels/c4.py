@@ -86,15 +86,12 @@ def _packed(phrases: Sequence[tuple[str, int]]) -> tuple[np.ndarray, np.ndarray,
 
 @numba.njit(cache=True, nogil=True)
 def _pieces(data, documents):
+    # Room for a line at every byte that may end one, and for the last of each document.
+    room = np.int64(len(documents))
+    for at in range(documents[0], documents[-1]):
+        room += (data[at] < 32) | (data[at] == 0xC2) | (data[at] == 0xE2)
+    starts, ends = np.empty(room, np.int64), np.empty(room, np.int64)
     offsets = np.zeros(len(documents), np.int64)
-    total = 0
-    for document in range(len(documents) - 1):
-        at, stop = documents[document], documents[document + 1]
-        while at < stop:
-            _, at = line_at(data, at, stop)
-            total += 1
-        offsets[document + 1] = total
-    starts, ends = np.empty(total, np.int64), np.empty(total, np.int64)
     total = 0
     for document in range(len(documents) - 1):
         at, stop = documents[document], documents[document + 1]
@@ -102,7 +99,8 @@ def _pieces(data, documents):
             starts[total] = at
             ends[total], at = line_at(data, at, stop)
             total += 1
-    return starts, ends, offsets
+        offsets[document + 1] = total
+    return starts[:total].copy(), ends[:total].copy(), offsets
 
 
 @numba.njit(cache=True, nogil=True)
@@ -125,7 +123,8 @@ def _rewrite(
         for piece in range(offsets[document], offsets[document + 1]):
             row[0] += 1
             left, right = stripped(data, starts[piece], ends[piece], classes)
-            words, longest_word = _words(data, left, right, classes)
+            bounded = longest == -1 or right - left <= longest  # then no word is too long, and few words need counting
+            words, longest_word = _words(data, left, right, classes, min_words if bounded else -1)
             if longest != -1 and longest_word > longest:
                 row[2] += 1
                 continue
@@ -169,11 +168,11 @@ def _rewrite(
 
 
 @numba.njit(cache=True, nogil=True)
-def _words(data, begin, stop, classes):
-    """(words, characters of the longest) of the bytes as by str.split."""
+def _words(data, begin, stop, classes, enough):
+    """(words, characters of the longest) of the bytes as by str.split, looked at up to `enough` words, -1 for all."""
     words = longest = length = 0
     at = begin
-    while at < stop:
+    while at < stop and words != enough:
         if data[at] < 128:
             kind, size = classes[data[at]], 1
         else:
@@ -192,8 +191,9 @@ def _words(data, begin, stop, classes):
 def _copied(data, begin, stop, out, to, classes, citations):
     """Write the bytes at out[to:], citations ([1], [edit], [citation needed]) left out if asked; returns the end."""
     at = begin
-    while at < stop:
-        if citations and data[at] == 91:
+    citations = citations and _count(data, begin, stop, 91) > 0
+    while citations and at < stop:
+        if data[at] == 91:
             behind = at + 1
             while behind < stop and class_at(data, behind, classes) & DECIMAL:
                 behind += 1 if data[behind] < 128 else decode(data, behind)[1]
@@ -209,7 +209,18 @@ def _copied(data, begin, stop, out, to, classes, citations):
         out[to] = data[at]
         to += 1
         at += 1
-    return to
+    for place in range(at, stop):
+        out[to + place - at] = data[place]
+    return to + stop - at
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(data, begin, stop, byte):
+    """How often the byte stands in the bytes: many at a time, as nothing ends the loop early."""
+    found = 0
+    for at in range(begin, stop):
+        found += data[at] == byte
+    return found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -236,10 +247,7 @@ def _is_terminal(data, begin, stop):
 
 @numba.njit(cache=True, nogil=True)
 def _has_curly(data, begin, stop):
-    at = begin
-    while at < stop and data[at] != 123:
-        at += 1
-    return at < stop
+    return _count(data, begin, stop, 123) > 0
 
 
 @numba.njit(cache=True, nogil=True)

@@ -43,7 +43,7 @@ _LONGEST_EXCEPTION = 8  # bytes
 LONGEST_CHUNK = 4096  # characters; a longer run without white space is cut there
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")  # a call with so many arrays takes as long as a short word
 def plain_chunk(data, at, stop, table, undivided, starts, ends, total):
     """Write the tokens of a chunk of a common kind, nine of ten in prose; (its end, the new total), or (at, total) for
     a chunk of another kind. Says of such a chunk what `cut_chunk` says, without decoding it.

@@ -222,8 +222,15 @@ def score_lines(data, offsets, table, model, starts, buckets, begin_word, end_wo
                     count += 1
                     inside = True
                 begin = at
-                while at < stop and not class_at(data, at, table) & SPACE:
-                    at += decode(data, at)[1]
+                while at < stop:
+                    if data[at] < 128:  # nearly always, and then there is nothing to decode
+                        if table[data[at]] & SPACE:
+                            break
+                        at += 1
+                    elif class_at(data, at, table) & SPACE:
+                        break
+                    else:
+                        at += decode(data, at)[1]
                 keys[count], ids[count] = murmur(data, begin, at), -1
                 context[count] = min(context[count - 1] + 1, order - 1)
                 count += 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from itertools import islice
@@ -14,7 +15,10 @@ from corpus.errors import DataError
 from corpus.readers.base import Member, Reading, RecordReader, RecordSettings, Tally, quarantined, too_large
 from corpus.readers.files import DamagedError, InputFile, lines
 
-LOOKED_AT = 100  # records of a source before it is refused for the name of its text field
+log = logging.getLogger(__name__)
+
+LOOKED_AT = 100  # records at the beginning of each file, and so many in all before a source is refused
+SHOWN = 20  # names of fields in an error
 
 
 class JsonlSettings(RecordSettings):
@@ -42,23 +46,41 @@ class JsonlReader(RecordReader):
     settings: JsonlSettings
 
     def check(self, files: Sequence[InputFile]) -> None:
-        """Raises DataError when not one of the first records of the first file has the text field: it is misspelt, and
-        every record would be a quarantined row."""
-        names: dict[str, None] = {}
-        if not files:
-            return
-        for number, record in enumerate(islice(self._records(files[0]), LOOKED_AT), 1):
+        """Raises DataError when no record at the beginning of any file has the text field: it is misspelt, and every
+        record would be a quarantined row. Where that is so in some of the files only, a warning names them: they are
+        read, and their records quarantined and counted. Costs the first block of every file, where all is well."""
+        name, names, looked_at = self.settings.text_field, dict[str, None](), 0
+        having, lacking = 0, list[str]()
+        for file in files:
+            fields = [list(record) for record in self._first_records(file)]
+            looked_at += len(fields)
+            if fields and name in fields[-1]:
+                having += 1
+            elif fields:
+                lacking.append(file.path)
+                names |= dict.fromkeys(field for one in fields for field in one[:SHOWN])
+        found = f"in the first {LOOKED_AT} records of {{}}: {', '.join(list(names)[:SHOWN])}"
+        close = get_close_matches(name, names, n=1)
+        hint = f": did you mean {close[0]!r}?" if close else ""
+        if having and lacking:
+            log.warning(
+                "%s: no text field %r in the records of %d of %d files, such as %s (%s), which are quarantined%s",
+                *(self.root.folder, name, len(lacking), len(files), lacking[0], found.format("each"), hint),
+            )
+        elif lacking and looked_at >= LOOKED_AT:
+            raise DataError(
+                f"no record has the text field {name!r}",
+                where=f"{self.root.folder}/{lacking[0]}",
+                found=found.format("the file" if len(files) == 1 else f"each of {len(files)} files"),
+                todo=f"correct `text_field` of the reader{hint}",
+            )
+
+    def _first_records(self, file: InputFile) -> Iterator[dict[str, Any]]:
+        """Records of a file up to the first that has the text field, LOOKED_AT at the most."""
+        for record in islice(self._records(file), LOOKED_AT):
+            yield record
             if self.settings.text_field in record:
                 return
-            names |= dict.fromkeys(record)
-            if number == LOOKED_AT:
-                close = get_close_matches(self.settings.text_field, names, n=1)
-                raise DataError(
-                    f"no record has the text field {self.settings.text_field!r}",
-                    where=f"{self.root.folder}/{files[0].path}",
-                    found=f"in the first {LOOKED_AT} records: {', '.join(list(names)[:20])}",
-                    todo="correct `text_field` of the reader" + (f": did you mean {close[0]!r}?" if close else ""),
-                )
 
     def _records(self, file: InputFile) -> Iterator[dict[str, Any]]:
         """The records of a file that can be parsed, up to its first damage."""

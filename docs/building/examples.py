@@ -1,7 +1,7 @@
 """The examples of a guide: each command or program is run, and the page must show what it answers.
 
-An example is a fenced block of `sh` (one `provender …` command) or `python`, followed by a block of `text` with all that
-it prints.
+An example is a fenced block of `sh` (one `provender …` command) or `python`, followed by a block of `text` with all
+that it prints.
 """
 
 import contextlib

@@ -36,6 +36,31 @@ def demo(
     run_demo(workspace, fast=fast)
 
 
+@app.command("study")
+def study(
+    quick: Annotated[bool, typer.Option("--quick", help="The small grid, a quarter of an hour; the whole: 3.")] = False,
+    cell: Annotated[list[str] | None, typer.Option(help="Only the row of this name; may be repeated.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Name the cells and make none.")] = False,
+    only_page: Annotated[
+        bool, typer.Option("--only-page", help="Write the page from the rows that are there.")
+    ] = False,
+    page: Annotated[Path | None, typer.Option(help="Where to write the page; default: study.md of the study.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where to work.")] = Path("work/study"),
+) -> None:
+    """Pre-train a small base, continue it in a grid of ways, and write what holds: replay, KL, EWC, selection."""
+    from pipelines.study.whole import SIZES, publish_page, run_study
+    from pipelines.study.whole import names as named
+
+    size = SIZES["quick" if quick else "full"]
+    if list_:
+        show(named(size))
+        return
+    if not only_page:
+        run_study(size, folder, cell or ())
+    for written in publish_page(size, folder, page or folder / size.name / "page" / "study.md"):
+        show(f"written: {written}")
+
+
 @app.command("generate")
 def generate(
     model: Annotated[Path, typer.Argument(help="A model folder, such as runs/main/model.")],

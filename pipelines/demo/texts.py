@@ -66,8 +66,7 @@ class DemoTexts:
     def load(self, fast: bool) -> Texts:
         """Read and parse (about 10 s, mostly Wikipedia's markup); `fast` takes a slice of a tenth."""
         budget = FAST if fast else FULL
-        with bz2.open(self.wikipedia / WIKIPEDIA) as stream:
-            articles = list(sections(stream))
+        articles = wikipedia_sections(self.wikipedia)
         pages = {language: folder_files(self.handbook / language, "*.html") for language in (ENGLISH, *LANGUAGES)}
         return Texts(
             code=_slice(library_files(self.library), budget["code"]),
@@ -86,6 +85,12 @@ def fetch_texts(cache: Path, progress: Progress) -> DemoTexts:
         handbook=debian_files(cache, "debian-handbook", "usr/share/doc/debian-handbook/html", _is_chapter, progress),
         wikipedia=wheel_files(cache, "gensim", "4.4.0", (WIKIPEDIA,), progress),
     )
+
+
+def wikipedia_sections(folder: Path) -> list[Section]:
+    """All sections of the Wikipedia extract in the package's folder of the cache (about 10 s)."""
+    with bz2.open(folder / WIKIPEDIA) as stream:
+        return list(sections(stream))
 
 
 def _is_docs_page(path: str) -> bool:

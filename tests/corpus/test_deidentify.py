@@ -302,6 +302,20 @@ def test_dates_of_one_patient_shift_together_and_keep_their_intervals():
     assert two == f"seen {came}" and other != two
 
 
+def test_dates_may_keep_their_days_of_the_week():
+    options = {"types": ("DATE",), "policy": {"DATE": "shift"}, "shift_days": 30, "shift_weekdays": True}
+    texts = [f"seen 2024-02-{day:02d}" for day in range(1, 29)]
+    shifted = run(*texts, profile="hipaa_safe_harbor", **options)
+    moved = [
+        (datetime.date.fromisoformat(new.split()[1]) - datetime.date.fromisoformat(old.split()[1])).days
+        for old, new in zip(texts, shifted, strict=True)
+    ]
+    assert {days % 7 for days in moved} == {0}
+    assert 0 not in moved and max(map(abs, moved)) <= 28 and len(set(moved)) > 3
+    with pytest.raises(ValueError, match="shift_days of 7 or more"):
+        DeidentifySettings(**options | {"shift_days": 6})
+
+
 @pytest.mark.parametrize(
     ("value", "days", "expected"),
     [

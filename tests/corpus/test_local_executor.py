@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from datatrove.pipeline.base import PipelineStep
+from loguru import logger
 
 from corpus.engine.local import SharedPoolExecutor, close_pools
 from corpus.errors import ArtifactError, DataError
@@ -54,6 +55,20 @@ def test_the_same_workers_serve_the_next_stage(tmp_path: Path) -> None:
     second = run(tmp_path / "b", 12)
     assert os.getpid() not in first and len(first | second) <= 2 and first & second
     assert run(tmp_path / "c", 3, workers=1) == {os.getpid()}
+    after = run(
+        tmp_path / "d", 12
+    )  # a rank of this process leaves its place in the environment, which is none of theirs
+    assert len(first | second | after) <= 2
+
+
+def test_every_rank_has_its_log_though_others_change_the_sinks(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        run(tmp_path / name, 2, workers=1)
+        if name == "b":
+            logger.remove()
+        logs = [(tmp_path / name / f"logs/logs/task_0000{rank}.log").read_text() for rank in range(2)]
+        assert [log.count("Processing done for rank=") for log in logs] == [1, 1]
+        assert [f"Processing rank={rank}" in log for rank, log in enumerate(logs)] == [True, True]
 
 
 def test_workers_have_the_environment_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

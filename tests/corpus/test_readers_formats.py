@@ -490,3 +490,26 @@ def test_one_record_with_the_text_field_is_enough(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"texts": "one"}\n' * 99 + '{"text": "one"}\n' * 10)
     reader = make_reader(JsonlSettings(path=str(tmp_path)), "s")
     reader.check(reader.files())
+
+
+def test_a_text_field_that_no_file_has_is_refused_though_each_has_few_records(tmp_path: Path) -> None:
+    (tmp_path / "0.jsonl").write_text("")
+    for name in range(1, 11):
+        (tmp_path / f"{name}.jsonl").write_text('{"texts": "one"}\n' * 10)
+    reader = make_reader(JsonlSettings(path=str(tmp_path)), "s")
+    with pytest.raises(DataError, match="did you mean 'texts'"):
+        reader.check(reader.files())
+
+
+def test_files_that_lack_the_text_field_among_others_are_named_and_their_records_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, field in (("a", "text"), ("b", "texts"), ("c", "text"), ("d", "body")):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"{field}": "one"}}\n' * 300)
+    documents = read(JsonlSettings(path=str(tmp_path)))
+    assert [d.reason for d in documents] == ([None] * 300 + ["text field missing"] * 300) * 2
+    reader = make_reader(JsonlSettings(path=str(tmp_path)), "s")
+    with caplog.at_level("WARNING"):
+        reader.check(reader.files())
+    assert len(caplog.messages) == 1 and "of 2 of 4 files, such as b.jsonl" in caplog.text
+    assert "texts, body" in caplog.text and "did you mean 'texts'?" in caplog.text

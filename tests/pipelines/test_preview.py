@@ -67,6 +67,7 @@ def test_a_preview_writes_nothing_and_shows_no_text_of_a_phi_recipe(tmp_path, re
     assert shown.exit_code == 0, shown.output
     assert not (tmp_path / "w").exists()
     recipe = load_recipe(str(path), ["phi=true"])
+    assert "3 of 3" in shown.output  # files read
     texts = [e.text for source in preview(recipe, 40, 2) for rule in source.rules for e in rule.examples]
     assert not any(texts)
 
@@ -88,6 +89,7 @@ def test_deciding_again_reads_no_raw_text(tmp_path, prepared, inputs):
     )
     assert again.exit_code == 0, again.output
     assert kept(recipe)["papers"] < before["papers"]
+    assert "papers: 3 records could not be read (3.1%): 3 malformed JSON" in again.output
 
 
 def test_deciding_refuses_columns_of_other_steps(prepared):

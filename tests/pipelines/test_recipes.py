@@ -12,7 +12,7 @@ SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 def test_the_recipes_that_are_shipped():
-    assert SHIPPED == ["code", "demo", "medical", "tapt"]
+    assert SHIPPED == ["code", "demo", "medical", "study", "tapt"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

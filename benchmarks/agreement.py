@@ -1,0 +1,72 @@
+"""How often the decisions of the four rule families are those of datatrove 0.10.1's filters, on real mixed text.
+
+    python -m benchmarks.agreement [documents]      by family: documents, the share that agrees, those that do not
+
+Documents are taken evenly from every parquet file of the shared collection; docs/quality.md explains the differences.
+"""
+
+import sys
+from collections.abc import Iterator
+
+import polars as pl
+import pyarrow as pa
+from datatrove.data import Document as StockDocument
+
+from benchmarks.quality import stock_filters
+from benchmarks.shared import DATA
+from corpus.decide import apply_rules
+from corpus.document import Batch, Document
+from corpus.quality import (
+    C4Rule,
+    C4Settings,
+    FineWebRule,
+    FineWebSettings,
+    GopherQualityRule,
+    GopherRepetitionRule,
+    QualitySettings,
+)
+
+DOCUMENTS = 1600
+LONGEST = 20_000  # characters: datatrove's split takes seconds for a document beyond
+
+
+def texts(documents: int) -> list[str]:
+    """About so many texts, evenly of every file and evenly through each."""
+    paths = [path for path in sorted(DATA.rglob("*.parquet")) if "text" in pl.read_parquet_schema(path)]
+    found: list[str] = []
+    for path in paths:
+        column = pl.read_parquet(path, columns=["text"])["text"].drop_nulls()
+        found += column.gather_every(max(len(column) * len(paths) // documents, 1)).to_list()
+    return [text for text in found if len(text) <= LONGEST and any(map(str.isalpha, text))]
+
+
+def agreement(documents: int) -> Iterator[tuple[str, int, list[str]]]:
+    """(family, documents, for each that is decided otherwise what we say and why) of the four families."""
+    given = texts(documents)
+    batch = Batch.of([Document("text", str(row), 0, text, len(text.encode())) for row, text in enumerate(given)])
+    repetition, quality, c4, fineweb = stock_filters()
+    for name, block, step, rule in (
+        (
+            "Gopher repetition",
+            repetition,
+            QualitySettings(kind="quality"),
+            GopherRepetitionRule(rule="gopher_repetition"),
+        ),
+        ("Gopher quality", quality, QualitySettings(kind="quality"), GopherQualityRule(rule="gopher_quality")),
+        ("C4", c4, C4Settings(kind="c4"), C4Rule(rule="c4")),
+        ("FineWeb", fineweb, FineWebSettings(kind="fineweb"), FineWebRule(rule="fineweb")),
+    ):
+        measured: pa.RecordBatch = step.build().process(batch).data
+        ours = apply_rules(pl.DataFrame(pl.from_arrow(measured)), rule.rules())
+        theirs = [block.filter(StockDocument(text=text, id="0")) for text in given]
+        others = [
+            f"{fate} {reason or ''} {detail or ''}"
+            for fate, reason, detail, verdict in zip(ours["fate"], ours["reason"], ours["detail"], theirs, strict=True)
+            if (fate == "kept") != (verdict is True)
+        ]
+        yield name, len(given), others
+
+
+if __name__ == "__main__":
+    for family, count, others in agreement(int(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENTS):
+        print(f"{family}: {1 - len(others) / count:.2%} of {count:,} documents", *others[:5], sep="\n  ", flush=True)
