@@ -53,7 +53,7 @@ bench: setup ## measure speed, as ratios within one run
 	@$(PYTHON) -m benchmarks
 
 docs: $(VENV)/.docs ## the site of these pages, made strictly, in work/site
-	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 	@echo "site: work/site/index.html"
 
 clean: ## remove work/ and caches; .venv stays (rm -r .venv undoes the set-up)
