@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo setup corpus mix train audit study study-quick test check bench clean
+.PHONY: help demo setup corpus mix train audit study study-quick test check bench docs clean
 
 RECIPE ?= pipelines/recipes/demo.yaml
 FAST ?=
@@ -52,6 +52,10 @@ check: setup ## formatting, lint, types, import rules, and that README, --help a
 bench: setup ## measure speed, as ratios within one run
 	@$(PYTHON) -m benchmarks
 
+docs: $(VENV)/.docs ## the site of these pages, made strictly, in work/site
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+	@echo "site: work/site/index.html"
+
 clean: ## remove work/ and caches; .venv stays (rm -r .venv undoes the set-up)
 	@rm -rf work .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
@@ -59,6 +63,10 @@ clean: ## remove work/ and caches; .venv stays (rm -r .venv undoes the set-up)
 
 $(VENV)/.packages: pyproject.toml pipelines/setup/python.sh
 	@TORCH='$(TORCH)' pipelines/setup/python.sh
+
+$(VENV)/.docs: pyproject.toml | setup
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 $(VENV)/.kenlm: pyproject.toml pipelines/setup/kenlm.sh | $(VENV)/.packages
 	@pipelines/setup/kenlm.sh

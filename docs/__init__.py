@@ -1,0 +1,1 @@
+"""The pages, and under `building` what makes a site of them."""
