@@ -20,6 +20,7 @@ from corpus.engine.limits import GB, anonymous_bytes, expendable
 LOOK = 0.05  # seconds between two looks at the child's memory
 TIMED_OUT, CRASHED, MEMORY = "timed out", "crashed", "out of memory"
 NO_LIMIT = 1 << 62
+STARTS = 3  # of a child whose server dies
 
 
 class DiedError(Exception):
@@ -37,7 +38,7 @@ class Child:
         made = context()
         self._line, theirs = made.Pipe()
         self._process = made.Process(target=target, args=(theirs, *arguments), daemon=False)
-        self._process.start()
+        self._start()
         theirs.close()
         self._memory = NO_LIMIT
 
@@ -46,6 +47,16 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+
+    def _start(self) -> None:
+        """A server that was killed while it was to fork is an end of file here; the next start makes a new one."""
+        for left in reversed(range(STARTS)):
+            try:
+                self._process.start()
+                break
+            except (EOFError, ConnectionError):
+                if not left:
+                    raise
 
     def allow(self, gigabytes: float) -> None:
         """From now on it may take so much memory beyond what it has."""

@@ -9,7 +9,7 @@ from cut_units import kept, left, spans, workplace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.artifact import Draft, publish
+from corpus.artifact import publish
 from corpus.cuts.kept import KeptDocuments
 from corpus.cuts.spans import Spans
 from corpus.dedup import frequency
@@ -104,8 +104,8 @@ def test_frequencies_are_the_same_whole_and_in_chunks_and_ranges(monkeypatch, tm
     assert len(works) == (16 if largest == 40 else 1)
     counted = [tmp_path / f"count-{work.part:02d}" for work in works]
     for work, folder in zip(works, counted, strict=True):
-        folder.mkdir()
-        work.write(Draft(folder))
+        with publish(folder, kind="count", function={}) as draft:
+            work.write(draft)
     found = Frequent.together([Frequent.open(folder) for folder in counted])
     here = frequent_here(counted, units[1])
     assert here.hashes.tolist() == sorted(set(found.hashes.tolist()) & set(hashes[1::2].tolist()))
