@@ -13,12 +13,14 @@ import sys
 from collections.abc import Callable, Iterator
 
 from benchmarks import (
+    agreement,
     audit,
     corpus,
     cuts,
     dedup,
     deidentify,
     extraction,
+    growth,
     limits,
     line,
     loop,
@@ -40,6 +42,7 @@ ROOMS: dict[str, tuple[str, Callable[[], Iterator[Row]]]] = {
     "line": ("The whole line of a corpus", line.rows),
     "extraction": ("Extraction", extraction.rows),
     "quality": ("Quality filters", quality.rows),
+    "agreement": ("Quality decisions beside datatrove's", agreement.rows),
     "corpus": ("Steps of a corpus", corpus.rows),
     "deidentify": ("De-identification", deidentify.rows),
     "hostile": ("De-identification of hostile texts", deidentify.hostile_rows),
@@ -53,6 +56,8 @@ ROOMS: dict[str, tuple[str, Callable[[], Iterator[Row]]]] = {
     "loop": ("The training loop", loop.rows),
     "audit": ("Audit of ten million documents", audit.rows),
     "scale_out": ("Other engines and stores", scale_out.rows),
+    "prediction": ("Predictions of plan-cluster", scale_out.prediction_rows),
+    "growth": ("What grows with a corpus", growth.rows),
     "scaling": ("Scaling", scaling.rows),
 }
 

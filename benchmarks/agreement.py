@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 from datatrove.data import Document as StockDocument
 
+from benchmarks.measure import Asked, Row, figure
 from benchmarks.quality import stock_filters
 from benchmarks.shared import DATA
 from corpus.decide import apply_rules
@@ -67,6 +68,18 @@ def agreement(documents: int) -> Iterator[tuple[str, int, list[str]]]:
         yield name, len(given), others
 
 
+def rows(documents: int = DOCUMENTS) -> Iterator[Row]:
+    """The share that agrees, by family; nothing where the texts are not on this machine."""
+    if not DATA.is_dir():
+        print(f"agreement: left out, the texts of {DATA} are not on this machine")
+        return
+    for family, count, others in agreement(documents):
+        work = f"decisions of {family} that are datatrove's, of {count:,} documents"
+        yield figure(work, "share", 1 - len(others) / count, Asked(3, 0.995, "ours"))
+        for other in others[:5]:
+            print(f"  {other}", flush=True)
+
+
 if __name__ == "__main__":
-    for family, count, others in agreement(int(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENTS):
-        print(f"{family}: {1 - len(others) / count:.2%} of {count:,} documents", *others[:5], sep="\n  ", flush=True)
+    for row in rows(int(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENTS):
+        print(row, flush=True)

@@ -21,10 +21,11 @@ from random import Random
 from time import perf_counter
 
 from benchmarks.line import write_tokenizer
+from benchmarks.measure import Asked, Rate, Row, figure
 from benchmarks.quality import documents as prose
 from benchmarks.scale_out import prepare
 
-MEGABYTES = 8.0
+MEGABYTES = 4.0
 FACTORS = (1, 10, 50)
 PIECE = 4  # words that stay together in a made-up text: most shingles of five words are then new
 FILE = 250  # documents of a file: about a megabyte
@@ -104,9 +105,9 @@ def open_files(process: int) -> int:
 def on_disk(folder: Path) -> int:
     """Bytes of the files, one of several names once."""
     found = {}
-    for path in folder.rglob("*"):
+    for path in (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names):
         try:
-            status = path.lstat()
+            status = os.lstat(path)
         except OSError:
             continue
         found[status.st_ino] = 512 * status.st_blocks
@@ -139,19 +140,25 @@ def measured(folder: Path, megabytes: float, workers: int) -> tuple[Peaks, float
     return peaks, perf_counter() - began, size
 
 
-def main(megabytes: float, workers: int) -> None:
+def rows(megabytes: float = MEGABYTES, workers: int = 2) -> Iterator[Row]:
+    """Each size beside the smallest."""
     first: Peaks | None = None
     for factor in FACTORS:
         with tempfile.TemporaryDirectory() as scratch:
             peaks, seconds, size = measured(Path(scratch), factor * megabytes, workers)
-        first = first or peaks
-        print(
-            f"{factor:>2}×  {size / 1e6:7.1f} MB in {seconds:6.1f} s: run {peaks.run / 1e6:5.0f} MB"
-            f" ({peaks.run / first.run:.2f}×), worker {peaks.worker / 1e6:5.0f} MB"
-            f" ({peaks.worker / max(1, first.worker):.2f}×), {peaks.files} open files, disk {peaks.disk / size:.2f}×"
-            " the input",
-            flush=True,
-        )
+        work = f"preparation of {size / 1e6:,.0f} MB"
+        yield figure(f"{work}: seconds", "s", seconds)
+        yield figure(f"{work}: disk, times the input", "×", peaks.disk / size, Asked(10, 3, "ours", most=True))
+        if first is None:
+            first = peaks
+            continue
+        for what, unit, now, then, most in (
+            ("memory of a worker", "MB", peaks.worker / 1e6, first.worker / 1e6, 1.1),
+            ("memory of the run's process", "MB", peaks.run / 1e6, first.run / 1e6, 1.1),
+            ("open files", "files", peaks.files, first.files, 1.0),
+        ):
+            asked = (Asked(10, most, most=True, idea="see which stage's peak it is (logs/*.json)"),)
+            yield Row(f"{work}: {what}", unit, Rate.of(now), f"{FACTORS[0]}/{factor} of it", Rate.of(then), asked)
 
 
 if __name__ == "__main__":
@@ -161,7 +168,7 @@ if __name__ == "__main__":
         place = Path(sys.argv[2])
         prepare(str(place / "in/pages"), place / "in/tokenizer", place / "out", LocalSettings(workers=int(sys.argv[3])))
     else:
-        main(
-            float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES,
-            int(sys.argv[2]) if len(sys.argv) > 2 else 2,
-        )
+        for row in rows(
+            float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES, int(sys.argv[2]) if len(sys.argv) > 2 else 2
+        ):
+            print(row, flush=True)

@@ -14,13 +14,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from time import perf_counter, sleep
 from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.line import write_tokenizer
-from benchmarks.measure import Asked, Row, interleaved
+from benchmarks.measure import Asked, Rate, Row, interleaved
 from benchmarks.quality import documents as prose
 
 MEGABYTES = 20.0
@@ -104,7 +105,14 @@ def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
         local = str(inputs / "pages")
         alone = LocalSettings(workers=1)
         speeds = interleaved(megabytes, lambda: on(here, local), lambda: on(alone, local), repeats=REPEATS)
-        yield Row(f"preparation, {megabytes:.0f} MB, two workers", "MB/s", speeds[0], "one worker", speeds[1])
+        yield Row(
+            f"preparation, {megabytes:.0f} MB, two workers",
+            "MB/s",
+            speeds[0],
+            "one worker",
+            speeds[1],
+            (Asked(10, 1.8),),
+        )
         rates = interleaved(megabytes, lambda: on(there, local), lambda: on(here, local), repeats=REPEATS)
         work, asked = (
             f"preparation on Ray, {megabytes:.0f} MB",
@@ -151,7 +159,7 @@ def _push(workspace: Path, url: str) -> None:
         RemoteArtefact(f"{url}/{name}").push(workspace / name)
 
 
-def prediction(megabytes: float) -> Iterator[str]:
+def prediction_rows(megabytes: float = MEGABYTES / 4) -> Iterator[Row]:
     """Time, disk and memory of ten times the size as they are predicted from runs of it and of twice it, and as they
     are."""
     from corpus.engine.executors import LocalSettings
@@ -172,19 +180,18 @@ def prediction(megabytes: float) -> Iterator[str]:
         assert real is not None
         records = {record.stage: record for record in read_records(workspace / "logs")}
     plan = plan_cluster(runs, real.input_bytes, 4 << 20, WORKERS)
+    work = f"plan-cluster: ten times {megabytes:.0f} MB,"
     for stage in plan.stages:
         record = records[stage.stage]
-        yield (
-            f"{stage.stage:<14} predicted {stage.wall_seconds:7.1f} s, took {record.wall:7.1f} s;"
-            f" {stage.rss / 1e6:6.0f} MB, had {record.rss / 1e6:6.0f} MB"
-        )
-    yield f"all            predicted {plan.wall_seconds:7.1f} s, took {took:7.1f} s ({plan.wall_seconds / took:.2f}×)"
-    yield f"disk           predicted {plan.disk / 1e6:7.1f} MB, took {real.disk / 1e6:7.1f} MB"
+        for what, unit, said, found in (
+            ("seconds", "s", stage.wall_seconds, record.wall), ("memory", "MB", stage.rss / 1e6, record.rss / 1e6)
+        ):  # fmt: skip
+            yield Row(f"{work} {what} of {stage.stage}, predicted", unit, Rate.of(said), "the run", Rate.of(found))
+    yield Row(f"{work} seconds of all, predicted", "s", Rate.of(plan.wall_seconds), "the run", Rate.of(took))
+    yield Row(f"{work} disk, predicted", "MB", Rate.of(plan.disk / 1e6), "the run", Rate.of(real.disk / 1e6))
 
 
 if __name__ == "__main__":
     size = float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES
-    for row in rows(size):
+    for row in chain(rows(size), prediction_rows(size / 4)):
         print(row, flush=True)
-    for line in prediction(size / 4):
-        print(line, flush=True)
