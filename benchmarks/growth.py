@@ -25,7 +25,7 @@ from benchmarks.measure import Asked, Rate, Row, figure
 from benchmarks.quality import documents as prose
 from benchmarks.scale_out import prepare
 
-MEGABYTES = 4.0
+MEGABYTES = 8.0  # units enough for two workers
 FACTORS = (1, 10, 50)
 PIECE = 4  # words that stay together in a made-up text: most shingles of five words are then new
 FILE = 250  # documents of a file: about a megabyte
