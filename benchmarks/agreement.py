@@ -13,19 +13,10 @@ import pyarrow as pa
 from datatrove.data import Document as StockDocument
 
 from benchmarks.measure import Asked, Row, figure
-from benchmarks.quality import stock_filters
+from benchmarks.quality import FAMILIES, stock_filters
 from benchmarks.shared import DATA
 from corpus.decide import apply_rules
 from corpus.document import Batch, Document
-from corpus.quality import (
-    C4Rule,
-    C4Settings,
-    FineWebRule,
-    FineWebSettings,
-    GopherQualityRule,
-    GopherRepetitionRule,
-    QualitySettings,
-)
 
 DOCUMENTS = 1600
 LONGEST = 20_000  # characters: datatrove's split takes seconds for a document beyond
@@ -45,18 +36,7 @@ def agreement(documents: int) -> Iterator[tuple[str, int, list[str]]]:
     """(family, documents, for each that is decided otherwise what we say and why) of the four families."""
     given = texts(documents)
     batch = Batch.of([Document("text", str(row), 0, text, len(text.encode())) for row, text in enumerate(given)])
-    repetition, quality, c4, fineweb = stock_filters()
-    for name, block, step, rule in (
-        (
-            "Gopher repetition",
-            repetition,
-            QualitySettings(kind="quality"),
-            GopherRepetitionRule(rule="gopher_repetition"),
-        ),
-        ("Gopher quality", quality, QualitySettings(kind="quality"), GopherQualityRule(rule="gopher_quality")),
-        ("C4", c4, C4Settings(kind="c4"), C4Rule(rule="c4")),
-        ("FineWeb", fineweb, FineWebSettings(kind="fineweb"), FineWebRule(rule="fineweb")),
-    ):
+    for (name, (step, rule)), block in zip(FAMILIES.items(), stock_filters(), strict=True):
         measured: pa.RecordBatch = step.build().process(batch).data
         ours = apply_rules(pl.DataFrame(pl.from_arrow(measured)), rule.rules())
         theirs = [block.filter(StockDocument(text=text, id="0")) for text in given]

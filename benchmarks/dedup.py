@@ -37,7 +37,7 @@ from datatrove.pipeline.writers import ParquetWriter
 from datatrove.utils.hashing import HashConfig
 from loguru import logger
 
-from benchmarks.measure import Asked, Rate, Row, alone, figure, interleaved
+from benchmarks.measure import Asked, Rate, Row, alone, figure, interleaved, peak_memory
 from benchmarks.planted import planted
 from benchmarks.shared import DATA
 from corpus.artifact import publish, scan_parquet, write_parquet
@@ -46,7 +46,7 @@ from corpus.dedup.join import join_band
 from corpus.dedup.keep import KeepSettings, UnitMeasure, choose_keepers
 from corpus.dedup.signature import Signature, SignatureSettings
 from corpus.document import BASE, Batch, document_id
-from corpus.engine import Workplace
+from corpus.engine import LocalSettings, Workplace
 
 DOCUMENTS = 10_000  # of the comparison, about 10 MB
 UNIT = 20_000  # documents of a raw file
@@ -111,11 +111,11 @@ def remove(units: Sequence[Path], found: Clusters, folder: Path) -> pl.DataFrame
     return removals
 
 
-def ours(files: Sequence[Path], work: Path) -> pl.DataFrame:
+def ours(files: Sequence[Path], work: Path, workers: int = 1) -> pl.DataFrame:
     """Raw files to kept files; the removals."""
     shutil.rmtree(work, ignore_errors=True)
     units = sign(files, work / "units", SETTINGS.signature)
-    found = find_clusters({"planted": units}, SETTINGS, Workplace(work / "dedup"))
+    found = find_clusters({"planted": units}, SETTINGS, Workplace(work / "dedup", LocalSettings(workers=workers)))
     return remove(units, found, work / "kept")
 
 
@@ -187,8 +187,7 @@ def scale(documents: int) -> dict[str, float]:
         started = perf_counter()
         removals = ours(files, work / "ours")
         seconds = perf_counter() - started
-    status = Path("/proc/self/status").read_text().splitlines()
-    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+    peak = peak_memory() / 2**20
     return {"documents": documents, "MB": size / 1e6, "seconds": seconds, "peak": peak, "removed": removals.height}
 
 

@@ -21,7 +21,7 @@ from random import Random
 from time import perf_counter
 
 from benchmarks.line import write_tokenizer
-from benchmarks.measure import Asked, Rate, Row, figure
+from benchmarks.measure import Asked, Rate, Row, figure, peak_memory
 from benchmarks.quality import documents as prose
 from benchmarks.scale_out import prepare
 
@@ -84,15 +84,6 @@ def descendants(process: int) -> list[int]:
             except OSError:
                 continue
     return found
-
-
-def peak_memory(process: int) -> int:
-    """VmHWM in bytes; 0 for a process that is gone."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
 def open_files(process: int) -> int:

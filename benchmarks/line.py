@@ -10,7 +10,6 @@ has a fixed cost of about a second a run, which counts. Megabytes are of text af
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from random import Random
 from time import perf_counter
 from typing import Any
 
-from benchmarks.measure import Asked, Rate, Row, figure
+from benchmarks.measure import Asked, Rate, Row, alone, figure
 from benchmarks.quality import documents as prose
 
 MEGABYTES = 8.0
@@ -188,11 +187,7 @@ def theirs(inputs: Path, name: str, output: Path) -> int:
 
 def measured(side: str, inputs: Path, cores: int = 1, workers: int = 1) -> dict[str, float]:
     """One process: seconds and peak memory (MB) of it and of its largest child."""
-    command = [sys.executable, "-m", "benchmarks.line", "--run", side, str(inputs), str(cores), str(workers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{side}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(alone("benchmarks.line", "--run", side, str(inputs), str(cores), str(workers)).splitlines()[-1])
 
 
 def run(side: str, inputs: Path, cores: int, workers: int) -> None:

@@ -42,16 +42,15 @@ from corpus.step import Step
 PROSE = ("medical", "general", "eval")
 MEGABYTES = 1.0
 REPEATS = 3
-RULES = [
-    rule
-    for settings in (
-        GopherRepetitionRule(rule="gopher_repetition"),
-        GopherQualityRule(rule="gopher_quality"),
-        C4Rule(rule="c4"),
-        FineWebRule(rule="fineweb"),
-    )
-    for rule in settings.rules()
-]
+STEPS = (QualitySettings(kind="quality"), C4Settings(kind="c4"), FineWebSettings(kind="fineweb"))
+# Each family with the step that measures for it, in the order of `stock_filters`.
+FAMILIES = {
+    "Gopher repetition": (STEPS[0], GopherRepetitionRule(rule="gopher_repetition")),
+    "Gopher quality": (STEPS[0], GopherQualityRule(rule="gopher_quality")),
+    "C4": (STEPS[1], C4Rule(rule="c4")),
+    "FineWeb": (STEPS[2], FineWebRule(rule="fineweb")),
+}
+RULES = [rule for _, settings in FAMILIES.values() for rule in settings.rules()]
 
 
 def texts() -> Iterator[str]:
@@ -90,8 +89,7 @@ def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
     given = documents(megabytes)
     amount = sum(document.bytes_in for document in given) / 1e6
     columnar = [batch.data for batch in batches(iter(given))]
-    steps = (QualitySettings(kind="quality"), C4Settings(kind="c4"), FineWebSettings(kind="fineweb"))
-    line: list[Step] = [settings.build() for settings in steps]
+    line: list[Step] = [settings.build() for settings in STEPS]
     repetition, quality, c4, fineweb = stock_filters()
 
     def ours() -> None:

@@ -49,22 +49,14 @@ def line(times: int, cores: int) -> float:
 
 def deduplication(times: int, cores: int) -> float:
     """Thousands of documents a second, raw files to kept files, of 5,000 and more."""
-    from benchmarks.dedup import SETTINGS, remove, sign, write_raw
-    from corpus.dedup.cluster import find_clusters
-    from corpus.engine import Workplace
-    from corpus.engine.executors import LocalSettings
-
-    def once(files: list[Path], work: Path) -> None:
-        units = sign(files, work / "units", SETTINGS.signature)
-        place = Workplace(work / "dedup", LocalSettings(workers=cores))
-        remove(units, find_clusters({"planted": units}, SETTINGS, place), work / "kept")
+    from benchmarks.dedup import ours, write_raw
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        once(write_raw(folder / "few", 1000)[0], folder / "warm")
+        ours(write_raw(folder / "few", 1000)[0], folder / "warm", cores)
         files, _ = write_raw(folder / "raw", 5000 * times)
         started = perf_counter()
-        once(files, folder / "work")
+        ours(files, folder / "work", cores)
         return 5 * times / (perf_counter() - started)
 
 

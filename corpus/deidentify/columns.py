@@ -139,59 +139,55 @@ def possible(candidates: np.ndarray) -> np.ndarray:
     return np.where(candidates, ASK, NO).astype(np.int8)
 
 
-class Following:
-    """A pattern in the syntax of automaton.py for what stands behind a candidate at once; `edge`: it ends where a word
-    does."""
+class _Pattern:
+    """A pattern in the syntax of automaton.py, worked out when it is first asked for."""
+
+    def __init__(self, pattern: str, *, backwards: bool = False) -> None:
+        self.pattern, self._backwards = pattern, backwards
+
+    @cached_property
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(classes, table, first) of its automaton, as the kernels want them."""
+        automaton = Automaton([self.pattern], backwards=self._backwards).complete()
+        return automaton.classes, automaton.table, automaton.first
+
+
+class Following(_Pattern):
+    """What stands behind a candidate at once; `edge`: it ends where a word does."""
 
     def __init__(self, pattern: str, *, edge: bool = False, reach: int = 48) -> None:
-        self._pattern, self._edge, self._reach = pattern, edge, reach
-
-    @cached_property
-    def _automaton(self) -> Automaton:
-        return Automaton([self._pattern]).complete()
+        super().__init__(pattern)
+        self._edge, self._reach = edge, reach
 
     def __call__(self, own: Columns) -> np.ndarray:
         """bool[candidates]"""
-        automaton = self._automaton
         highs = np.minimum(own.highs, own.ends + self._reach)
-        tables = (automaton.classes, automaton.table, automaton.first, self._edge)
-        return run_from(own.joined.view, own.ends, highs, *tables) >= 0
+        return run_from(own.joined.view, own.ends, highs, *self.tables, self._edge) >= 0
 
 
-class Preceding:
-    """A pattern for what stands before a candidate at once; `edge`: it begins where a word does."""
+class Preceding(_Pattern):
+    """What stands before a candidate at once; `edge`: it begins where a word does."""
 
     def __init__(self, pattern: str, *, edge: bool = True, reach: int = 48) -> None:
-        self._pattern, self._edge, self._reach = pattern, edge, reach
-
-    @cached_property
-    def _automaton(self) -> Automaton:
-        return Automaton([self._pattern], backwards=True).complete()
+        super().__init__(pattern, backwards=True)
+        self._edge, self._reach = edge, reach
 
     def __call__(self, own: Columns) -> np.ndarray:
         """bool[candidates]"""
-        automaton = self._automaton
         lows = np.maximum(own.lows, own.starts - self._reach)
-        tables = (automaton.classes, automaton.table, automaton.first, self._edge)
-        return run_back(own.joined.view, own.starts, lows, *tables)
+        return run_back(own.joined.view, own.starts, lows, *self.tables, self._edge)
 
 
-class Containing:
-    """A pattern that stands somewhere in a candidate."""
+class Containing(_Pattern):
+    """What stands somewhere in a candidate."""
 
     def __init__(self, pattern: str) -> None:
-        self._pattern = pattern
-
-    @cached_property
-    def _automaton(self) -> Automaton:
-        fold = "(?i)" if self._pattern.startswith("(?i)") else ""
-        return Automaton([rf"{fold}(?:.|\n)*(?:{self._pattern.removeprefix('(?i)')})"]).complete()
+        fold = "(?i)" if pattern.startswith("(?i)") else ""
+        super().__init__(rf"{fold}(?:.|\n)*(?:{pattern.removeprefix('(?i)')})")
 
     def __call__(self, own: Columns) -> np.ndarray:
         """bool[candidates]"""
-        automaton = self._automaton
-        tables = (automaton.classes, automaton.table, automaton.first, False)
-        return run_from(own.joined.view, own.starts, own.ends, *tables) >= 0
+        return run_from(own.joined.view, own.starts, own.ends, *self.tables, False) >= 0
 
 
 Places = tuple[np.ndarray, np.ndarray]
@@ -220,36 +216,23 @@ class Inside:
         return np.where(firsts < lasts, firsts, -1), lasts
 
 
-class Head:
+class Head(_Pattern):
     """The identifier is the longest match of a pattern at the beginning of a candidate."""
 
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
-
-    @cached_property
-    def _automaton(self) -> Automaton:
-        return Automaton([self.pattern]).complete()
-
     def places(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Places:
-        automaton = self._automaton
-        tables = (automaton.classes, automaton.table, automaton.first, False)
-        lasts = run_from(data, starts, ends, *tables)
+        lasts = run_from(data, starts, ends, *self.tables, False)
         return np.where(lasts < 0, -1, starts), lasts
 
 
-class Tail:
+class Tail(_Pattern):
     """The identifier is what a pattern matches up to the end of a candidate, without `behind` bytes, from the first
     place behind its first `skipped` bytes where a word or a number begins."""
 
     def __init__(self, pattern: str, *, skipped: int = 0, behind: int = 0) -> None:
-        self.pattern, self._skipped, self._behind = pattern, skipped, behind
-
-    @cached_property
-    def _automaton(self) -> Automaton:
-        return Automaton([self.pattern]).complete()
+        super().__init__(pattern)
+        self._skipped, self._behind = skipped, behind
 
     def places(self, data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Places:
-        automaton = self._automaton
         lasts = ends - self._behind
-        firsts = first_to_end(data, starts + self._skipped, lasts, automaton.classes, automaton.table, automaton.first)
+        firsts = first_to_end(data, starts + self._skipped, lasts, *self.tables)
         return firsts, np.where(firsts < 0, -1, lasts)

@@ -266,17 +266,21 @@ def find_candidates(data, begins, stops, document, at, starts, classes, table, f
 
 
 @numba.njit(cache=True, nogil=True)
+def untaken(taken, start, end):
+    """Whether no byte of [start, end) is taken."""
+    for place in range(start, end):  # noqa: SIM110 (numba knows no generators)
+        if taken[place]:
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
 def free(taken, starts, ends):
     """int64: which of the spans [start, end) have no byte that is taken."""
     kept = np.empty(len(starts), np.int64)
     count = 0
     for index in range(len(starts)):
-        open_ = starts[index] < ends[index]
-        for place in range(starts[index], ends[index]):
-            if taken[place]:
-                open_ = False
-                break
-        if open_:
+        if starts[index] < ends[index] and untaken(taken, starts[index], ends[index]):
             kept[count] = index
             count += 1
     return kept[:count]
@@ -298,12 +302,7 @@ def settle(ranks, starts, ends, size):
     by_start = np.argsort(starts, kind="mergesort")
     for index in by_start[np.argsort(ranks[by_start], kind="mergesort")]:
         start, end = starts[index], ends[index]
-        free = start < end
-        for place in range(start, end):
-            if taken[place]:
-                free = False
-                break
-        if free:
+        if start < end and untaken(taken, start, end):
             taken[start:end] = True
             kept[index] = True
     return by_start[kept[by_start]]

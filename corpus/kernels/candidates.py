@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from corpus.kernels.automaton import untaken
+
 NO, ASK, YES = 0, 1, 2  # verdicts: rejected, for the validator to say, accepted
 
 
@@ -233,12 +235,7 @@ def stand(taken, firsts, lasts, verdicts):
         first, last = firsts[index], lasts[index]
         if verdicts[index] != YES or first < reached:
             continue
-        free = True
-        for place in range(first, last):
-            if taken[place]:
-                free = False
-                break
-        if free:
+        if untaken(taken, first, last):
             taken[first:last] = True
             reached = last
             kept[count] = index

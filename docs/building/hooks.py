@@ -4,6 +4,7 @@ A generator that fails, or a link that leads nowhere, is a warning; `mkdocs buil
 """
 
 import logging
+from functools import cache
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -26,8 +27,9 @@ WORKER_SCRIPT = "assets/file_worker.js"
 log = logging.getLogger("mkdocs.hooks.provender")
 
 
+@cache
 def generated_pages() -> dict[str, str]:
-    """Every page that is made from the code or from a file outside docs/."""
+    """Every page that is made from the code or from a file outside docs/; made once for each build."""
     return {
         **root_pages(CHECKOUT),
         "reference/command-line.md": command_line_page(),
@@ -38,6 +40,7 @@ def generated_pages() -> dict[str, str]:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    generated_pages.cache_clear()
     written = {path.relative_to(config.docs_dir).as_posix() for path in Path(config.docs_dir).glob("*.md")}
     config.nav = navigation(written | set(generated_pages()))
     return config

@@ -77,9 +77,9 @@ def measure_base(study: Study, workspace: str, recipe: Recipe, sets: Sequence[st
         return
     with RunLock(study.places.root / "cells") as lock, progress.stage(f"measure {folder.name}") as meter:
         scores = _measured(study, recipe, workspace, sets, model)
-        facts = {"run": BASE, "workspace": workspace} if workspace == LINE else {"workspace": workspace}
-        if workspace == LINE:
-            facts |= {"plan": compile_mixture(recipe).fingerprint}
+        facts = {"workspace": workspace}
+        if workspace == LINE:  # of our own training
+            facts |= {"run": BASE, "plan": compile_mixture(recipe).fingerprint}
         write_result(folder, function, scores, facts, lock)
         meter.close(f"{len(scores)} sets")
 
@@ -87,7 +87,8 @@ def measure_base(study: Study, workspace: str, recipe: Recipe, sets: Sequence[st
 def run_cell(study: Study, cell: Cell, seed: int) -> bool:
     """Make one run of a cell unless it is there; whether it had to be made. Raises TrainingError when a signal stopped
     it, ConfigError when the cell it is made from is not there yet."""
-    recipe = _selected(study, cell, seed)
+    overrides = _chosen_overrides(study, cell, seed)
+    recipe = _selected(study, cell, seed, overrides)
     plan = compile_mixture(recipe)
     function = _function(study, recipe, cell.workspace, cell.measured)
     function |= {"cell": cell.identity(), "seed": seed, "plan": plan.fingerprint}
@@ -104,7 +105,7 @@ def run_cell(study: Study, cell: Cell, seed: int) -> bool:
             "plan": plan.fingerprint,
             "steps": plan.steps,
             "tokens": tokens,
-            "overrides": _chosen_overrides(study, cell, seed),
+            "overrides": overrides,
         }
         write_result(folder, function, scores, facts, lock)
         meter.close(f"{len(scores)} sets")
@@ -157,9 +158,9 @@ def _chosen_overrides(study: Study, cell: Cell, seed: int) -> list[str]:
     return overrides
 
 
-def _selected(study: Study, cell: Cell, seed: int) -> Recipe:
+def _selected(study: Study, cell: Cell, seed: int, overrides: list[str]) -> Recipe:
     """The cell's recipe, with the documents chosen that it trains on."""
-    recipe = load_recipe(RECIPE, _chosen_overrides(study, cell, seed))
+    recipe = load_recipe(RECIPE, overrides)
     if cell.select == "random":
         choose_at_random(recipe, POOL, study.size.selected, seed)
     elif recipe.select is not None:
