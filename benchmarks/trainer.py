@@ -29,6 +29,7 @@ clock = process_time if BUSY else perf_counter
 WIDTH, LAYERS, VOCABULARY = (384, 6, 49_152) if not SMALL else (128, 2, 8_192)
 ROWS, LENGTH = (4, 512) if not SMALL else (4, 128)
 STEPS, ROUNDS = (4, 3) if not (SMALL or BUSY) else (2, 1)
+STEPS_OF_A_TERM = 2 * STEPS  # percents, not tens of them, are between one term and another
 CHUNK = 256
 TERMS = ("ce", "kl_top", "kl_rows", "kl_rows_sampled", "kl_rows_top")  # steps of one process, in turn
 IDEAS = {  # what to try where a bar is missed, by the way that misses it
@@ -84,13 +85,13 @@ def make_rows(count: int) -> Any:
 
 def median_seconds(step: Callable[[int], object]) -> float:
     """Of STEPS steps after one that is not measured."""
-    return medians({"": step})[""]
+    return medians({"": step}, STEPS)[""]
 
 
-def medians(steps: dict[str, Callable[[int], object]]) -> dict[str, float]:
-    """Seconds of STEPS steps of each, in turn, after one each that is not measured."""
+def medians(steps: dict[str, Callable[[int], object]], count: int) -> dict[str, float]:
+    """Seconds of `count` steps of each, in turn, after one each that is not measured."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for index in range(STEPS + 1):
+    for index in range(count + 1):
         for name, step in steps.items():
             started = clock()
             step(index)
@@ -232,7 +233,7 @@ def by_ours(ways: tuple[str, ...]) -> dict[str, float]:
 
         return take
 
-    return medians({way: stepper(way) for way in ways})
+    return medians({way: stepper(way) for way in ways}, STEPS_OF_A_TERM if len(ways) > 1 else STEPS)
 
 
 def measure(way: str) -> dict[str, dict[str, float]]:
