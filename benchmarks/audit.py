@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from benchmarks.measure import Asked, Row, alone, figure
+from benchmarks.measure import Asked, Row, alone, figure, peak_memory
 
 DOCUMENTS = 10_000_000
 BARS = {"funnel": 2.0, "why": 0.2, "where": 0.005, "report": 10.0}  # seconds
@@ -25,14 +25,11 @@ REPEATS = {"funnel": 3, "why": 20, "where": 200, "report": 1}
 def measure(question: str, workspace: Path) -> dict[str, Any]:
     """Seconds of a question in this process, those of all its processors (preparations included), and
     megabytes: of memory, and of the page for the report."""
-    import resource
-
     works = {"funnel": _funnel, "why": _why, "where": _where, "report": _report}
     started = process_time()
     seconds, size = works[question](workspace, REPEATS[question])
     busy = (process_time() - started) / len(seconds)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    return {"seconds": seconds, "memory": memory, "page": size, "busy": busy}
+    return {"seconds": seconds, "memory": peak_memory() / 1e6, "page": size, "busy": busy}
 
 
 def _funnel(workspace: Path, repeats: int) -> tuple[list[float], float]:

@@ -103,7 +103,10 @@ def interleaved(
 
 
 def peak_memory(process: int | str = "self") -> int:
-    """VmHWM of a process in bytes, which the kernel keeps; 0 for one that is gone."""
+    """VmHWM of a process in bytes, which the kernel keeps; 0 for one that is gone.
+
+    Not getrusage's ru_maxrss: over an exec that one keeps the peak of the process that started this one.
+    """
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:

@@ -2,7 +2,7 @@
 
     the same 30 M-parameter Llama (D 384, 6 layers, V 49,152 tied), the same rows, AdamW, fp32, clipping at 1
 
-A process measures its tokens a second (median of its steps) and its peak memory (the kernel's ru_maxrss). The ways are
+A process measures its tokens a second (median of its steps) and its peak memory (VmHWM). The ways are
 started in turn, `ROUNDS` times over, and a ratio is the median of the ratios within a round, so that a busy machine
 slows both sides. What regularizers cost beside cross-entropy alone is a matter of percents: one process (`terms`) takes
 a step of each in turn. The FLOP limit is the best rate of matrix products of the model's own shapes.
@@ -22,7 +22,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from benchmarks.measure import Asked, Rate, Row
+from benchmarks.measure import Asked, Rate, Row, peak_memory
 
 SMALL, BUSY = (os.environ.get("PROVENDER_BENCH") == kind for kind in ("small", "busy"))
 clock = process_time if BUSY else perf_counter
@@ -238,7 +238,6 @@ def by_ours(ways: tuple[str, ...]) -> dict[str, float]:
 
 def measure(way: str) -> dict[str, dict[str, float]]:
     """Tokens a second and the peak of this process's memory in MiB, by way."""
-    import resource
     import warnings
 
     warnings.simplefilter("ignore")
@@ -252,7 +251,7 @@ def measure(way: str) -> dict[str, dict[str, float]]:
         seconds = {f"terms.{name}": each for name, each in by_ours(TERMS).items()}
     else:
         seconds = by_ours((way,))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / (1 << 20)
     return {name: {"rate": ROWS * LENGTH / each, "mib": peak} for name, each in seconds.items()}
 
 
