@@ -97,7 +97,7 @@ def _loaders(folder: Path) -> Iterator[Row]:
     alone = {"datasets": np.int64, "datasets, numpy uint16": np.uint16, "litdata": np.int64}
     amount, work = STEPS * BATCH * LENGTH / 1e6, "loader, 64 × 2,048, three sources"
     rates = interleaved(amount, load, copy)
-    yield Row(work, "M tokens/s", rates[0], "limit: copying the arrays", rates[1], (Asked(6, 500, "ours"),))
+    yield Row(work, "M tokens/s", rates[0], "limit: copying the arrays", rates[1], (Asked(6, 500, "ours", idea=WIDE),))
     for name, entry in stores.items():
         for suffix in (".ds", ".ds.index"):
             shutil.copy(Path(entry.folder) / f"00000{suffix}", folder / f"{name}{suffix}")

@@ -34,6 +34,7 @@ CHUNK = 256
 TERMS = ("ce", "kl_top", "kl_rows", "kl_rows_sampled", "kl_rows_top")  # steps of one process, in turn
 IDEAS = {  # what to try where a bar is missed, by the way that misses it
     "terms.kl_rows": "a cached top-32, below: the copy's forward pass is a twelfth of a step, so .92 is the most",
+    "terms.kl_rows_top": "more steps: on all tokens the same cache costs less than the noise of a step",
     "terms.kl_rows_sampled": "the same: sampling saves the head's share of the copy's pass, not its layers'",
 }
 WAYS = ("flops", "bare", "hf", "ce", "kl_naive", "kl_all", "terms")
