@@ -18,7 +18,8 @@ help: ## list the targets
 demo: setup ## the whole line on real text and a real model (FAST=1: a small slice in under three minutes)
 	@$(PROVENDER) demo $(if $(filter-out 0,$(FAST)),--fast)
 
-setup: $(VENV)/.packages $(VENV)/.kenlm ## .venv with every package, and KenLM's lmplz; done once
+setup: ## .venv with every package, compiled kernels, and KenLM's lmplz; done once
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/.kernels $(VENV)/.kenlm
 
 corpus: setup ## raw files to clean shards, ledger and token shards (RECIPE=my.yaml)
 	@$(PROVENDER) corpus $(RECIPE)
@@ -61,12 +62,20 @@ clean: ## remove work/ and caches; .venv stays (rm -r .venv undoes the set-up)
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 	@echo "removed work/ and caches; $(VENV) stays (rm -r $(VENV) undoes the set-up)"
 
-$(VENV)/.packages: pyproject.toml pipelines/setup/python.sh
-	@TORCH='$(TORCH)' pipelines/setup/python.sh
+$(VENV)/.python: pipelines/setup/environment.sh
+	@pipelines/setup/environment.sh
+
+$(VENV)/.packages: pyproject.toml pipelines/setup/packages.sh | $(VENV)/.python
+	@TORCH='$(TORCH)' pipelines/setup/packages.sh
+
+$(VENV)/.kernels: $(VENV)/.packages
+	@echo "[setup] compiling the kernels (two minutes)"
+	@$(PYTHON) -m corpus.kernels && $(PYTHON) -m mixing.compile_kernels
+	@touch $@
 
 $(VENV)/.docs: pyproject.toml | setup
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
-$(VENV)/.kenlm: pyproject.toml pipelines/setup/kenlm.sh | $(VENV)/.packages
+$(VENV)/.kenlm: pyproject.toml pipelines/setup/kenlm.sh | $(VENV)/.python
 	@pipelines/setup/kenlm.sh

