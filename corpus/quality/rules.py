@@ -28,7 +28,7 @@ class LengthRule(Settings):
 
 
 class GopherQualityRule(Settings):
-    """Rae et al. 2021, table A2, without its bounds on the number of words, which are the rule `length`."""
+    """Rae et al. 2021, appendix A.1, without its bounds on the number of words, which are the rule `length`."""
 
     rule: Literal["gopher_quality"]
     min_mean_word_length: float | None = Field(3, description="characters a word, on average")
