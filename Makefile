@@ -33,7 +33,7 @@ train: setup ## continue the pre-training on the plan
 audit: setup ## the report over all of it
 	@$(PROVENDER) audit $(RECIPE)
 
-study: setup ## pre-train a small base and write docs/study.md: about 3 hours on two cores, goes on where it stopped
+study: setup ## pre-train a small base and write docs/study.md: some 3 hours on two cores (an estimate), goes on where it stopped
 	@$(PROVENDER) study --page docs/study.md
 
 study-quick: setup ## the same with fewer cells, seeds and tokens, in about a quarter of an hour

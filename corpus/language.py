@@ -235,7 +235,9 @@ class LanguageRule(Settings):
     match: Literal["label", "language"] = Field(
         "label", description="language: `en`, `eng` and `eng_Latn` are the same; a script counts where both name one"
     )
-    min_score: float = Field(0.5, ge=0, le=1)
+    min_score: float = Field(
+        0.5, ge=0, le=1, description="least probability of the best label; 0.5: it is likelier than all others together"
+    )
     per_language: Mapping[str, float] = Field(default_factory=dict, description="min_score by one of `allow`")
     min_margin: float = Field(0, ge=0, le=1, description="least lead over the second label")
 

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 import pyarrow as pa
+from pydantic import Field
 
 from corpus.artifact import content_hash
 from corpus.document import Batch
@@ -36,9 +37,9 @@ from corpus.step import Step
 class OwnSettings(Settings):
     """Where the function is."""
 
-    file: str
-    function: str
-    label: str | None = None
+    file: str = Field(description="the Python file, from where the command runs")
+    function: str = Field(description="its name: text, or text and metadata, to a verdict or a new text")
+    label: str | None = Field(None, description="what drops and edits are booked under; default: the function's name")
 
     def identity(self) -> dict[str, Any]:
         return {"function": self.function, "content": content_hash(self.path()), "as": self.title}

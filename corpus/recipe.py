@@ -81,15 +81,19 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 class SourceSettings(Settings):
     """One source of documents. `steps` and `decide` replace those of the corpus when given."""
 
-    name: Name
-    reader: ReaderSettings
-    steps: tuple[StepSettings, ...] | None = None
-    decide: tuple[RuleSettings, ...] | None = None
+    name: Name = Field(description="small letters, digits, - and _; folders, ledger and mixture call the source by it")
+    reader: ReaderSettings = Field(description="kind of the files and where they are")
+    steps: tuple[StepSettings, ...] | None = Field(
+        None, description="in place of the corpus's; an empty list measures nothing"
+    )
+    decide: tuple[RuleSettings, ...] | None = Field(
+        None, description="in place of the corpus's; an empty list drops nothing"
+    )
     perplexity: PerplexityOf | None = Field(
         None, description="name of the language model under `lm`, or a path to one; one per language; or a causal_lm"
     )
     perplexity_buckets: BucketSettings | None = Field(None, description="in place of those of the corpus")
-    license: str = "unknown"
+    license: str = Field("unknown", description="as the cards name it, best an SPDX expression")
     priority: int = Field(0, description="of two copies, the one in the source of lower priority number stays")
     validation: float | None = Field(None, ge=0, lt=1, description="share of this source held out")
 
@@ -98,25 +102,43 @@ class TrainedLm(Settings):
     """KenLM learned from documents of the corpus itself: those that pass every rule but perplexity. Every document is
     measured by a model that has not seen it."""
 
-    sources: tuple[str, ...] = Field(min_length=1)
-    kenlm: LmSettings = LmSettings()
+    sources: tuple[str, ...] = Field(
+        min_length=1, description="whose documents the model learns from: clean text like the text to be kept"
+    )
+    kenlm: LmSettings = Field(LmSettings(), description="how KenLM estimates it: order, pruning, memory, normalisation")
 
 
 class CorpusSettings(Settings):
     """Raw files → kept shards."""
 
-    sources: tuple[SourceSettings, ...] = Field(min_length=1)
-    steps: tuple[StepSettings, ...] = ()
-    decide: tuple[RuleSettings, ...] = ()
-    lm: dict[Name, TrainedLm] = Field(default_factory=dict)
+    sources: tuple[SourceSettings, ...] = Field(
+        min_length=1, description="where documents come from, each with its reader"
+    )
+    steps: tuple[StepSettings, ...] = Field(
+        (), description="what measures and edits documents, in this order; a source may have its own"
+    )
+    decide: tuple[RuleSettings, ...] = Field(
+        (), description="rules on what steps measured, which drop documents; a changed bound decides again in seconds"
+    )
+    lm: dict[Name, TrainedLm] = Field(
+        default_factory=dict,
+        description="language models learned from the corpus itself, by the name that `perplexity` of a source says",
+    )
     perplexity_buckets: BucketSettings = Field(BucketSettings(), description="where head and middle end")
-    duplicates: DedupSettings | None = DedupSettings()
-    keep: KeepSettings = KeepSettings()
+    duplicates: DedupSettings | None = Field(
+        DedupSettings(), description="copies of whole documents, over all sources; null looks for none"
+    )
+    keep: KeepSettings = Field(KeepSettings(), description="which of several copies stays")
     semantic: SemanticSettings | None = Field(None, description="duplicates by embeddings of your own")
     repeated: RepeatedSettings | None = Field(None, description="lines and paragraphs that many documents share")
     substring: SubstringSettings | None = Field(None, description="exact spans that several documents share")
-    decontaminate: DecontaminateSettings = DecontaminateSettings()
-    after_cuts: AfterCutsSettings = AfterCutsSettings()
+    decontaminate: DecontaminateSettings = Field(
+        DecontaminateSettings(),
+        description="text shared with evaluation sets, and between held-out and training documents",
+    )
+    after_cuts: AfterCutsSettings = Field(
+        AfterCutsSettings(), description="what becomes of documents that cuts left short"
+    )
     validation: float = Field(0.02, ge=0, lt=1, description="share of each source held out, by duplicate cluster")
     guard: GuardSettings | None = Field(GuardSettings(), description="bounds of one document; null: no guard")
     unit_bytes: int = Field(8 << 20, ge=1, description="input bytes grouped into one unit of work")

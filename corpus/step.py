@@ -58,7 +58,7 @@ class StockSettings(Settings):
 
     kind: Literal["datatrove"]
     block: str = Field(description="such as datatrove.pipeline.filters.C4QualityFilter")
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict, description="arguments of the block, by name")
 
     def build(self) -> "Step":
         """The block, wrapped unless it is a columnar step already. Raises ConfigError when it cannot be made."""

@@ -125,11 +125,15 @@ class MixSettings(Settings):
     sharing: Sharing = Field(
         default=Proportional(), description="how the sources of a role share what none of them states"
     )
-    sources: dict[str, SourceBudget] = Field(default_factory=dict)
+    sources: dict[str, SourceBudget] = Field(
+        default_factory=dict, description="what is mixed, by name: sources of the corpus, or stores made elsewhere"
+    )
     groups: dict[str, GroupBudget] = Field(
         default_factory=dict, description="groups of sources of one role, by name: what one cannot take the others do"
     )
-    seed: int = 0
+    seed: int = Field(
+        0, description="of the order within each source; another seed reads the same documents in another order"
+    )
 
     @model_validator(mode="after")
     def _groups_declared(self) -> Self:

@@ -138,7 +138,9 @@ class LearningRatePhase(Settings):
     ratio: float = Field(default=0.2, gt=0, lt=1, description="learning rate at the switch, over its peak")
     warmup: float | None = Field(default=None, ge=0, lt=1, description="fraction of the run in which the rate rises")
     min_ratio: float | None = Field(default=None, ge=0, lt=1, description="last learning rate over the peak")
-    decay: Literal["cosine", "linear"] | None = None
+    decay: Literal["cosine", "linear"] | None = Field(
+        None, description="form of the fall of the learning rate, where the recipe has no `train:`"
+    )
     at: float | None = Field(
         default=None, gt=0, le=1, description="fraction of the run where the rate is down; found from the train section"
     )

@@ -84,7 +84,7 @@ class TokensAtLeast(_OfSource):
     """Tokens kept, without end-of-text tokens."""
 
     check: Literal["tokens_at_least"] = "tokens_at_least"
-    tokens: int = Field(ge=0)
+    tokens: int = Field(ge=0, description="fewest tokens")
 
     def query(self) -> str:
         return f"SELECT coalesce(sum(tokens_out), 0) FROM ledger WHERE {self._where}"
@@ -97,7 +97,7 @@ class DocumentsAtLeast(_OfSource):
     """Documents kept."""
 
     check: Literal["documents_at_least"] = "documents_at_least"
-    documents: int = Field(ge=0)
+    documents: int = Field(ge=0, description="fewest documents")
 
     def query(self) -> str:
         return f"SELECT count(*) FROM ledger WHERE fate = 'kept' AND {self._where}"
@@ -110,7 +110,7 @@ class MaxDropRate(_OfSource):
     """Share of the documents read that were not kept, for any reason or one step or rule."""
 
     check: Literal["max_drop_rate"] = "max_drop_rate"
-    rate: float = Field(ge=0, le=1)
+    rate: float = Field(ge=0, le=1, description="largest share, of documents")
     reason: str | None = Field(None, description="a step (`quality`) or a rule (`too few words`)")
 
     def query(self) -> str:
@@ -129,8 +129,8 @@ class LanguageShare(_OfSource):
 
     check: Literal["language_share"] = "language_share"
     language: str = Field(pattern=r"^[A-Za-z_-]+$", description="label as the model has it, such as en")
-    at_least: float | None = Field(None, ge=0, le=1)
-    at_most: float | None = Field(None, ge=0, le=1)
+    at_least: float | None = Field(None, ge=0, le=1, description="least share, of tokens")
+    at_most: float | None = Field(None, ge=0, le=1, description="largest share, of tokens")
 
     @model_validator(mode="after")
     def _bounded(self) -> "LanguageShare":
@@ -154,8 +154,12 @@ class PiiResidualMax(_OfSource):
     a trace of (those that are tagged), such as EMAIL."""
 
     check: Literal["pii_residual_max"] = "pii_residual_max"
-    per_million: float = Field(ge=0)
-    types: tuple[str, ...] = Field(("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IBAN", "SECRET"), min_length=1)
+    per_million: float = Field(ge=0, description="most values per million tokens")
+    types: tuple[str, ...] = Field(
+        ("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IBAN", "SECRET"),
+        min_length=1,
+        description="what is looked for: types whose values leave as tags; surrogates would be found again",
+    )
     sample: int = Field(1000, ge=1, description="documents, drawn by their ids")
 
     def query(self) -> str:
@@ -180,7 +184,7 @@ class DuplicateRateMax(_OfSource):
     """Share of the documents read that repeat another one."""
 
     check: Literal["duplicate_rate_max"] = "duplicate_rate_max"
-    rate: float = Field(ge=0, le=1)
+    rate: float = Field(ge=0, le=1, description="largest share, of documents")
 
     def query(self) -> str:
         return f"SELECT count(duplicate_of) / count(*) FROM ledger WHERE {self._where}"
@@ -194,7 +198,7 @@ class PlannedEpochsMax(_OfSource):
 
     stage: ClassVar[Stage] = "mix"
     check: Literal["epochs_at_most"] = "epochs_at_most"
-    epochs: float = Field(gt=0)
+    epochs: float = Field(gt=0, description="most passes")
     run: str | None = Field(None, description="name of the plan; without, the recipe's run")
 
     def query(self) -> str:
@@ -209,9 +213,9 @@ class PlannedShare(_OfSource):
 
     stage: ClassVar[Stage] = "mix"
     check: Literal["planned_share"] = "planned_share"
-    role: Literal["domain", "replay"] | None = None
-    at_least: float | None = Field(None, ge=0, le=1)
-    at_most: float | None = Field(None, ge=0, le=1)
+    role: Literal["domain", "replay"] | None = Field(None, description="all sources of this role together")
+    at_least: float | None = Field(None, ge=0, le=1, description="least share, of tokens")
+    at_most: float | None = Field(None, ge=0, le=1, description="largest share, of tokens")
     run: str | None = Field(None, description="name of the plan; without, the recipe's run")
 
     @model_validator(mode="after")
@@ -233,7 +237,7 @@ class GeneralRiseMax(Expectation):
 
     stage: ClassVar[Stage] = "train"
     check: Literal["general_bpb_rise_max"] = "general_bpb_rise_max"
-    rise: float
+    rise: float = Field(description="bits per byte; the gate's default epsilon is 0.02")
     run: str | None = Field(None, description="name of the run; without, the recipe's")
 
     def query(self) -> str:
@@ -248,7 +252,7 @@ class DomainFallMin(Expectation):
 
     stage: ClassVar[Stage] = "train"
     check: Literal["domain_bpb_fall_min"] = "domain_bpb_fall_min"
-    fall: float
+    fall: float = Field(description="bits per byte; 0: it must not have got worse")
     run: str | None = Field(None, description="name of the run; without, the recipe's")
 
     def query(self) -> str:

@@ -30,18 +30,27 @@ class AuditSettings(Settings):
 class Recipe(Settings):
     """The whole line. `mix` and `train` may be absent from a recipe that only prepares a corpus."""
 
-    name: Name
+    name: Name = Field(description="of the recipe, on cards and reports: small letters, digits, - and _")
     workspace: str = Field(description="the folder everything is written to; one run at a time")
-    seed: int = 17
+    seed: int = Field(
+        17, description="of the split into training and validation documents; another seed holds out others"
+    )
     phi: bool = Field(False, description="the text may hold health information: dropped texts are not published")
-    executor: Annotated[Chosen, BeforeValidator(with_kind)] = LocalSettings()
-    tokenizer: TokenizerSettings
-    corpus: CorpusSettings
-    mix: MixSettings | None = None
+    executor: Annotated[Chosen, BeforeValidator(with_kind)] = Field(
+        LocalSettings(),
+        description="who runs the stages: this machine, `kind: ray` or `kind: slurm`; never changes a byte",
+    )
+    tokenizer: TokenizerSettings = Field(
+        description="the tokenizer of the model that is to be trained; another one counts and encodes everything again"
+    )
+    corpus: CorpusSettings = Field(description="raw files to clean shards: sources, steps, rules, duplicates, cuts")
+    mix: MixSettings | None = Field(
+        None, description="token stores to a plan; may be absent where only a corpus is prepared"
+    )
     select: SelectSettings | None = Field(None, description="choose documents by their likeness to a task")
     run: Name = Field("main", description="name of the plan and of the training run in the workspace")
-    train: TrainSettings | None = None
-    audit: AuditSettings = AuditSettings()
+    train: TrainSettings | None = Field(None, description="the plan to a model; may be absent where nothing is trained")
+    audit: AuditSettings = Field(AuditSettings(), description="what answers and the report may show")
     expect: tuple[AnyExpectation, ...] = Field((), description="bounds that corpus, mix and train must meet, or fail")
     sweep: SweepSettings = Field(SweepSettings(), description="small runs to fit mixture laws to")
 

@@ -15,10 +15,10 @@ class FreshModel(Settings):
     """A new Llama with the recipe's tokenizer; tied embeddings, MLP 8/3 as wide as the hidden states."""
 
     kind: Literal["fresh"] = "fresh"
-    layers: int = Field(2, ge=1)
-    hidden_size: int = Field(64, ge=8)
-    heads: int = Field(4, ge=1)
-    seed: int = 0
+    layers: int = Field(2, ge=1, description="of the decoder")
+    hidden_size: int = Field(64, ge=8, description="width of the hidden states")
+    heads: int = Field(4, ge=1, description="of attention, each hidden_size / heads wide, an even number")
+    seed: int = Field(0, description="of the first weights")
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:

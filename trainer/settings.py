@@ -42,7 +42,10 @@ class DeepSpeedSettings(Settings):
     """DeepSpeed's ZeRO through accelerate; needs the package deepspeed."""
 
     kind: Literal["deepspeed"] = "deepspeed"
-    zero_stage: Literal[0, 1, 2, 3] = 2
+    zero_stage: Literal[0, 1, 2, 3] = Field(
+        2,
+        description="in shards: 0 nothing, 1 optimizer state, 2 gradients too, 3 weights too; the more, the slower",
+    )
     offload: Literal["none", "cpu"] = Field("none", description="where the optimizer state lies")
     config: Path | None = Field(None, description="a DeepSpeed configuration in JSON, merged under ours")
 
@@ -53,7 +56,7 @@ ParallelSettings = Annotated[DdpSettings | Fsdp2Settings | DeepSpeedSettings, Fi
 class TaskSettings(Settings):
     """One task: a JSON-lines file with a question, its choices and the index of the right one on each line."""
 
-    path: Path
+    path: Path = Field(description="the file, a question a line")
     question: str = Field("question", description="key of the question")
     choices: str = Field("choices", description="key of the list of choices")
     answer: str = Field("answer", description="key of the right choice: its index from 0, or the choice itself")
@@ -92,13 +95,19 @@ class TrainSettings(Settings):
         None, description="how the base model was trained: a recommended peak is printed, and not applied"
     )
     weight_decay: float = Field(0.1, ge=0, description="of matrices; norms and biases have none")
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[float, float] = Field(
+        (0.9, 0.95),
+        description="AdamW's memory of gradients and of their squares; 0.95 is usual for language models",
+    )
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     micro_batch: int = Field(4, gt=0, description="sequences in one forward pass on one device")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the processor computes in it, fp32 elsewhere; weights stay fp32"
     )
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        "sdpa",
+        description="sdpa is torch's own and runs everywhere; flash_attention_2 needs its package and a GPU",
+    )
     gradient_checkpointing: bool = Field(
         False, description="recompute activations: less memory, about 1.3 times slower"
     )
@@ -117,7 +126,10 @@ class TrainSettings(Settings):
     )
     evaluate_every: int = Field(50, gt=0, description="steps between evaluations; step 0 and the last are always there")
     evaluation_tokens: int = Field(20_000, gt=0, description="per evaluation set, whole documents from its start")
-    gate: GateSettings = Field(default_factory=lambda: GateSettings.model_validate({}))
+    gate: GateSettings = Field(
+        default_factory=lambda: GateSettings.model_validate({}),
+        description="how far general text may get worse, and what happens then",
+    )
     checkpoint_every: int = Field(100, gt=0, description="steps between checkpoints")
     keep_last: int = Field(2, gt=0, description="checkpoints to keep besides the best one")
     save_in_background: bool = Field(
@@ -144,7 +156,9 @@ class TrainSettings(Settings):
     extended_tokenizer: Path | None = Field(
         None, description="a tokenizer that adds tokens to the model's: the embeddings are resized to it"
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(
+        0, ge=0, description="of dropout, adapters and tokens drawn at random; the order of the data is `mix.seed`'s"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainSettings":

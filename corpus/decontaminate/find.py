@@ -67,7 +67,7 @@ class HeldOutSettings(Settings):
 class DecontaminateSettings(Settings):
     """Overlap of documents with evaluation items by n-grams of words."""
 
-    sets: tuple[EvaluationSet, ...] = ()
+    sets: tuple[EvaluationSet, ...] = Field((), description="evaluation sets whose items must not be trained on")
     ngram: int = Field(13, ge=2, description="words in an n-gram")
     min_words: int = Field(
         8, ge=1, description="an item of fewer than n words is looked for as a whole from so many on"
@@ -75,7 +75,9 @@ class DecontaminateSettings(Settings):
     coverage: float = Field(0.0, ge=0, le=1, description="least share of the words of item or document; 0: one n-gram")
     action: Action = Field("document", description="drop the document, or cut the shared words out of it")
     common: int = Field(COMMON, ge=1, description="n-grams in more items of a set than this identify none of them")
-    held_out: HeldOutSettings = HeldOutSettings()
+    held_out: HeldOutSettings = Field(
+        HeldOutSettings(), description="the recipe's own held-out documents against those to train on"
+    )
 
     @model_validator(mode="after")
     def _names(self) -> "DecontaminateSettings":

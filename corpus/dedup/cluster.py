@@ -60,7 +60,9 @@ PAIRS = pa.schema(
 class DedupSettings(Settings):
     """Which pairs count as duplicates."""
 
-    signature: SignatureSettings = SignatureSettings()
+    signature: SignatureSettings = Field(
+        SignatureSettings(), description="the sketch that proposes pairs: n-grams, bands, rows"
+    )
     threshold: float = Field(default=0.8, gt=0, le=1, description="least Jaccard similarity of a near-duplicate pair")
     verify: bool = Field(
         default=True, description="measure candidates on their texts; false takes the sketch's estimate"

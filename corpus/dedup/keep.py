@@ -38,7 +38,9 @@ class QualityOrder(Settings):
     """What makes one copy better than another: a measured column."""
 
     column: str = Field(description="numeric annotation, such as perplexity.value or a column of the reader")
-    best: Literal["highest", "lowest"] = "highest"
+    best: Literal["highest", "lowest"] = Field(
+        "highest", description="which end of the column is better; lowest for a perplexity"
+    )
 
 
 class KeepSettings(Settings):

@@ -62,8 +62,14 @@ class RepeatSettings(Settings):
 class RepeatedSettings(Settings):
     """Repeated lines and paragraphs. Name the `sources` of prose: in source code equal lines are no boilerplate."""
 
-    lines: RepeatSettings | None = RepeatSettings()
-    paragraphs: RepeatSettings | None = RepeatSettings(min_documents=10, keep=1)
+    lines: RepeatSettings | None = Field(
+        RepeatSettings(),
+        description="bounds for lines, by default headers and footers of many documents; null leaves lines alone",
+    )
+    paragraphs: RepeatSettings | None = Field(
+        RepeatSettings(min_documents=10, keep=1),
+        description="bounds for paragraphs, which by default the first document keeps; null leaves paragraphs alone",
+    )
     scope: Literal["source", "corpus"] = Field("source", description="where documents are counted")
     sources: tuple[str, ...] | None = Field(None, description="sources that are cut; by default all")
     digits: bool = Field(False, description="take all digits for the same: 'Page 3 of 9' repeats 'Page 4 of 9'")

@@ -43,7 +43,7 @@ class SemanticSettings(Settings):
     source: str | None = Field(None, description="source the embeddings are of, where record ids repeat across sources")
     threshold: float = Field(0.95, gt=0, le=1, description="least cosine similarity of a duplicate pair")
     clusters: int | None = Field(None, ge=1, description="clusters of k-means; by default one for 2,000 documents")
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, description="of k-means' first centres")
 
     def identity(self) -> dict[str, Any]:
         """The embeddings count by their bytes."""

@@ -21,7 +21,11 @@ class LocalSettings(Settings):
     """Run on this machine, `workers` processes at a time (default: one per core)."""
 
     kind: Literal["local"] = "local"
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="processes at a time, some 0.5 GB each; default: one per core",
+    )
 
     def said(self) -> str:
         return f"{self.workers} workers"
@@ -35,7 +39,7 @@ class RaySettings(Settings):
         None, description="`auto`, host:port or ray://…; by default $RAY_ADDRESS, else a cluster of this machine alone"
     )
     workers: int | None = Field(None, ge=1, description="units at a time; by default what the cluster's cores allow")
-    cpus_per_task: int = Field(1, ge=1)
+    cpus_per_task: int = Field(1, ge=1, description="cores that Ray sets aside for a worker; our steps use one")
     mem_per_cpu_gb: float = Field(2, gt=0, description="memory that Ray reserves for a worker")
     autoscaling: bool = Field(False, description="the cluster grows on demand: do not refuse what it lacks now")
     attempts: int = Field(3, ge=1, description="times a unit is tried whose worker dies")
@@ -49,12 +53,14 @@ class SlurmSettings(Settings):
     """Run as Slurm job arrays; this process submits them and waits. Start it on a login node or in a job."""
 
     kind: Literal["slurm"]
-    partition: str
+    partition: str = Field(description="as `sbatch --partition`")
     time: str = Field("24:00:00", description="time limit of a task")
     workers: int = Field(-1, description="tasks of an array at a time; -1: as many as Slurm lets run")
-    cpus_per_task: int = Field(1, ge=1)
-    mem_per_cpu_gb: int = Field(2, ge=1)
-    qos: str | None = None
+    cpus_per_task: int = Field(1, ge=1, description="cores of a task, as `sbatch --cpus-per-task`; our steps use one")
+    mem_per_cpu_gb: int = Field(
+        2, ge=1, description="gigabytes for each core of a task; a worker takes some 0.5, KenLM and embeddings more"
+    )
+    qos: str | None = Field(None, description="as `sbatch --qos`; default: the cluster's")
     setup: str | None = Field(None, description="shell commands before a task, such as `module load gcc`")
     sbatch_args: dict[str, str] = Field(default_factory=dict, description="such as {account: me, exclude: node7}")
     max_array_size: int = Field(1001, ge=1, description="the cluster's MaxArraySize; more units are arrays in a row")

@@ -27,7 +27,10 @@ MEASURED = (VALUE, LANGUAGE)
 class BucketSettings(Settings):
     """Where head ends and tail starts: shares of the documents, or perplexities."""
 
-    by: Literal["percentile", "value"] = "percentile"
+    by: Literal["percentile", "value"] = Field(
+        "percentile",
+        description="what `head` and `middle` are: shares of the documents, which fit any model, or perplexities",
+    )
     head: float = Field(0.3, gt=0, description="head: up to this percentile or perplexity")
     middle: float = Field(0.6, gt=0, description="middle: above head and up to this; tail: above")
     per_language: bool = Field(True, description="percentiles of each language on its own")

@@ -47,13 +47,20 @@ TOOLS_VARIABLE = "PROVENDER_KENLM_BIN"
 class LmSettings(Settings):
     """How KenLM estimates a model (modified Kneser-Ney; Heafield et al. 2013)."""
 
-    order: int = Field(5, ge=2, le=6)
+    order: int = Field(
+        5,
+        ge=2,
+        le=6,
+        description="words looked at together: 5 as in cc_net, 3 for a few megabytes; more costs memory and disk",
+    )
     prune: tuple[int, ...] = Field((0, 0, 1), description="lmplz --prune: n-grams seen no more often are left out")
     memory: str = Field("1G", pattern=r"^[0-9]+[KMG%]$", description="lmplz -S")
     structure: Literal["probing", "trie"] = Field(
         "probing", description="of the file: a trie is about half as large and read four times as slowly"
     )
-    normalisation: Normalisation = DEFAULT
+    normalisation: Normalisation = Field(
+        DEFAULT, description="what becomes of a text before it is counted and scored; stored with the model"
+    )
 
     @model_validator(mode="after")
     def _prune_fits_order(self) -> "LmSettings":

@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from corpus.artifact import fingerprint
 from corpus.document import utf8_buffers
@@ -43,11 +43,19 @@ _SIGMA = 0x3A3  # Σ, whose lower case depends on its place in the word
 class Normalisation(Settings):
     """What becomes of a text before it is counted or scored. Lines stay lines, white space is one space."""
 
-    version: Literal[1] = 1
-    case: Literal["lower", "keep"] = "lower"
-    digits: Literal["zero", "keep"] = "zero"
-    accents: Literal["keep", "strip"] = "keep"
-    punctuation: Literal["apart", "drop"] = "apart"
+    version: Literal[1] = Field(
+        1, description="of the rules below, stored with a model; another version would read texts otherwise"
+    )
+    case: Literal["lower", "keep"] = Field(
+        "lower", description="lower: fewer kinds of words, so that little text tells more"
+    )
+    digits: Literal["zero", "keep"] = Field(
+        "zero", description="zero: every digit is 0, so that numbers of a length are one word"
+    )
+    accents: Literal["keep", "strip"] = Field("keep", description="strip: letters lose them")
+    punctuation: Literal["apart", "drop"] = Field(
+        "apart", description="apart: signs are words of their own; drop: they are left out"
+    )
 
 
 DEFAULT = Normalisation()

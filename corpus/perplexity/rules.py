@@ -27,8 +27,14 @@ class PerplexityRule(Settings):
     All that is stated holds: a document must pass each."""
 
     rule: Literal["perplexity"]
-    max: float | None = Field(None, gt=1)
-    min: float | None = Field(None, ge=1)
+    max: float | None = Field(
+        None,
+        gt=1,
+        description="largest perplexity; its scale is the model's, so look at a sample first (`corpus preview`)",
+    )
+    min: float | None = Field(
+        None, ge=1, description="least perplexity: below it text is mostly boilerplate that the model knows by heart"
+    )
     max_percentile: float | None = Field(None, gt=0, le=1, description="the share of a source with the lowest stays")
     min_percentile: float | None = Field(None, ge=0, lt=1, description="the share with the lowest goes")
     per_language: bool = Field(False, description="percentiles of each language of a source on its own")

@@ -79,7 +79,7 @@ class BadWordsRule(Settings):
     """Drop documents with more than some words of the list."""
 
     rule: Literal["bad_words"]
-    max_matches: int = Field(0, ge=0)
+    max_matches: int = Field(0, ge=0, description="matches that a document may have; 0 as in C4: a single one drops it")
     keep_share: float = Field(0, ge=0, le=1, description="of those that would be dropped; the lot is their id's")
 
     def rules(self) -> list[Rule]:

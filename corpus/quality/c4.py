@@ -121,7 +121,7 @@ class C4Rule(Settings):
     """What C4 drops a document for; None or false leaves a rule out."""
 
     rule: Literal["c4"]
-    drop_lorem_ipsum: bool = True
+    drop_lorem_ipsum: bool = Field(True, description="drop a document that has the words lorem ipsum")
     drop_curly_brackets: bool = Field(True, description="a { in a line that stays")
     min_sentences: int | None = Field(5, ge=0, description="in the lines that are left")
 

@@ -113,8 +113,15 @@ class ClassifierRule(Settings):
     rule: Literal["classifier"]
     label: str = Field("good", description="as the model has it, without __label__")
     name: str = Field("classifier", description="`name` of the step")
-    min_score: float | None = Field(None, ge=0, le=1)
-    max_score: float | None = Field(None, ge=0, le=1)
+    min_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="least probability of the label; train_classifier prints what each bound would keep and drop",
+    )
+    max_score: float | None = Field(
+        None, ge=0, le=1, description="largest probability of the label, for a label of what is not wanted"
+    )
 
     @model_validator(mode="after")
     def _some_bound(self) -> "ClassifierRule":

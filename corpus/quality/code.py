@@ -132,8 +132,8 @@ class CodeQualityRule(Settings):
     """Drop code that does not parse, is generated, minified, data or badly laid out; None leaves a rule out."""
 
     rule: Literal["code_quality"]
-    must_parse: bool = True
-    drop_generated: bool = True
+    must_parse: bool = Field(True, description="drop Python that does not parse; other languages are not parsed")
+    drop_generated: bool = Field(True, description="drop files whose head or name says that they are generated")
     max_literal_share: float | None = Field(0.9, description="strings, numbers and the signs between them, in code")
     max_table_share: float | None = Field(0.8, description="lines like rows of a table")
     max_encoded_share: float | None = Field(0.5, description="hexadecimal and base64 data")
@@ -141,9 +141,13 @@ class CodeQualityRule(Settings):
     max_packed_share: float | None = Field(0.5, description="minified lines; a name in .min. counts too")
     max_line: int | None = Field(1000, description="longest line, characters")
     max_line_mean: float | None = Field(100, description="mean line, characters")
-    min_alphanumeric_share: float | None = 0.25
-    min_comment_share: float | None = None
-    max_comment_share: float | None = 0.8
+    min_alphanumeric_share: float | None = Field(0.25, description="letters and digits among the characters")
+    min_comment_share: float | None = Field(
+        None, description="characters in comments; by default code without any stays"
+    )
+    max_comment_share: float | None = Field(
+        0.8, description="characters in comments; above it a file is prose rather than code"
+    )
 
     def rules(self) -> list[Rule]:
         step = "code_quality"

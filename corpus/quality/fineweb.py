@@ -66,7 +66,7 @@ class FineWebRule(Settings):
     rule: Literal["fineweb"]
     min_punctuated_line_share: float | None = Field(0.12, description="lines that end as a sentence does")
     allow_unpunctuated: bool = Field(False, description="a text without any such line passes that rule")
-    max_short_line_share: float | None = 0.67
+    max_short_line_share: float | None = Field(0.67, description="lines that are short, as the step says")
     max_duplicate_char_share: float | None = Field(0.01, description="characters in lines seen before")
     max_newline_share: float | None = Field(0.3, description="line breaks per token")
 

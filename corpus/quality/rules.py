@@ -13,10 +13,10 @@ class LengthRule(Settings):
     """Bounds on the length of a document."""
 
     rule: Literal["length"]
-    min_words: int | None = Field(None, ge=0)
-    max_words: int | None = Field(None, ge=0)
-    min_characters: int | None = Field(None, ge=0)
-    max_characters: int | None = Field(None, ge=0)
+    min_words: int | None = Field(None, ge=0, description="fewest words; null: no bound")
+    max_words: int | None = Field(None, ge=0, description="most words; null: no bound")
+    min_characters: int | None = Field(None, ge=0, description="fewest characters; null: no bound")
+    max_characters: int | None = Field(None, ge=0, description="most characters; null: no bound")
 
     def rules(self) -> list[Rule]:
         low = [("words", self.min_words), ("characters", self.min_characters)]
@@ -28,15 +28,17 @@ class LengthRule(Settings):
 
 
 class GopherQualityRule(Settings):
-    """Rae et al. 2021, table A2, without its bounds on the number of words, which are the rule `length`."""
+    """Rae et al. 2021, appendix A.1, without its bounds on the number of words, which are the rule `length`."""
 
     rule: Literal["gopher_quality"]
-    min_mean_word_length: float | None = 3
-    max_mean_word_length: float | None = 10
+    min_mean_word_length: float | None = Field(3, description="characters a word, on average")
+    max_mean_word_length: float | None = Field(10, description="characters a word, on average")
     max_symbol_share: float | None = Field(0.1, description="of # and of ellipses, each per token")
-    max_bullet_line_share: float | None = 0.9
-    max_ellipsis_line_share: float | None = 0.3
-    min_alphabetic_share: float | None = 0.8
+    max_bullet_line_share: float | None = Field(0.9, description="of lines that begin with a bullet point")
+    max_ellipsis_line_share: float | None = Field(0.3, description="of lines that end in an ellipsis")
+    min_alphabetic_share: float | None = Field(
+        0.8, description="of words with at least one letter; source code and tables have fewer"
+    )
     min_stop_words: int | None = Field(2, description="different English stop words; None for other languages")
 
     def rules(self) -> list[Rule]:
@@ -61,10 +63,10 @@ class GopherRepetitionRule(Settings):
     """Rae et al. 2021, table A1."""
 
     rule: Literal["gopher_repetition"]
-    max_duplicate_lines: float | None = 0.30
-    max_duplicate_paragraphs: float | None = 0.30
-    max_duplicate_line_chars: float | None = 0.20
-    max_duplicate_paragraph_chars: float | None = 0.20
+    max_duplicate_lines: float | None = Field(0.30, description="share of lines that stood before")
+    max_duplicate_paragraphs: float | None = Field(0.30, description="share of paragraphs that stood before")
+    max_duplicate_line_chars: float | None = Field(0.20, description="share of characters in such lines")
+    max_duplicate_paragraph_chars: float | None = Field(0.20, description="share of characters in such paragraphs")
     max_top_ngram_chars: tuple[float, float, float] | None = Field((0.20, 0.18, 0.16), description="n = 2, 3, 4")
     max_duplicate_ngram_chars: tuple[float, float, float, float, float, float] | None = Field(
         (0.15, 0.14, 0.13, 0.12, 0.11, 0.10), description="n = 5 … 10"

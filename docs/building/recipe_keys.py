@@ -90,16 +90,8 @@ def _title(model: type[BaseModel], models: list[type[BaseModel]]) -> str:
 
 
 def _row(name: str, field: FieldInfo, title: dict[type[BaseModel], str]) -> str:
-    description = field.description or _said_by_its_models(field)
-    cells = (f"`{name}`", _type(field, title), _default(field), _escaped(description))
+    cells = (f"`{name}`", _type(field, title), _default(field), _escaped(field.description or ""))
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-
-def _said_by_its_models(field: FieldInfo) -> str:
-    """What a key without words of its own means: the first sentence of the one model it holds."""
-    models = list(dict.fromkeys(_models_in(field.annotation)))
-    text = inspect.getdoc(models[0]) or "" if len(models) == 1 else ""
-    return re.split(r"(?<=[.:])\s", text, maxsplit=1)[0]
 
 
 def _type(field: FieldInfo, title: dict[type[BaseModel], str]) -> str:

@@ -49,12 +49,17 @@ class DirichletDesign(Settings):
     so that both near-pure and near-prior mixtures come. A draw beyond a cap is filled up from the other sources."""
 
     kind: Literal["dirichlet"] = "dirichlet"
-    runs: int = Field(16, ge=1, le=MOST_RUNS)
+    runs: int = Field(
+        16,
+        ge=1,
+        le=MOST_RUNS,
+        description="mixtures to draw, each a run; more sources need more, the law `trees` at least 20",
+    )
     concentration: tuple[float, float] = Field((0.5, 8.0), description="least and largest s, times the sources")
     prior: dict[str, Annotated[float, Field(ge=0)]] | None = Field(
         None, description="relative weights of the sources; default: in proportion to their tokens"
     )
-    seed: int = 0
+    seed: int = Field(0, description="of the draws")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -43,7 +43,10 @@ class MooreLewisSettings(Settings):
     mixed: float = Field(
         0.5, gt=0, le=1, description="λ: the task's part in p_in, the rest is the pool's; 1: the paper's"
     )
-    kenlm: LmSettings = Field(default_factory=lambda: LmSettings(order=3, prune=(0,)))
+    kenlm: LmSettings = Field(
+        default_factory=lambda: LmSettings(order=3, prune=(0,)),
+        description="of both models; order 3 without pruning, because task texts are few",
+    )
 
     def identity(self) -> dict[str, Any]:
         named = {"in_domain": self.in_domain, "general": self.general}

@@ -23,7 +23,9 @@ class NoveltySettings(Settings):
     """Log perplexity under a proxy of the base model: a small causal transformer, or a KenLM model of general text."""
 
     kind: Literal["novelty"] = "novelty"
-    model: CausalLmSettings | PerplexitySettings = Field(discriminator="kind")
+    model: CausalLmSettings | PerplexitySettings = Field(
+        discriminator="kind", description="the proxy: `kind: causal_lm`, exact and slow, or `kind: kenlm`"
+    )
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:

@@ -22,8 +22,8 @@ MeasureSettings = Annotated[
 class TaskSettings(Settings):
     """The texts of the task: files of your own, or a source of the corpus (what it trains on)."""
 
-    reader: ReaderSettings | None = None
-    source: str | None = None
+    reader: ReaderSettings | None = Field(None, description="files of the task, read as those of a source")
+    source: str | None = Field(None, description="a source of the corpus, its training documents")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -35,13 +35,13 @@ class TaskSettings(Settings):
 class SelectSettings(Settings):
     """Measure the documents of some sources against a task and choose among all of them together."""
 
-    task: TaskSettings
+    task: TaskSettings = Field(description="texts of what the model is to be good at")
     pool: tuple[str, ...] = Field(min_length=1, description="the sources that are chosen from")
     by: tuple[MeasureSettings, ...] = Field(
         (DsirSettings(),), min_length=1, description="with several, the mean of their quantile ranks"
     )
-    choose: ChoiceSettings
-    seed: int = 0
+    choose: ChoiceSettings = Field(description="how much of the pool: a budget or a bound")
+    seed: int = Field(0, description="of samples of the pool and of soft choice")
 
     @model_validator(mode="after")
     def _measured_once(self) -> Self:

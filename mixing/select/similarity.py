@@ -34,7 +34,10 @@ class SimilaritySettings(Settings):
     """Cosine of a document and the mean vector of the task's texts, both seen from the middle of the pool."""
 
     kind: Literal["similarity"] = "similarity"
-    embedding: EmbeddingSettings = HashedSettings()
+    embedding: EmbeddingSettings = Field(
+        HashedSettings(),
+        description="what makes vectors of texts: hashed TF-IDF learned here, or an encoder, a thousand times slower",
+    )
     centred: bool = Field(
         True,
         description="vectors less the pool's mean: what all texts have in common says nothing; the paper has it not",
@@ -89,7 +92,10 @@ class NearestSettings(Settings):
 
     kind: Literal["nearest"] = "nearest"
     k: int = Field(50, ge=1, description="documents for each task text; the paper has 50, 150 and 500")
-    embedding: EmbeddingSettings = HashedSettings()
+    embedding: EmbeddingSettings = Field(
+        HashedSettings(),
+        description="what makes vectors of texts: hashed TF-IDF learned here, or an encoder, a thousand times slower",
+    )
 
     def fit(self, task: Texts, pool: Texts, folder: Path, seed: int) -> "Nearest":
         """One pass over the pool: the cosine that the k-th nearest document of each task text has."""

@@ -128,12 +128,13 @@ def _setting(found: Findings) -> Iterator[str]:
     )
     yield ""
     if {BASE, *COUNTED} <= set(found.rows):
-        yield "The base against counting on the same training tokens and test documents (bits per byte):"
+        yield "The base against counting (Witten–Bell) on the same training text and test documents, in bits per byte:"
         yield ""
-        yield "| | base | bigram (Witten–Bell) | unigram |"
-        yield "|---|---|---|---|"
+        models = (BASE, *reversed(COUNTED))
+        yield f"| | {' | '.join(models)} |"
+        yield "|---" * (len(models) + 1) + "|"
         for name in GENERAL_TESTS:
-            yield f"| {name} | {' | '.join(f'{found.rows[each].bits((name,)):.3f}' for each in (BASE, *COUNTED))} |"
+            yield f"| {name} | {' | '.join(f'{found.rows[each].bits((name,)):.3f}' for each in models)} |"
         yield ""
 
 

@@ -22,7 +22,7 @@ Outcome = Literal["shown", "refuted", "undecided", "missing"]
 Rows = Mapping[str, Row]
 BASE = "base"
 LEVEL = 0.05
-COUNTED = ("bigram", "unigram")  # rows of counting models, which the base has to beat
+COUNTED = ("unigram", "bigram", "trigram")  # rows of counting models, by how many tokens they look back
 MOST = 0.5  # of what half of replay buys: what "the first percent buys most" says
 FLAT = 0.05  # of what the domain's loss falls by: what "nearly flat" allows
 
@@ -60,7 +60,7 @@ def judged(claim: str, evidence: Sequence[Evidence], *, somewhere: bool = False)
 
 def verdicts(rows: Rows, cells: Sequence[Cell] = ()) -> list[Verdict]:
     """Every claim that the study was made to look at; `cells` are all of the grid, made or not."""
-    found = [competent(rows)]
+    found = [competent(rows, model) for model in COUNTED[1:]]
     for domain, shift in SHIFTS.items():
         found += [monotone(rows, domain, shift), first_percent(rows, domain, shift), nearly_flat(rows, domain, shift)]
     for domain, shift in SHIFTS.items():
@@ -81,16 +81,22 @@ def _on(weight: float, row: Row, kind: str) -> Term:
     return Term(weight, row, (TESTS[kind],))
 
 
-def competent(rows: Rows) -> Verdict:
-    """The base has learned more of general text than counting pairs of tokens tells."""
-    claim = "the base is competent: better on general text than a bigram model of the same training tokens"
-    terms = ((1, COUNTED[0]), (-1, BASE))
-    what = "the base lies below the bigram model by"
+def competent(rows: Rows, model: str) -> Verdict:
+    """The base has learned more of general text than a counting model knows of it."""
+    claim = f"the base is competent: better on general text than a {model} model of the same training text"
     return _needs(
         claim,
         rows,
-        [BASE, COUNTED[0]],
-        lambda: judged(claim, [Evidence(what, estimate([_general(weight, rows[name]) for weight, name in terms]))]),
+        [BASE, model],
+        lambda: judged(
+            claim,
+            [
+                Evidence(
+                    f"the base lies below the {model} model by",
+                    estimate([_general(1, rows[model]), _general(-1, rows[BASE])]),
+                )
+            ],
+        ),
     )
 
 

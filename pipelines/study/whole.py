@@ -89,7 +89,7 @@ def _is_of(function: dict[str, Any], cell: Cell, size: StudySize, base: str | No
 
 def _counted(root: Path, size: StudySize) -> dict[str, Row]:
     """The counting models as rows, to measure the base against."""
-    from pipelines.study.base import counted
+    from pipelines.study.counting import counted
 
     tokens = root / LINE / "tokens"
     train = [TokenStore.open(tokens / kind / "train") for kind in GENERAL]

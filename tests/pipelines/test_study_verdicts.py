@@ -14,6 +14,7 @@ from pipelines.study.sizes import FULL, QUICK
 from pipelines.study.texts import DOMAINS
 from pipelines.study.verdicts import (
     BASE,
+    COUNTED,
     better_frontier,
     competent,
     first_percent,
@@ -192,10 +193,13 @@ def test_selection_is_judged_on_the_task() -> None:
 
 
 def test_a_base_that_counting_beats_is_not_competent() -> None:
-    bigram = Row("bigram", {0: run(2.0, {}, noise=0.01)}, constant=True)
-    for bits, outcome in ((1.9, "shown"), (2.1, "refuted")):
-        base = Row(BASE, {0: run(bits, {}, noise=0.01, seed=3)}, constant=True)
-        assert competent({BASE: base, "bigram": bigram}).outcome == outcome
+    counting = {
+        name: Row(name, {0: run(bits, {}, noise=0.01)}, constant=True)
+        for name, bits in (("bigram", 2.0), ("trigram", 1.8))
+    }
+    for bits, outcomes in ((1.7, ["shown", "shown"]), (1.9, ["shown", "refuted"]), (2.1, ["refuted", "refuted"])):
+        rows = {BASE: Row(BASE, {0: run(bits, {}, noise=0.01, seed=3)}, constant=True), **counting}
+        assert [competent(rows, model).outcome for model in counting] == outcomes
 
 
 def test_no_evidence_decides_nothing() -> None:
@@ -207,7 +211,7 @@ def test_the_grid_has_what_the_claims_are_about(size) -> None:
     cells = {cell.name: cell for cell in grid(size)}
     for verdict in verdicts({}):
         named_cells = [
-            name for name in verdict.missing if name not in (BASE, "bigram") and not name.startswith("a cell")
+            name for name in verdict.missing if name not in (BASE, *COUNTED) and not name.startswith("a cell")
         ]
         assert set(named_cells) <= set(cells)
     for domain in SHIFTS:

@@ -92,9 +92,15 @@ class FreezeSettings(Settings):
 class LoraSettings(Settings):
     """Low-rank adapters (Hu et al. 2021) by peft; the base weights stay as they are. Checkpoints are merged models."""
 
-    rank: int = Field(16, gt=0)
+    rank: int = Field(
+        16,
+        gt=0,
+        description="r of the adapters: 2·r·width weights for each square matrix; more learns more and forgets more",
+    )
     alpha: float = Field(32.0, gt=0, description="the adapters' sum is scaled by alpha/rank")
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="of the adapters' inputs; 0, since text is seen a few times at most"
+    )
     targets: tuple[str, ...] = Field((), description="ends of module names; every linear map of the decoder if empty")
     rank_stabilized: bool = Field(False, description="scale by alpha/√rank instead (Kalajdzievski 2023)")
 
@@ -108,7 +114,9 @@ class EmaSettings(Settings):
 class MergeSettings(Settings):
     """`provender train merge`: between base and trained weights, the share chosen by evaluation."""
 
-    method: Literal["lerp", "slerp"] = "lerp"
+    method: Literal["lerp", "slerp"] = Field(
+        "lerp", description="lerp: a straight line between the weights; slerp: an arc, which keeps their length"
+    )
     alphas: tuple[float, ...] = Field(
         (0.2, 0.4, 0.6, 0.8, 1.0), min_length=1, description="shares of the trained model to try, each in (0, 1]"
     )
