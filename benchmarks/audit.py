@@ -15,7 +15,8 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from benchmarks.measure import Asked, Row, alone, figure, peak_memory
+from benchmarks.measure import Asked, Row, alone, figure
+from corpus.memory import peak_bytes
 
 DOCUMENTS = 10_000_000
 BARS = {"funnel": 2.0, "why": 0.2, "where": 0.005, "report": 10.0}  # seconds
@@ -30,7 +31,7 @@ def measure(question: str, workspace: Path) -> dict[str, Any]:
     started = process_time()
     seconds, size = works[question](workspace, REPEATS[question])
     busy = (process_time() - started) / len(seconds)
-    return {"seconds": seconds, "memory": peak_memory() / 1e6, "page": size, "busy": busy}
+    return {"seconds": seconds, "memory": peak_bytes() / 1e6, "page": size, "busy": busy}
 
 
 def _funnel(workspace: Path, repeats: int) -> tuple[list[float], float]:

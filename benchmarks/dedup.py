@@ -37,7 +37,7 @@ from datatrove.pipeline.writers import ParquetWriter
 from datatrove.utils.hashing import HashConfig
 from loguru import logger
 
-from benchmarks.measure import Asked, Rate, Row, alone, figure, interleaved, peak_memory
+from benchmarks.measure import Asked, Rate, Row, alone, figure, interleaved
 from benchmarks.planted import planted
 from benchmarks.shared import DATA
 from corpus.artifact import publish, scan_parquet, write_parquet
@@ -47,6 +47,7 @@ from corpus.dedup.keep import KeepSettings, UnitMeasure, choose_keepers
 from corpus.dedup.signature import Signature, SignatureSettings
 from corpus.document import BASE, Batch, document_id
 from corpus.engine import LocalSettings, Workplace
+from corpus.memory import peak_bytes
 
 DOCUMENTS = 10_000  # of the comparison, about 10 MB
 UNIT = 20_000  # documents of a raw file
@@ -187,7 +188,7 @@ def scale(documents: int) -> dict[str, float]:
         started = perf_counter()
         removals = ours(files, work / "ours")
         seconds = perf_counter() - started
-    peak = peak_memory() / 2**20
+    peak = peak_bytes() / 2**20
     return {"documents": documents, "MB": size / 1e6, "seconds": seconds, "peak": peak, "removed": removals.height}
 
 

@@ -102,18 +102,6 @@ def interleaved(
     return [Rate.of(*(amount / each for each in s)) for s in seconds]
 
 
-def peak_memory(process: int | str = "self") -> int:
-    """VmHWM of a process in bytes, which the kernel keeps; 0 for one that is gone.
-
-    Not getrusage's ru_maxrss: over an exec that one keeps the peak of the process that started this one.
-    """
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
-
-
 def alone(module: str, *arguments: str, cores: int | None = None) -> str:
     """Standard output of `python -m module arguments` in a process of its own, on the first `cores` cores, where peaks
     of memory and threads are its own."""

@@ -21,9 +21,10 @@ from time import perf_counter
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.measure import Asked, Row, figure, interleaved, peak_memory
+from benchmarks.measure import Asked, Row, figure, interleaved
 from benchmarks.mixing_peers import PEERS
 from corpus.artifact import publish
+from corpus.memory import peak_bytes
 from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.bins import best_fit
 from mixing.budget import MixSettings, SourceBudget, Supply
@@ -182,7 +183,7 @@ def _trillion(folder: Path) -> Iterator[tuple[str, str, float, float]]:
     }
     settings = MixSettings.model_validate(TRILLION | {"sources": sources})
     compile_plan(supplies, settings.model_copy(update={"steps": 10}))
-    before = peak_memory()
+    before = peak_bytes()
     started = perf_counter()
     plan = compile_plan(supplies, settings)
     yield "1 T tokens, 20 sources, 238,000 steps: compile the plan", "s", perf_counter() - started, 10
@@ -190,7 +191,7 @@ def _trillion(folder: Path) -> Iterator[tuple[str, str, float, float]]:
     size = sum(file.stat().st_size for file in (folder / "plan").iterdir())
     yield "the same plan on disk", "MB", size / 1e6, 20
     MixturePlan.load(folder / "plan")
-    yield "memory to compile, save and load it", "MB", (peak_memory() - before) / 1e6, 500
+    yield "memory to compile, save and load it", "MB", (peak_bytes() - before) / 1e6, 500
     steps = [0, 1, plan.steps // 2, plan.steps - 1]
     yield "batch(step) of it, slowest", "ms", max(_seconds(plan.batch, step) for step in steps) * 1e3, 1
     small = store(folder, "small", 0)  # its sequences are the first ones of a source of the plan

@@ -22,7 +22,8 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from benchmarks.measure import Asked, Rate, Row, peak_memory
+from benchmarks.measure import Asked, Rate, Row
+from corpus.memory import peak_bytes
 
 SMALL, BUSY = (os.environ.get("PROVENDER_BENCH") == kind for kind in ("small", "busy"))
 clock = process_time if BUSY else perf_counter
@@ -252,7 +253,7 @@ def measure(way: str) -> dict[str, dict[str, float]]:
         seconds = {f"terms.{name}": each for name, each in by_ours(TERMS).items()}
     else:
         seconds = by_ours((way,))
-    peak = peak_memory() / (1 << 20)
+    peak = peak_bytes() / (1 << 20)
     return {name: {"rate": ROWS * LENGTH / each, "mib": peak} for name, each in seconds.items()}
 
 

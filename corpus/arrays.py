@@ -11,12 +11,13 @@ at 1 to 2 GB/s, and no memory. Workers of one machine read it from the kernel's 
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from corpus.artifact import MANIFEST, Manifest
 from corpus.errors import ArtifactError
+from corpus.mapping import map_npy
 
 
 def load(path: Path) -> Any:
@@ -25,9 +26,9 @@ def load(path: Path) -> Any:
     return np.load(checked(path))
 
 
-def mapped(path: Path, mode: Literal["r", "c"] = "r") -> np.ndarray:
-    """The array of a .npy file, mapped. Raises as `load`."""
-    return np.load(checked(path), mmap_mode=mode)
+def mapped(path: Path, *, writable: bool = False) -> np.ndarray:
+    """The array of a .npy file, mapped (corpus/mapping.py). Raises as `load`."""
+    return map_npy(checked(path), writable=writable)
 
 
 def checked(path: Path) -> Path:

@@ -13,10 +13,11 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from corpus.artifact import read_parquet
+from corpus.artifact import complete, read_parquet, sound_parquet
 from corpus.document import EDIT, QUARANTINE, VERDICT
 from corpus.rules import Rule
 
@@ -86,6 +87,18 @@ def read_columns(units: Sequence[UnitFiles], rules: Sequence[Rule], more: Sequen
     frame = pl.concat(frames, how="diagonal")
     missing = [pl.lit(None).alias(name) for name in sorted(needed - set(frame.columns))]
     return frame.with_columns(missing)
+
+
+def decisions_of(path: Path, unit: int) -> pa.Table:
+    """The decisions on the records of one unit, in their order, from those of its source, which lie by unit. Reads the
+    row groups that hold it, however many others there are."""
+    with sound_parquet(path) as handle:
+        column, groups = handle.schema_arrow.get_field_index("unit"), range(handle.num_row_groups)
+        ranges = [handle.metadata.row_group(group).column(column).statistics for group in groups]
+        mine = [group for group in groups if ranges[group].min <= unit <= ranges[group].max]
+        table = handle.read_row_groups(mine)
+        complete(table.num_rows, sum(handle.metadata.row_group(group).num_rows for group in mine))
+        return table.filter(pc.equal(table["unit"], unit)).combine_chunks()
 
 
 def apply_rules(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from corpus.errors import ArtifactError
+from corpus.mapping import map_file
 
 NAME = "ids.arrow"
 SCHEMA = pa.schema([("hash", pa.uint64()), ("row", pa.int64()), ("id", pa.string())])
@@ -50,7 +51,7 @@ class IdIndex:
     @cached_property
     def _batches(self) -> list[pa.RecordBatch]:
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
+            reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(map_file(self.path, np.uint8))))
             batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
             for batch in batches:
                 batch.validate()

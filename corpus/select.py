@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datatrove.pipeline.base import PipelineStep
 
-from corpus.artifact import RunLock, open_parquet, publish, read_parquet, scan_parquet, write_parquet
-from corpus.decide import UnitFiles
+from corpus.artifact import RunLock, open_parquet, publish, scan_parquet, write_parquet
+from corpus.decide import UnitFiles, decisions_of
 from corpus.document import EDIT
 from corpus.engine import Heartbeat, Unit
 from corpus.ledger import LEDGER, Ledger
@@ -88,8 +88,7 @@ class SelectUnit(PipelineStep):
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         unit = self.units[rank]
         work: SelectWork = unit.work
-        decisions = read_parquet(work.decisions)
-        decisions = decisions.filter(pc.equal(decisions["unit"], work.index)).combine_chunks()
+        decisions = decisions_of(work.decisions, work.index)
         schema = shard_schema(self.annotations)
         with publish(unit.folder, kind="corpus.selected", function=unit.function, lock=self.lock) as draft:
             written = {"train": schema, "validation": schema}

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from corpus.artifact import Draft, Manifest, RunLock, current, publish
 from corpus.engine import ExecutorSettings, Heartbeat, Outcome, Progress, Unit, run_units
-from corpus.engine.spent import StageRecord, peak_bytes
+from corpus.engine.spent import StageRecord
+from corpus.memory import forget_peak, give_back, peak_bytes
 
 
 class Watch(Protocol):
@@ -33,7 +34,7 @@ class Stages:
 
     def units(self, stage: str, units: list[Unit], pipeline: Callable[[list[Unit], Heartbeat], list[Any]]) -> None:
         """Publish the missing units, by the executor; `pipeline` as for `run_units`."""
-        began = perf_counter()
+        began = self._begin()
         with self.watch(stage) as meter:
             outcome = run_units(
                 stage,
@@ -48,6 +49,13 @@ class Stages:
             wall = perf_counter() - began
             record = StageRecord(stage, outcome.ran, len(units), wall, spent.seconds, spent.rss)
             record.append(self.workspace / "logs")
+
+    @staticmethod
+    def _begin() -> float:
+        """The time, as a stage begins whose memory is to be its own."""
+        give_back()
+        forget_peak()
+        return perf_counter()
 
     def artefact(self, title: str, folder: Path, function: dict[str, Any], write: Callable[[Draft], None]) -> Path:
         """Publish a stage that is one artefact, unless its function stands; `function["kind"]` is the artefact's."""
@@ -64,7 +72,7 @@ class Stages:
 
             missing = current(folder, function) is None
             if missing:
-                began = perf_counter()
+                began = self._begin()
                 with publish(folder, kind=function["kind"], function=function, lock=self.lock) as draft:
                     write(draft, progress)
                 wall = perf_counter() - began

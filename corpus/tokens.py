@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from corpus import id_index
 from corpus.artifact import Draft, Manifest, read_parquet, write_parquet
 from corpus.errors import ArtifactError, DataError
+from corpus.mapping import map_file
 from corpus.token_files import open_files
 
 STORE_DOCUMENTS = pa.schema(
@@ -226,8 +227,7 @@ class TokenStore:
         for path in paths:
             if not path.is_file() or path.stat().st_size % dtype.itemsize:
                 raise self._damaged(f"{path.name} is missing or cut off")
-        maps = [np.memmap(p, dtype, "r") if p.stat().st_size else np.empty(0, dtype) for p in paths]
-        return [np.asarray(m) for m in maps]  # base arrays: slicing a memmap object costs more than copying the slice
+        return [map_file(path, dtype) for path in paths]
 
     @cached_property
     def shard_starts(self) -> np.ndarray:

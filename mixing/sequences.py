@@ -15,6 +15,7 @@ import numpy as np
 
 from corpus.artifact import Manifest
 from corpus.errors import ArtifactError
+from corpus.mapping import map_file
 from corpus.tokens import TokenizerIdentity, TokenStore, same_tokenizer
 
 PACKING = "mixing.packing"
@@ -147,8 +148,7 @@ class Sequences:
 
     def _map(self, name: str) -> np.ndarray:
         assert self.folder is not None
-        path = self.folder / name
-        return np.asarray(np.memmap(path, "<i8", "r")) if path.stat().st_size else np.empty(0, np.int64)
+        return map_file(self.folder / name, "<i8")
 
     @cached_property
     def _by_document(self) -> np.ndarray:

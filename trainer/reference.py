@@ -23,6 +23,7 @@ from torch import Tensor
 
 from corpus.artifact import Manifest, RunLock, publish
 from corpus.errors import TrainingError
+from corpus.mapping import map_file
 from mixing.batch import TokenBatch
 from trainer.divergence import Reference, TopReference, top_and_rest
 from trainer.model import PackedModel
@@ -139,8 +140,8 @@ class CachedBase:
         totals = manifest.totals
         shape = totals["rows"], totals["sequence_length"], totals["k"]
         keys = np.fromfile(folder / "keys.u64", "<u8").reshape(-1, 2)
-        ids = np.memmap(folder / f"ids.u{8 * int(totals['ids'][1])}", f"<{totals['ids']}", "r", shape=shape)
-        log_q = np.memmap(folder / "log_q.f16", "<f2", "r", shape=(*shape[:2], shape[2] + 1))
+        ids = map_file(folder / f"ids.u{8 * int(totals['ids'][1])}", f"<{totals['ids']}").reshape(shape)
+        log_q = map_file(folder / "log_q.f16", "<f2").reshape(*shape[:2], shape[2] + 1)
         return cls(folder, keys, np.argsort(keys[:, 0], kind="stable"), ids, log_q)
 
     def places(self, input_ids: np.ndarray, position_ids: np.ndarray) -> np.ndarray:

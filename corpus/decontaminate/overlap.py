@@ -98,7 +98,7 @@ class ItemIndex:
     @classmethod
     def open(cls, folder: Path) -> "ItemIndex":
         """Mapped: processes of one machine share the pages. Not read-only, which to the kernels is another type."""
-        return cls(*(mapped(folder / f"{column.name}.npy", "c") for column in fields(cls)))
+        return cls(*(mapped(folder / f"{column.name}.npy", writable=True) for column in fields(cls)))
 
     @cached_property
     def sizes(self) -> list[int]:

@@ -12,6 +12,7 @@ from corpus.arrays import checked, load
 from corpus.artifact import scan_parquet
 from corpus.dedup.signature import lowered
 from corpus.document import DOCUMENTS
+from corpus.mapping import map_file
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,7 @@ class ShingleSets:
 
     @classmethod
     def open(cls, folder: Path) -> "ShingleSets":
-        return cls(_mapped(checked(folder / "shingles.bin")), load(folder / "bounds.npy"))
-
-
-def _mapped(file: Path | IO[Any]) -> np.ndarray:
-    """The uint64 of a file, mapped and not read; a file of none cannot be mapped."""
-    size = file.stat().st_size if isinstance(file, Path) else file.seek(0, 2)
-    # As a plain array: compiled loops know arrays, and would take a subclass for another type.
-    return np.asarray(np.memmap(file, np.uint64, "r")) if size else _NOTHING
-
-
-_NOTHING = np.zeros(0, np.uint64)
-_NOTHING.flags.writeable = False
+        return cls(map_file(checked(folder / "shingles.bin"), np.uint64), load(folder / "bounds.npy"))
 
 
 def shingle_sets(text: pa.StringArray, ngram: int) -> ShingleSets:
@@ -91,5 +81,4 @@ def write_shingle_sets(
             spill.write(part.shingles)
             bounds[mine[some]] = part.bounds + written
             written += len(part.shingles)
-    spill.flush()
-    return ShingleSets(_mapped(spill), bounds)
+    return ShingleSets(map_file(spill, np.uint64), bounds)

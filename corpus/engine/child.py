@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from corpus.engine.forkserver import context
-from corpus.engine.limits import GB, anonymous_bytes, expendable
+from corpus.engine.limits import GB, expendable
+from corpus.memory import anonymous_bytes
 
 LOOK = 0.05  # seconds between two looks at the child's memory
 TIMED_OUT, CRASHED, MEMORY = "timed out", "crashed", "out of memory"

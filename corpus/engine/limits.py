@@ -12,10 +12,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from pydantic import Field
 
+from corpus.memory import anonymous_bytes
 from corpus.settings import Settings
 
 GB = 1 << 30
@@ -90,13 +90,3 @@ def limited(seconds: float, memory: int) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _LIMITS.memory = None
-
-
-def anonymous_bytes(process: int | str = "self") -> int:
-    """Resident memory of a process without files it has mapped, which the kernel takes back when it wants; 0 where the
-    system does not say."""
-    try:
-        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
-    except (OSError, ValueError):
-        return 0
-    return (int(resident) - int(shared)) * os.sysconf("SC_PAGESIZE")

@@ -6,7 +6,6 @@
 It is a log and no artefact: clocks and machines are in it, and nothing depends on it but `provender plan-cluster`.
 """
 
-import resource
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,12 +16,10 @@ from typing import Any
 import orjson
 from datatrove.pipeline.base import PipelineStep
 
+from corpus.engine.limits import is_expendable
+from corpus.memory import forget_peak, give_back, peak_bytes
+
 STAGES = "stages.jsonl"
-
-
-def peak_bytes() -> int:
-    """The largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @dataclass
@@ -33,13 +30,19 @@ class _Clock:
 class _Begin(PipelineStep):
     name = "begin"
     type = "clock"
+    last: Path | None = None  # the stage that this process worked on last
 
-    def __init__(self, clock: _Clock) -> None:
+    def __init__(self, clock: _Clock, folder: Path) -> None:
         super().__init__()
-        self.clock = clock
+        self.clock, self.folder = clock, folder
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         self.clock.began = perf_counter()
+        if _Begin.last != self.folder:
+            _Begin.last = self.folder
+            give_back()
+        if is_expendable():  # a worker, whose peak is to be this unit's; the run's own process counts by the stage
+            forget_peak()
 
 
 class _End(PipelineStep):
@@ -60,7 +63,7 @@ class _End(PipelineStep):
 def timed(steps: list[Any], folder: Path) -> list[Any]:
     """The steps of a rank between two that note in `folder` what it took."""
     clock = _Clock()
-    return [_Begin(clock), *steps, _End(clock, folder)]
+    return [_Begin(clock, folder), *steps, _End(clock, folder)]
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from corpus.kernels.ngrams import (
     score_lines,
     word_id,
 )
+from corpus.mapping import map_file
 
 MAGIC = b"mmap lm http://kheafield.com/code format version 5\n\0"
 # After the magic, padded to 8 bytes: 0.0, 1.0, -0.5, word ids 1 and the largest, padding, 1.
@@ -72,7 +73,7 @@ class ProbingModel:
     @classmethod
     def read(cls, path: Path) -> Self | None:
         """The model of a file, or None when the file is of another kind or shorter than its header says."""
-        data = np.asarray(np.memmap(path, np.uint8, "r")) if path.stat().st_size else np.empty(0, np.uint8)
+        data = map_file(path, np.uint8)
         head = MAGIC.ljust(_aligned(len(MAGIC)), b"\0") + TEST_VALUES
         after = len(head) + FIXED.itemsize
         if data[: len(head)].tobytes() != head or len(data) < after:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from corpus.artifact import Manifest, RunLock, current, publish, read_parquet
 from corpus.errors import ArtifactError, DataError
+from corpus.mapping import map_file
 from pipelines.audit.counters import Ids
 from pipelines.audit.row_groups import count_file
 from pipelines.audit.workspace import ledger_files, ledger_row
@@ -57,11 +58,11 @@ class IdIndex:
 
     @cached_property
     def _prefixes(self) -> np.ndarray:
-        return _mapped(self._folder / "prefixes.u64")
+        return map_file(self._folder / "prefixes.u64", np.uint64)
 
     @cached_property
     def _places(self) -> np.ndarray:
-        return _mapped(self._folder / "places.u64")
+        return map_file(self._folder / "places.u64", np.uint64)
 
     def find(self, id: str) -> Place:
         """The place of the document with this id, or the only one whose id begins so.
@@ -174,7 +175,3 @@ def _bounds(id: str) -> tuple[np.uint64, np.uint64]:
             "not an id", found=id, todo=f"an id is {HEX} hex digits; {SHORTEST} or more of its first will do"
         )
     return np.uint64(low), np.uint64(high)
-
-
-def _mapped(path: Path) -> np.ndarray:
-    return np.asarray(np.memmap(path, np.uint64, "r")) if path.stat().st_size else np.empty(0, np.uint64)

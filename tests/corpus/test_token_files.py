@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,25 @@ def _upload(folder: Path, url: str, **options) -> None:
     system.makedirs(path, exist_ok=True)
     for file in folder.iterdir():
         system.pipe_file(f"{path}/{file.name}", file.read_bytes())
+
+
+def test_a_store_of_more_shards_than_a_process_may_have_files_is_opened_and_read(tmp_path: Path) -> None:
+    with (
+        publish(tmp_path / "many", kind="corpus.tokens", function={"name": "many"}) as draft,
+        TokenStoreWriter(draft, IDENTITY) as writer,
+    ):
+        for shard in range(200):
+            writer.start_shard()
+            writer.add(pa.array([str(shard)]), "many", np.array([3]), np.array([shard, 1, 2]), np.array([9]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held + 40, hard))
+    try:
+        store = TokenStore.open(tmp_path / "many")
+        assert store.read(0, store.tokens).reshape(200, 4)[:, 0].tolist() == list(range(200))
+        assert len(os.listdir("/proc/self/fd")) == held
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _same(one: TokenStore, other: TokenStore) -> bool:

@@ -16,10 +16,11 @@ from small_corpus import digests, prepare, write_inputs
 from corpus.artifact import read_parquet
 from corpus.document import Batch, Document
 from corpus.engine import LocalSettings
-from corpus.engine.limits import GuardSettings, anonymous_bytes
+from corpus.engine.limits import GuardSettings
 from corpus.engine.local import close_pools
 from corpus.engine.poison import Isolation, begun_file
 from corpus.errors import ArtifactError, DataError
+from corpus.memory import anonymous_bytes
 from corpus.step import Step
 
 pytestmark = pytest.mark.faults
