@@ -1,6 +1,7 @@
 """Extraction: HTML page → readable text, under a time limit that holds for a parser that hangs or crashes.
 
 page_text   the engines
+content     which part of a page they take, for `resiliparse`: between the child's parser and its writer of text
 worker      the child process that runs one (imports nothing of ours, so it starts in a tenth of a second)
 guard       the parent's side: feeds the child, kills and restarts it
 this file   the step
@@ -14,7 +15,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.document import Batch, utf8_buffers
-from corpus.extract.guard import Failure, Guard, shared_guard
+from corpus.extract.content import main_content
+from corpus.extract.guard import Failure, Guard, Page, shared_guard
 from corpus.settings import Settings
 from corpus.step import Step
 
@@ -41,7 +43,7 @@ class Extract(Step):
     """Replace pages by their text: paragraphs, lists, table rows and code blocks on lines of their own.
 
     A page that has no text, takes too long or breaks the parser is dropped with that reason and keeps its source.
-    About 13 MB/s of HTML a core, nearly all of it in the child; one message a batch.
+    Nearly all of its time is the child's; a message or two a batch.
     """
 
     name = "extract"
@@ -54,8 +56,21 @@ class Extract(Step):
 
     @property
     def guard(self) -> Guard:
-        """Of this process: its child serves one unit after another."""
-        return shared_guard(self.engine, self.settings.timeout_seconds)
+        """Of this process, for pages: its child serves one unit after another."""
+        return self._guard("body" if self.engine == "resiliparse" else self.engine)
+
+    def _guard(self, engine: str) -> Guard:
+        return shared_guard(engine, self.settings.timeout_seconds)
+
+    def _texts(self, pages: list[Page]) -> list[bytes | Failure]:
+        """The text of each page, or how its engine failed."""
+        results = self.guard.map_bytes(pages)
+        if self.engine == "resiliparse":
+            sound = [row for row, body in enumerate(results) if not isinstance(body, Failure)]
+            contents = main_content([body for body in results if not isinstance(body, Failure)])
+            for row, text in zip(sound, self._guard("written").map_bytes(contents), strict=True):
+                results[row] = text
+        return results
 
     def process(self, batch: Batch) -> Batch:
         limit = self.settings.max_bytes
@@ -68,7 +83,7 @@ class Extract(Step):
             whole[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
         ]
         failed: dict[str, list[int]] = {}
-        for row, result in zip(rows, self.guard.map_bytes([texts[row] for row in rows]), strict=True):
+        for row, result in zip(rows, self._texts([texts[row] for row in rows]), strict=True):
             if isinstance(result, Failure):
                 failed.setdefault(result.value, []).append(row)
             elif is_blank(result):

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from resiliparse.parse.html import HTMLTree
+from page_walk import walked
 
 from corpus.document import Batch, Document
 from corpus.extract import Extract, ExtractSettings
 from corpus.extract import guard as guard_module
+from corpus.extract.content import main_content
 from corpus.extract.guard import Failure, Guard
-from corpus.extract.page_blocks import outline, walk
+from corpus.extract.page_text import resiliparse
 
 DOCS = Path("/usr/share/doc/python3.11/html/library/bisect.html")
 
@@ -297,22 +298,25 @@ bodies = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(bodies, min_size=1, max_size=4).map("".join))
-def test_blocks_read_off_the_writing_are_those_of_the_tree(body: str) -> None:
-    tree = HTMLTree.parse(f"<body class='home'>{body}</body>")
-    for by_name in (True, False):
-        found = outline(tree.body.html, by_name)
-        if found is None:
-            continue
-        shapes = [
-            [(block.tag, block.text, block.links, block.part, len(block.below)) for block in blocks]
-            for blocks in (found[0], walk(tree.body, by_name)[0])
-        ]
-        assert shapes[0] == shapes[1]
-        assert all(
-            part.startswith(f"<{block.tag}") for block in found[0] for part in [found[2].without([block.element], [])]
-        )
+def test_the_content_read_off_the_writing_is_that_of_the_tree(body: str) -> None:
+    page = f"<body class='home'>{body}</body>"
+    assert resiliparse(page) == walked(page)
+
+
+def test_a_page_that_no_parser_wrote_is_taken_whole() -> None:
+    pages = [
+        b"",
+        b"text",
+        b"<p>a</p>",
+        b"<body><p>a</body>",
+        b"<body a=b></body>",
+        b"<body></p></body>",
+        b"<body",
+        b"</",
+    ]
+    assert [bytes(content) for content in main_content(pages)] == pages
 
 
 def test_a_child_serves_unit_after_unit_and_one_that_died_between_them_is_no_page_s_fault() -> None:
