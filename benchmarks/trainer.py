@@ -2,22 +2,27 @@
 
     the same 30 M-parameter Llama (D 384, 6 layers, V 49,152 tied), the same rows, AdamW, fp32, clipping at 1
 
-A process measures its tokens a second (median of its steps) and its peak memory (VmHWM). The ways are
-started in turn, `ROUNDS` times over, and a ratio is the median of the ratios within a round, so that a busy machine
-slows both sides. What regularizers cost beside cross-entropy alone is a matter of percents: one process (`terms`) takes
-a step of each in turn. The FLOP limit is the best rate of matrix products of the model's own shapes.
+    ours  ▇   ▇   ▇   ▇      two processes, one step at a time in turn: each step of the other's is set beside the mean
+    other   ▇   ▇   ▇        of our steps before and after it, and the median of these ratios counts
+
+The speed of a virtual machine changes by tens of percents from minute to minute; what changes within two steps is what
+is left of that. Peak memory is each process's own (VmHWM). The FLOP limit is the best rate of matrix products of the
+model's own shapes. A turn on a sampled quarter of the rows is four steps of which the draw takes exactly one.
 
 `python -m benchmarks.trainer` prints the ratios beside the bars, in about eight minutes on two quiet cores; names of
-ways, comma between, run these only. PROVENDER_BENCH=small shrinks everything; PROVENDER_BENCH=busy counts the process's
-own time on one thread instead of the clock's, for ratios on a machine that others use.
+ways, comma between, run the comparisons with these only. PROVENDER_BENCH=small shrinks everything;
+PROVENDER_BENCH=busy counts the process's own time on one thread instead of the clock's, for ratios on a machine that
+others use.
 """
 
-import json
 import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -29,29 +34,40 @@ SMALL, BUSY = (os.environ.get("PROVENDER_BENCH") == kind for kind in ("small", "
 clock = process_time if BUSY else perf_counter
 WIDTH, LAYERS, VOCABULARY = (384, 6, 49_152) if not SMALL else (128, 2, 8_192)
 ROWS, LENGTH = (4, 512) if not SMALL else (4, 128)
-STEPS, ROUNDS = (4, 3) if not (SMALL or BUSY) else (2, 1)
-STEPS_OF_A_TERM = 2 * STEPS  # percents, not tens of them, are between one term and another
+TURNS = 8 if not (SMALL or BUSY) else 3
 CHUNK = 256
-TERMS = ("ce", "kl_top", "kl_rows", "kl_rows_sampled", "kl_rows_top")  # steps of one process, in turn
-IDEAS = {  # what to try where a bar is missed, by the way that misses it
-    "terms.kl_rows": "a cached top-32, below: the copy's forward pass is a twelfth of a step, so .92 is the most",
-    "terms.kl_rows_top": "more steps: on all tokens the same cache costs less than the noise of a step",
-    "terms.kl_rows_sampled": "the same: sampling saves the head's share of the copy's pass, not its layers'",
-}
-WAYS = ("flops", "bare", "hf", "ce", "kl_naive", "kl_all", "terms")
+SHARE = 0.25
 
-# What is compared: name, ours, the other's, the bar on speed and the bar on memory (ours / the other's).
-Comparison = tuple[str, str, str, float | None, float | None]
-COMPARISONS: tuple[Comparison, ...] = (
-    ("cross-entropy, fused head beside HF Trainer", "ce", "hf", 1.08, 0.65),
-    ("cross-entropy, fused head beside a bare loop on all logits", "ce", "bare", None, None),
-    ("cross-entropy beside the FLOP limit", "ce", "flops", 0.68, None),
-    ("KL on all tokens beside two full logits", "kl_all", "kl_naive", 1.3, 0.5),
-    ("KL to a cached top-32 on all tokens beside cross-entropy alone", "terms.kl_top", "terms.ce", 0.98, None),
-    ("KL on 25% replay rows, frozen copy, beside cross-entropy alone", "terms.kl_rows", "terms.ce", 0.95, None),
-    ("the same on a quarter of these rows' tokens", "terms.kl_rows_sampled", "terms.ce", 0.95, None),
-    ("the same on all of them to a cached top-32", "terms.kl_rows_top", "terms.ce", 0.95, None),
-)
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two ways, and the bars on ours / the other's tokens a second and peak memory; `idea` is what to try where the
+    first is missed."""
+
+    name: str
+    ours: str
+    other: str
+    speed: float | None = None
+    memory: float | None = None
+    idea: str = ""
+
+
+COMPARISONS = (
+    Comparison("cross-entropy, fused head beside HF Trainer", "ce", "hf", 1.08, 0.65),
+    Comparison("cross-entropy, fused head beside a bare loop on all logits", "ce", "bare"),
+    Comparison("cross-entropy beside the FLOP limit", "ce", "flops", 0.68),
+    Comparison("KL on all tokens beside two full logits", "kl_all", "kl_naive", 1.3, 0.5),
+    Comparison("KL to a cached top-32 on all tokens beside cross-entropy alone", "kl_top", "ce", 0.98),
+    Comparison(
+        "KL on 25% replay rows, a quarter of them drawn, frozen copy, beside cross-entropy alone",
+        "kl_rows_sampled", "ce", 0.95,
+    ),
+    Comparison("KL on 25% replay rows, cached top-32, beside cross-entropy alone", "kl_rows_top", "ce", 0.95),
+    Comparison(
+        "KL on 25% replay rows, frozen copy on every one of them, beside cross-entropy alone", "kl_rows", "ce", 0.95,
+        idea="kl.sample or a cache, above: the copy's forward pass is a twelfth of a step, so .92 is the most",
+    ),
+)  # fmt: skip
 
 
 def make_model(seed: int = 0) -> Any:
@@ -85,38 +101,54 @@ def make_rows(count: int) -> Any:
     return torch.randint(0, VOCABULARY, (count, LENGTH + 1), generator=torch.Generator().manual_seed(1))
 
 
-def median_seconds(step: Callable[[int], object]) -> float:
-    """Of STEPS steps after one that is not measured."""
-    return medians({"": step}, STEPS)[""]
+class Turns:
+    """Seconds of steps that are taken when a line comes on standard input, until it ends; then the peak of memory."""
+
+    def __init__(self) -> None:
+        self.answers = os.fdopen(os.dup(1), "w")  # what libraries print goes to standard error
+        os.dup2(2, 1)
+
+    def begin(self) -> None:
+        """Raises EOFError when no more steps are asked for."""
+        if not sys.stdin.readline():
+            raise EOFError
+        self.began = clock()
+
+    def end(self, steps: int = 1) -> None:
+        self.say((clock() - self.began) / steps)
+
+    def say(self, figure: float) -> None:
+        print(figure, file=self.answers, flush=True)
+
+    def take(self, step: Callable[[], object], steps: int = 1) -> None:
+        """`step` is so many steps."""
+        while True:
+            self.begin()
+            step()
+            self.end(steps)
 
 
-def medians(steps: dict[str, Callable[[int], object]], count: int) -> dict[str, float]:
-    """Seconds of `count` steps of each, in turn, after one each that is not measured."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for index in range(count + 1):
-        for name, step in steps.items():
-            started = clock()
-            step(index)
-            seconds[name].append(clock() - started)
-    return {name: statistics.median(each[1:]) for name, each in seconds.items()}
-
-
-def by_flops() -> float:
-    """Tokens a second at the best rate of products of the head's and the decoder's shapes and of a square one."""
+def by_flops(turns: Turns) -> None:
+    """Seconds a step would take at the turn's best rate of products of the head's and the decoder's shapes and of a
+    square one."""
     import torch
 
-    best = 0.0
-    for rows, inner, columns in ((1024, WIDTH, VOCABULARY), (2048, WIDTH, WIDTH * 8 // 3), (1024, 1024, 1024)):
-        left, right = torch.randn(rows, inner), torch.randn(inner, columns)
-        out = torch.empty(rows, columns)
-        for _ in range(8):
-            started = clock()
+    pairs = [
+        (torch.randn(rows, inner), torch.randn(inner, columns), torch.empty(rows, columns))
+        for rows, inner, columns in ((1024, WIDTH, VOCABULARY), (2048, WIDTH, WIDTH * 8 // 3), (1024, 1024, 1024))
+    ]
+    work = ROWS * LENGTH * flops_per_token(make_model())
+    while True:
+        turns.begin()
+        best = 0.0
+        for left, right, out in pairs * 8:
+            began = clock()
             torch.mm(left, right, out=out)
-            best = max(best, 2 * rows * inner * columns / (clock() - started))
-    return ROWS * LENGTH / (best / flops_per_token(make_model()))
+            best = max(best, 2 * left.numel() * right.shape[1] / (clock() - began))
+        turns.say(work / best)
 
 
-def by_bare_loop(teacher: bool) -> float:
+def by_bare_loop(turns: Turns, teacher: bool) -> None:
     """A plain torch loop on all logits; with `teacher` KL to a second model's logits, as it is usually written."""
     import torch
     from torch.nn.functional import cross_entropy, kl_div, log_softmax
@@ -126,7 +158,7 @@ def by_bare_loop(teacher: bool) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     inputs, labels = rows[:, :-1], rows[:, 1:].flatten()
 
-    def step(index: int) -> None:
+    def step() -> None:
         logits = model(input_ids=inputs, use_cache=False).logits.flatten(0, 1)
         loss = cross_entropy(logits, labels)
         if other is not None:
@@ -138,29 +170,29 @@ def by_bare_loop(teacher: bool) -> float:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    return median_seconds(step)
+    turns.take(step)
 
 
-def by_hf_trainer() -> float:
+def by_hf_trainer(turns: Turns) -> None:
     """Hugging Face's Trainer on the same rows."""
     import tempfile
 
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    rows, seconds = make_rows(ROWS * (STEPS + 1)), []
+    rows = make_rows(ROWS)
 
-    class Clock(TrainerCallback):
+    class OneAtATime(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.started = clock()
+            turns.begin()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            seconds.append(clock() - self.started)
+            turns.end()
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,
             per_device_train_batch_size=ROWS,
-            max_steps=STEPS + 1,
+            max_steps=1000,
             learning_rate=1e-4,
             use_cpu=True,
             report_to=[],
@@ -172,8 +204,7 @@ def by_hf_trainer() -> float:
         )
         # Trainer shifts the labels itself: both sides predict LENGTH − 1 tokens a row or one more.
         data = [{"input_ids": row[:-1], "labels": row[:-1]} for row in rows]
-        Trainer(make_model(), arguments, train_dataset=data, callbacks=[Clock()]).train()
-    return statistics.median(seconds[1:])
+        Trainer(make_model(), arguments, train_dataset=data, callbacks=[OneAtATime()]).train()
 
 
 class Cache:
@@ -197,8 +228,14 @@ class Cache:
         return TopReference(self.ids[:count], self.log_q[:count].float().log_softmax(1))
 
 
-def by_ours(ways: tuple[str, ...]) -> dict[str, float]:
-    """`trainer.step.TrainStep`, which `provender train` runs, on the same rows; all ways on one model."""
+def by_ours(turns: Turns, way: str) -> None:
+    """`trainer.step.TrainStep`, which `provender train` runs, on the same rows."""
+    step, steps = stepper(way)
+    turns.take(step, steps)
+
+
+def stepper(way: str) -> tuple[Callable[[], object], int]:
+    """What a turn of ours does, and how many steps that is."""
     import numpy as np
     import torch
     from accelerate import Accelerator
@@ -212,104 +249,134 @@ def by_ours(ways: tuple[str, ...]) -> dict[str, float]:
 
     settings = TrainSettings.model_validate({"model": "unused", "micro_batch": ROWS, "chunk": CHUNK})
     packed = PackedModel(make_model(), precision="fp32", chunk=CHUNK)
-    optimizer = make_optimizer(packed, settings)
-    copy: Any = None
-    if any(way in ("kl_all", "kl_rows", "kl_rows_sampled") for way in ways):
-        copy = FrozenBase(PackedModel(make_model(1).requires_grad_(False), precision="fp32", chunk=CHUNK).eval())
     rows = make_rows(ROWS).numpy()
     sources = np.zeros(ROWS, np.int64)
     sources[: ROWS // 4] = 1
     positions = np.broadcast_to(np.arange(LENGTH), (ROWS, LENGTH))
     documents = np.zeros((ROWS, LENGTH), np.int64)
 
-    def stepper(way: str) -> Callable[[int], object]:
-        held = torch.tensor([way in ("kl_all", "kl_top"), True])  # of the sources domain and replay
-        share = 0.25 if way.endswith("sampled") else 1.0
-        base = Cache() if way.endswith("_top") else copy
-        kl = KlToBase(base, held, 0.1, "forward", share) if way != "ce" else None
-        step = TrainStep(Accelerator(cpu=True), packed, optimizer, settings, ["domain", "replay"])
-        step.regularizers = Regularizers(kl)
+    def batch(step: int) -> TokenBatch:
+        return TokenBatch(rows[:, :-1], rows[:, 1:], positions, documents, sources, step)
 
-        def take(index: int) -> object:
-            return step(TokenBatch(rows[:, :-1], rows[:, 1:], positions, documents, sources, index), 1e-4)
+    take = TrainStep(Accelerator(cpu=True), packed, make_optimizer(packed, settings), settings, ["domain", "replay"])
+    if way == "ce":
+        return lambda: take(batch(0), 1e-4), 1
+    base: Any = Cache()
+    if not way.endswith("_top"):
+        base = FrozenBase(PackedModel(make_model(1).requires_grad_(False), precision="fp32", chunk=CHUNK).eval())
+    held = torch.tensor([way in ("kl_all", "kl_top"), True])  # of the sources domain and replay
+    kl = KlToBase(base, held, 0.1, "forward", SHARE if way == "kl_rows_sampled" else 1.0)
+    take.regularizers = Regularizers(kl)
+    if kl.share == 1:
+        return lambda: take(batch(0), 1e-4), 1
+    drawn = {step: bool(kl.drawn(take.micro_batches(batch(step))[0]).any()) for step in range(100)}
+    some, none = ([step for step in drawn if drawn[step] is chosen] for chosen in (True, False))
+    steps = [some[0], *none[: round(1 / SHARE) - 1]]
+    return lambda: [take(batch(step), 1e-4) for step in steps], len(steps)
 
-        return take
 
-    return medians({way: stepper(way) for way in ways}, STEPS_OF_A_TERM if len(ways) > 1 else STEPS)
-
-
-def measure(way: str) -> dict[str, dict[str, float]]:
-    """Tokens a second and the peak of this process's memory in MiB, by way."""
+def take_turns(way: str) -> None:
+    """The process of one way."""
     import warnings
 
     warnings.simplefilter("ignore")
-    if way == "flops":
-        seconds = {way: by_flops()}
-    elif way == "hf":
-        seconds = {way: by_hf_trainer()}
-    elif way in ("bare", "kl_naive"):
-        seconds = {way: by_bare_loop(way == "kl_naive")}
-    elif way == "terms":
-        seconds = {f"terms.{name}": each for name, each in by_ours(TERMS).items()}
-    else:
-        seconds = by_ours((way,))
-    peak = peak_bytes() / (1 << 20)
-    return {name: {"rate": ROWS * LENGTH / each, "mib": peak} for name, each in seconds.items()}
+    turns = Turns()
+    with suppress(EOFError):
+        if way == "flops":
+            by_flops(turns)
+        elif way == "hf":
+            by_hf_trainer(turns)
+        elif way in ("bare", "kl_naive"):
+            by_bare_loop(turns, way == "kl_naive")
+        else:
+            by_ours(turns, way)
+    turns.say(peak_bytes())
 
 
-Found = dict[str, list[dict[str, float]]]
+class Process:
+    """A way in a process of its own, which waits while it is not its turn."""
+
+    def __init__(self, way: str) -> None:
+        root = str(Path(__file__).parents[1])
+        environment = os.environ | {"PYTHONPATH": root, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+        if BUSY:
+            environment["OMP_NUM_THREADS"] = "1"  # threads that wait for each other would count as work
+        command = [sys.executable, "-m", "benchmarks.trainer", "--one", way]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, env=environment, cwd=root, text=True, **pipes)
+
+    def turn(self) -> float:
+        """Seconds of a step."""
+        assert self.process.stdin is not None
+        print(file=self.process.stdin, flush=True)
+        return self._answer()
+
+    def end(self) -> float:
+        """Its peak memory in MiB."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self._answer() / (1 << 20)
+
+    def _answer(self) -> float:
+        assert self.process.stdout is not None
+        if answer := self.process.stdout.readline():
+            return float(answer)
+        raise SystemExit(f"{' '.join(map(str, self.process.args))}: ended with {self.process.wait()}")  # type: ignore[union-attr]
 
 
-def rounds(ways: tuple[str, ...] = WAYS) -> Found:
-    """Every way in a process of its own, in turn, ROUNDS times over; the order turns round between rounds."""
-    found: Found = {}
-    root = str(Path(__file__).parents[1])
-    environment = os.environ | {"PYTHONPATH": root, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
-    if BUSY:
-        environment["OMP_NUM_THREADS"] = "1"  # threads that wait for each other would count as work
-    for index in range(ROUNDS):
-        for way in ways if index % 2 == 0 else reversed(ways):
-            command = [sys.executable, "-m", "benchmarks.trainer", "--one", way]
-            done = subprocess.run(command, env=environment, cwd=root, check=True, capture_output=True, text=True)
-            for name, each in json.loads(done.stdout.strip().splitlines()[-1]).items():
-                found.setdefault(name, []).append(each)
-    return found
+@dataclass(frozen=True)
+class Found:
+    """Tokens a second and peak MiB of our way and the other, and the median of the ratios of speed within a turn."""
+
+    rates: tuple[Rate, Rate]
+    mib: tuple[float, float]
+    speed: float
+
+    @property
+    def memory(self) -> float:
+        return self.mib[0] / self.mib[1]
 
 
-def rate_of(measured: list[dict[str, float]]) -> Rate:
-    return Rate.of(*(each["rate"] for each in measured))
-
-
-def ratio(found: Found, ours: str, other: str, what: str) -> float:
-    """The median over rounds of ours / the other's."""
-    return statistics.median(one[what] / two[what] for one, two in zip(found[ours], found[other], strict=True))
+def side_by_side(ours: str, other: str) -> Found:
+    """TURNS steps of the other way, each between two of ours, after one each that is not measured."""
+    one, two = Process(ours), Process(other)
+    for process in (one, two):
+        process.turn()
+    mine, theirs = [one.turn()], []
+    for _ in range(TURNS):
+        theirs.append(two.turn())
+        mine.append(one.turn())
+    between = [(before + after) / 2 for before, after in pairwise(mine)]
+    speed = statistics.median(their / my for their, my in zip(theirs, between, strict=True))
+    rates = [Rate.of(*(ROWS * LENGTH / each for each in seconds)) for seconds in (mine, theirs)]
+    return Found((rates[0], rates[1]), (one.end(), two.end()), speed)
 
 
 def rows() -> Iterator[Row]:
-    found = rounds()
-    for name, ours, other, bar, memory_bar in COMPARISONS:
-        asked = () if bar is None else (Asked(8, bar, idea=IDEAS.get(ours, "")),)
-        speed = ratio(found, ours, other, "rate")
-        yield Row(name, "tokens/s", rate_of(found[ours]), other, rate_of(found[other]), asked, speed)
-        if memory_bar is not None:
-            sizes = [Rate.of(*(each["mib"] for each in found[way])) for way in (ours, other)]
-            yield Row(f"{name}: peak memory", "MiB", sizes[0], other, sizes[1], (Asked(8, memory_bar, most=True),))
+    for each in COMPARISONS:
+        found = side_by_side(each.ours, each.other)
+        asked = () if each.speed is None else (Asked(8, each.speed, idea=each.idea),)
+        yield Row(each.name, "tokens/s", found.rates[0], each.other, found.rates[1], asked, found.speed)
+        if each.memory is not None:
+            sizes = [Rate.of(mib) for mib in found.mib]
+            asked = (Asked(8, each.memory, most=True),)
+            yield Row(f"{each.name}: peak memory", "MiB", sizes[0], each.other, sizes[1], asked)
 
 
 def main() -> None:
-    """The ways named, or all, and the ratios beside their bars; `--one` way prints its figures as JSON."""
+    """The comparisons with the ways named, or all, beside their bars; `--one` way is a process that takes turns."""
     if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(measure(sys.argv[2])))
+        take_turns(sys.argv[2])
         return
-    found = rounds(tuple(way for way in WAYS if not sys.argv[1:] or way in sys.argv[1].split(",")))
-    for way, measured in found.items():
-        print(f"{way:22} {rate_of(measured)} tokens/s, {measured[0]['mib']:,.0f} MiB")
-    for name, ours, other, speed, memory in COMPARISONS:
-        if ours in found and other in found:
-            line = f"{name}: {ratio(found, ours, other, 'rate'):.3f}× speed" + (f" (bar {speed})" if speed else "")
-            if memory is not None:
-                line += f", {ratio(found, ours, other, 'mib'):.3f}× memory (bar {memory})"
-            print(line)
+    chosen = set(sys.argv[1].split(",")) if sys.argv[1:] else None
+    for each in COMPARISONS:
+        if chosen is not None and not chosen & {each.ours, each.other}:
+            continue
+        found = side_by_side(each.ours, each.other)
+        rates = f"{each.ours} {found.rates[0]} tokens/s, {each.other} {found.rates[1]}"
+        speed = f"{found.speed:.3f}× speed" + (f" (bar {each.speed})" if each.speed else "")
+        memory = f"{found.memory:.3f}× memory" + (f" (bar {each.memory})" if each.memory else "")
+        print(f"{each.name}: {speed}, {memory}; {rates}", flush=True)
 
 
 if __name__ == "__main__":

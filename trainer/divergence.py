@@ -24,6 +24,19 @@ from torch import Tensor
 
 from trainer.regularizers.settings import Direction
 
+VOCABULARY_BLOCK = 1024  # rows of the head multiplied at a time on a CPU: they and their logits stay in its last cache
+
+
+def logits_of(hidden: Tensor, weight: Tensor, buffer: Tensor) -> Tensor:
+    """hidden · weightᵀ [n, V] of one dtype for n tokens, in the first n rows of `buffer`. In one product of this shape,
+    narrow within and wide without, a CPU makes three quarters of the speed that it makes in blocks."""
+    out = buffer[: len(hidden)]
+    block = VOCABULARY_BLOCK if hidden.device.type == "cpu" else len(weight)
+    for start in range(0, len(weight), block):
+        part = slice(start, start + block)
+        torch.mm(hidden, weight[part].T, out=out[:, part])
+    return out
+
 
 class Softmax(NamedTuple):
     """A slab of the model's distribution: `scores` [n, V] logits less their row's maximum, `exps` [n, V] their
@@ -73,7 +86,7 @@ class HiddenReference:
         # One buffer for all chunks: fresh memory of this size costs a fifth of the product that fills it.
         if self._logits is None or len(self._logits) < len(hidden):
             self._logits = hidden.new_empty(len(hidden), len(own))
-        return _Dense(torch.mm(hidden, own.T, out=self._logits[: len(hidden)]))
+        return _Dense(logits_of(hidden, own, self._logits))
 
 
 @dataclass(frozen=True)

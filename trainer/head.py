@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from mixing.batch import IGNORE
-from trainer.divergence import Chunk, Reference, Softmax
+from trainer.divergence import Chunk, Reference, Softmax, logits_of
 from trainer.regularizers.settings import Direction
 
 SLAB_BYTES = 4 << 20  # of logits worked on at a time on a CPU: two such blocks stay in its last cache
@@ -203,7 +203,7 @@ class _FusedHead(torch.autograd.Function):
         buffer = inputs.new_empty(min(chunk, len(hidden)), len(weight))
         for start, stop in tokens.spans(chunk):
             rows = slice(start, stop)
-            logits = torch.mm(inputs[rows], operand.T, out=buffer[: stop - start])
+            logits = logits_of(inputs[rows], operand, buffer)
             losses.chunk(logits, rows, tokens.reference(rows, operand, dtype))
             if d_hidden is not None:
                 d_hidden[rows] = logits @ operand

@@ -30,12 +30,13 @@ NOT_FINITE = "loss or gradient not finite"
 @dataclass(frozen=True)
 class StepOutcome:
     """What a step did, over all ranks. `skipped` says why its update was passed over, None when it was made. `loss` and
-    `kl` are nats per token before regularization weights, `penalty` the quadratic one after the step; by source: input
-    tokens, sequences and nats per predicted token."""
+    `kl` are nats per token before regularization weights, `kl` of the tokens it was taken on: 0 without KL, None at a
+    step without a row for it. `penalty` is the quadratic one after the step; by source: input tokens, sequences and
+    nats per predicted token."""
 
     skipped: str | None
     loss: float
-    kl: float
+    kl: float | None
     penalty: float
     grad_norm: float
     tokens: int
@@ -107,13 +108,14 @@ class TrainStep:
         # Random numbers (dropout) are a function of (seed, step, rank): a resumed run needs no stored state.
         torch.manual_seed(int(np.random.SeedSequence([self.settings.seed, batch.step, rank]).generate_state(1)[0]))
         self.model.train()
-        parts, kl, contrast = self._micro_batches(batch), self.regularizers.kl, self.regularizers.contrast
+        parts, kl, contrast = self.micro_batches(batch), self.regularizers.kl, self.regularizers.contrast
         own = len(parts)
         parts += [_predicting_nothing(parts[-1])] * self._missing_rounds(own)
-        predicted, held, rows = self._sum(
+        predicted, held, drawn, rows = self._sum(
             [
                 float((batch.labels != IGNORE).sum()),
-                float(sum(kl.tokens(part) for part in parts)) if kl is not None else 0.0,
+                float(sum(int(kl.held(part).sum()) for part in parts)) if kl is not None else 0.0,
+                float(sum(int(kl.drawn(part).sum()) for part in parts)) if kl is not None else 0.0,
                 float(len(batch)),
             ]
         )
@@ -156,7 +158,7 @@ class TrainStep:
         return StepOutcome(
             skipped=skipped,
             loss=loss,
-            kl=kl_total / held if held else 0.0,
+            kl=kl_total / drawn if drawn else (0.0 if kl is None else None),
             penalty=penalty,
             grad_norm=grad_norm,
             tokens=int(tokens.sum()),
@@ -170,7 +172,7 @@ class TrainStep:
             },
         )
 
-    def _micro_batches(self, batch: TokenBatch) -> list[MicroBatch]:
+    def micro_batches(self, batch: TokenBatch) -> list[MicroBatch]:
         names = ("input_ids", "position_ids", "labels", "document_ids", "source_ids")
         tensors = {
             name: torch.from_numpy(np.ascontiguousarray(getattr(batch, name))).to(self.accelerator.device)

@@ -151,7 +151,8 @@ def _base(
         expected = reference_function(settings, ground.base, ground.tokenizer, ground.plan)
         return CachedBase.open(reference_folder(settings, ground.run), expected)
     if settings.kl.reference == "lora_off":
-        return AdaptersOff(model, packed.linear_head)
+        shared_out = settings.parallel.kind != "ddp"
+        return AdaptersOff(model if shared_out else packed, packed.linear_head, shared_out)
     assert frozen is not None
     return FrozenBase(frozen)
 

@@ -3,12 +3,19 @@
 The base runs forward on those rows and no others, so KL on 25% replay rows costs a quarter of one forward pass and of
 one head, not a second model's worth; without its adapters a LoRA model is its own base; from a cache the base does not
 run at all.
+
+A sample takes whole rows, since a row costs the base all its layers however few of its tokens are compared. Each row
+is drawn by a hash of its tokens, the step and the seed, so the curve is the same however rows are dealt to ranks and
+micro-batches and wherever a run is resumed. With n_r the nats and t_r the tokens of a row that may be drawn,
+
+    kl = Σ_{drawn r} n_r / (share · Σ_r t_r),   whose expectation is the mean over all these rows, Σ_r n_r / Σ_r t_r.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import xxhash
 from torch import Tensor, nn
 
 from mixing.batch import IGNORE
@@ -45,62 +52,56 @@ class FrozenBase:
 
 
 class AdaptersOff:
-    """The model in training with its LoRA switched off; `model` is the wrapped one, for its weights may be sharded."""
+    """The model in training with its LoRA switched off. Where its weights are in shards, `model` is the wrapped one and
+    every rank runs it equally often (`everywhere`)."""
 
-    everywhere = True
-
-    def __init__(self, model: nn.Module, linear_head: bool) -> None:
-        self.model, self.linear_head = model, linear_head
+    def __init__(self, model: nn.Module, linear_head: bool, everywhere: bool) -> None:
+        self.model, self.linear_head, self.everywhere = model, linear_head, everywhere
 
     def reference(self, micro: MicroBatch, rows: Tensor, held: Tensor) -> Reference:
         if not rows.any():
-            rows = torch.ones_like(rows)  # the other ranks wait for this one's part of the weights
+            rows = torch.arange(len(rows), device=rows.device) == 0  # others wait for this rank's part of the weights
         out = self.model(micro.input_ids[rows], micro.position_ids[rows])[held[rows]]
         return HiddenReference(out, None) if self.linear_head else LogitsReference(out)
 
 
 @dataclass
 class KlToBase:
-    """`sources` bool [sources] says which sources' rows are held near the base, `sample` which share of their tokens;
-    `weight` multiplies the mean KL and may be changed between steps."""
+    """`sources` bool [sources] says which sources' rows are held near the base, `share` which part of these rows is
+    drawn at a step; `weight` multiplies the mean KL and may be changed between steps."""
 
     base: Base
     sources: Tensor
     weight: float
     direction: Direction
-    sample: float = 1.0
+    share: float = 1.0
     seed: int = 0
 
     def held(self, micro: MicroBatch) -> Tensor:
-        """bool [rows, sequence]: predicted tokens of the chosen rows, or a sample of them."""
-        held = (micro.labels != IGNORE) & self.sources[micro.source_ids][:, None]
-        return held if self.sample == 1 else held & (_uniform(micro, self.seed) < self.sample)
+        """bool [rows, sequence]: predicted tokens of the chosen sources' rows, drawn or not."""
+        return (micro.labels != IGNORE) & self.sources[micro.source_ids][:, None]
 
-    def tokens(self, micro: MicroBatch) -> int:
-        """How many tokens of a micro-batch KL is taken on."""
-        return int(self.held(micro).sum())
+    def drawn(self, micro: MicroBatch) -> Tensor:
+        """bool [rows, sequence]: those of `held` that KL is taken on at this step."""
+        held = self.held(micro)
+        return held if self.share == 1 else held & (_chance(micro, self.seed) < self.share)[:, None]
 
     @torch.no_grad()
     def term(self, micro: MicroBatch, scale: float) -> KlTerm | None:
-        """The head's KL term for one micro-batch, every token weighted by `scale`; None without tokens to hold."""
-        held = self.held(micro)
-        if not (self.base.everywhere or held.any()):
+        """The head's KL term for one micro-batch, every token weighted by `scale` over the share drawn; None without
+        tokens to hold."""
+        drawn = self.drawn(micro)
+        if not (self.base.everywhere or drawn.any()):
             return None
-        reference = self.base.reference(micro, held.any(1), held)
-        tokens = held.flatten().nonzero().squeeze(1)
-        return KlTerm(tokens, reference, torch.full((len(tokens),), scale, device=held.device), self.direction)
+        reference = self.base.reference(micro, drawn.any(1), drawn)
+        tokens = drawn.flatten().nonzero().squeeze(1)
+        weights = torch.full((len(tokens),), scale / self.share, device=drawn.device)
+        return KlTerm(tokens, reference, weights, self.direction)
 
 
-def _uniform(micro: MicroBatch, seed: int) -> Tensor:
-    """A number in [0, 1) per token, float64 [rows, sequence]: a hash of seed, step, source, document and position, so
-    the sample is the same however rows are dealt to ranks and micro-batches (SplitMix64's finaliser)."""
-    x = micro.document_ids * -7046029254386353131 + micro.position_ids * -4658895280553007687
-    x = (
-        x
-        + (micro.source_ids * 1442695040888963407)[:, None]
-        + (seed * 1_000_003 + micro.step) * 3935559000370003845 % 2**62
-    )
-    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
-        x = (x ^ ((x >> shift) & (2 ** (64 - shift) - 1))) * factor
-    x = x ^ ((x >> 31) & (2**33 - 1))
-    return ((x >> 11) & (2**53 - 1)).double() / 2**53
+def _chance(micro: MicroBatch, seed: int) -> Tensor:
+    """A number in [0, 1) per row, float64 [rows]: a hash of its tokens, keyed by seed and step."""
+    key = xxhash.xxh3_64_intdigest(f"{seed} {micro.step}")
+    rows = micro.input_ids.cpu().numpy().astype("<i8")
+    chances = [xxhash.xxh3_64_intdigest(row.tobytes(), seed=key) / 2**64 for row in rows]
+    return torch.tensor(chances, dtype=torch.float64, device=micro.input_ids.device)

@@ -21,7 +21,9 @@ class KlSettings(Settings):
 
     weight: float = Field(0.1, gt=0, description="factor of the mean KL (nats per token) in the loss")
     on: Literal["replay", "all"] = Field("replay", description="the rows of replay sources, or every row")
-    sample: float = Field(1.0, gt=0, le=1, description="share of these rows' tokens, drawn anew at every step")
+    sample: float = Field(
+        1.0, gt=0, le=1, description="share of these rows, drawn anew at every step; the base runs on no others"
+    )
     direction: Direction = Field("forward", description="forward: KL(base‖model); reverse: KL(model‖base)")
     reference: Literal["frozen", "lora_off", "cached"] = Field(
         "frozen",
