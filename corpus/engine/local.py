@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import IO
 
+import pyarrow as pa
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
@@ -36,6 +37,7 @@ def _begin(environment: dict[str, str]) -> None:
     as one of its forks."""
     os.environ.clear()
     os.environ.update(environment)
+    pa.set_cpu_count(1)  # the other processors are the other workers'
     expendable()
     parent = multiprocessing.parent_process()
     assert parent is not None

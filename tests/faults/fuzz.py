@@ -73,10 +73,15 @@ def damaged(content: bytes, changes: list[Damage]) -> bytes:
     return content
 
 
+class HangError(BaseException):
+    """No OSError, as TimeoutError is one: readers take those for damage, and go on in a process in which whatever was
+    being imported is half there. Torch imported a second time ends it."""
+
+
 @contextmanager
 def no_hang() -> Iterator[None]:
     def ring(*_: object) -> None:
-        raise TimeoutError(f"a case took more than {HANG} seconds")
+        raise HangError(f"a case took more than {HANG} seconds")
 
     for number in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(number, ring)
