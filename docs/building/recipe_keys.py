@@ -69,7 +69,7 @@ def recipe_page() -> str:
     for one in models:
         parts.append(f"## {title[one]} {{ #{anchor(one)} }}\n")
         parts.append(_escaped(inspect.getdoc(one) or "") + "\n")
-        parts.append("| key | type | default | |\n|---|---|---|---|")
+        parts.append("| key | type | default | what it is |\n|---|---|---|---|")
         parts.append("\n".join(_row(name, field, title) for name, field in one.model_fields.items()) + "\n")
         parts.append(f"Defined in `{one.__module__}.{one.__qualname__}`.\n")
     return "\n".join(parts)

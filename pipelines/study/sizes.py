@@ -46,7 +46,7 @@ class StudySize(Settings):
     sequence_length: int = 256
     batch: Batch
     base_steps: int
-    base_rate: float = 6e-3
+    base_rate: float = 3e-3
     steps: int = Field(description="of a cell")
     learning_rate: float = 2e-3
     seeds: tuple[int, ...] = Field(description="of the headline cells; the others have the first")
@@ -76,8 +76,8 @@ QUICK = StudySize(
     ),
     vocabulary=2048,
     model=FreshModel(layers=3, hidden_size=96, heads=3),
-    batch=Batch(base=8, cell=4),
-    base_steps=1000,
+    batch=Batch(base=2, cell=4),
+    base_steps=4000,
     steps=60,
     seeds=(0,),
     test_tokens=20_000,
@@ -94,8 +94,8 @@ FULL = StudySize(
         pool=1_500_000,
     ),
     model=FreshModel(layers=4, hidden_size=192, heads=6),
-    batch=Batch(base=16, cell=8),
-    base_steps=2400,
+    batch=Batch(base=4, cell=8),
+    base_steps=9600,
     steps=150,
     seeds=(0, 1, 2),
     test_tokens=50_000,

@@ -14,6 +14,10 @@ from pipelines.recipe import Recipe
 from trainer.settings import TrainSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
+ADVISING = [
+    *(page for page in sorted(DOCS.glob("*.md")) if page.stem not in ("log", "study")),
+    *sorted((DOCS.parent / "pipelines" / "recipes").glob("*.yaml")),
+]
 RECIPES = re.findall(r"```yaml\n(.*?)```", (DOCS / "guide-training.md").read_text(), re.DOTALL)
 ALL_PAGES = "\n".join(page.read_text() for page in DOCS.glob("*.md") if page.stem not in ("log", "benchmarks"))
 
@@ -31,6 +35,13 @@ def test_every_recipe_of_the_training_guide_is_one(block):
         }
     )  # fmt: skip
     assert recipe.mix.sources
+
+
+@pytest.mark.parametrize("path", ADVISING, ids=lambda path: path.name)
+def test_a_row_of_the_study_that_a_recommendation_names_is_on_its_page(path):
+    named = set(re.findall(r"\b(?:(?:docs|code)-r\d\d(?:-[a-z0-9]+)*|select-[a-z-]+)\b", path.read_text()))
+    page = (DOCS / "study.md").read_text()
+    assert [name for name in named if f"| `{name}` |" not in page] == []
 
 
 @pytest.mark.parametrize(("key", "value"), sorted(kinds_below(Recipe)))
