@@ -15,7 +15,7 @@ from corpus.artifact import Draft, publish, write_atomic, write_parquet
 from corpus.document import BASE, DOCUMENTS
 from corpus.ledger import LEDGER
 from corpus.select import shard_schema
-from corpus.tokens import TokenizerIdentity, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStoreWriter
 
 UNIT = 131_072
 ROW_GROUP = 16_384  # of a ledger: large enough to scan, small enough to read for one row
@@ -182,7 +182,7 @@ def _shard(kept: pa.Table) -> pa.Table:
 
 def _write_run(workspace: Path, steps: int) -> None:
     """A compiled plan over the stores and the metrics of a run that followed it."""
-    from corpus.tokens import TokenStore
+    from corpus.tokens.store import TokenStore
     from mixing.budget import MixSettings
     from mixing.compile import compile_plan, plan_function
 

@@ -33,7 +33,7 @@ def _products() -> Iterator[Row]:
     """Of float32, and of bfloat16 where the processor multiplies in it: emulated it takes minutes."""
     import torch
 
-    from trainer.model import resolve_precision
+    from trainer.model.packed import resolve_precision
 
     threads = torch.get_num_threads()
     native = resolve_precision("auto", torch.device("cpu")) == "bf16"

@@ -107,7 +107,7 @@ def ours(inputs: Path, name: str, output: Path, workers: int) -> dict[str, Any]:
     from corpus.engine import LocalSettings
     from corpus.prepare import Preparation
     from corpus.recipe import CorpusSettings
-    from corpus.tokenize import TokenizerSettings
+    from corpus.tokens.tokenize import TokenizerSettings
 
     source = {
         "name": "pages",
@@ -235,7 +235,7 @@ def stages(inputs: Path) -> Iterator[tuple[str, float, float]]:
     from corpus.perplexity import PerplexitySettings
     from corpus.readers import Tally
     from corpus.recipe import CorpusSettings, source_line
-    from corpus.tokenize import CountTokens, TokenizerSettings, TokensSettings
+    from corpus.tokens.tokenize import CountTokens, TokenizerSettings, TokensSettings
 
     source = {"name": "pages", "reader": {"kind": "jsonl", "path": str(inputs / "pages")}}
     settings = CorpusSettings.model_validate({"sources": [source], "steps": STEPS})

@@ -54,7 +54,7 @@ def make_stores(folder: Path, model: Path) -> dict[str, Any]:
     import pyarrow as pa
 
     from corpus.artifact import content_hash, publish
-    from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+    from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter
 
     tokenizer = TokenizerIdentity(content_hash(model / "tokenizer.json"), VOCABULARY, 0)
     for seed, name in enumerate(("domain", "general")):
@@ -74,7 +74,7 @@ class BareLoop:
     def __init__(self, model: Path, settings: Any, batches: list[Any]) -> None:
         import torch
 
-        from trainer.model import build_model
+        from trainer.model.packed import build_model
         from trainer.step import make_optimizer
 
         self.model = build_model(model, settings, "fp32")
@@ -106,7 +106,7 @@ def seconds() -> tuple[list[float], list[float]]:
     from mixing.compile import compile_plan
     from mixing.loader import Loader
     from trainer.loop import train
-    from trainer.progress import Progress
+    from trainer.record.progress import Progress
     from trainer.settings import TrainSettings
 
     if BUSY:

@@ -25,7 +25,7 @@ from benchmarks.measure import Asked, Row, figure, interleaved
 from benchmarks.mixing_peers import PEERS
 from corpus.artifact import publish
 from corpus.memory import peak_bytes
-from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.bins import best_fit
 from mixing.budget import MixSettings, SourceBudget, Supply
 from mixing.compile import compile_plan

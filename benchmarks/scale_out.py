@@ -55,7 +55,7 @@ def prepare(pages: str, tokenizer: Path, workspace: Path, executor: Any) -> None
     from corpus.artifact import RunLock
     from corpus.prepare import Preparation
     from corpus.recipe import CorpusSettings
-    from corpus.tokenize import TokenizerSettings
+    from corpus.tokens.tokenize import TokenizerSettings
 
     source = {"name": "pages", "reader": {"kind": "jsonl", "path": pages}}
     parts = {"sources": [source], "steps": STEPS, "decide": RULES, "validation": 0.02, "unit_bytes": 4 << 20}

@@ -123,7 +123,7 @@ def _trained(
     """(perplexity of the held-out task, chosen share of the documents by kind) of one run."""
     from pipelines.selection import choose_at_random, select_documents
     from pipelines.stages import compile_mixture, train_model
-    from trainer.metrics import read_metrics
+    from trainer.record.metrics import read_metrics
 
     values = base.model_dump(mode="json", exclude_unset=True) | {"run": f"{way}-{seed}"}
     chosen = base.folder / "selection" / values["run"] / "chosen" / "pool.parquet"

@@ -215,14 +215,14 @@ class Cache:
     def __init__(self) -> None:
         import torch
 
-        from trainer.divergence import top_and_rest
+        from trainer.head.divergence import top_and_rest
 
         some = top_and_rest(torch.randn(16, VOCABULARY, generator=torch.Generator().manual_seed(2)), 32)
         self.ids, self.log_q = (part.repeat(ROWS * LENGTH // 16, 1) for part in some)
         self.log_q = self.log_q.half()
 
     def reference(self, micro: Any, rows: Any, held: Any) -> Any:
-        from trainer.divergence import TopReference
+        from trainer.head.divergence import TopReference
 
         count = int(held.sum())
         return TopReference(self.ids[:count], self.log_q[:count].float().log_softmax(1))
@@ -241,7 +241,7 @@ def stepper(way: str) -> tuple[Callable[[], object], int]:
     from accelerate import Accelerator
 
     from mixing.batch import TokenBatch
-    from trainer.model import PackedModel
+    from trainer.model.packed import PackedModel
     from trainer.regularizers.assemble import Regularizers
     from trainer.regularizers.kl import FrozenBase, KlToBase
     from trainer.settings import TrainSettings

@@ -53,7 +53,7 @@ from corpus.select import INTERNAL, SPLITS, SelectUnit, SelectWork
 from corpus.stages import Stages, Watch, all_units, fingerprints, said
 from corpus.step import Step
 from corpus.survivors import Survivors
-from corpus.tokenize import CountTokens, StoreUnit, TokenizerSettings, TokensSettings
+from corpus.tokens.tokenize import CountTokens, StoreUnit, TokenizerSettings, TokensSettings
 
 
 class Preparation:

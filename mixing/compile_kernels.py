@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.artifact import publish
-from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.budget import MixSettings
 from mixing.compile import compile_plan
 from mixing.loader import Loader

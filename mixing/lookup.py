@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from corpus.errors import DataError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.order import indices_of
 from mixing.sequences import Sequences, Stores
 

@@ -26,7 +26,7 @@ from pydantic import Field
 from corpus.artifact import RunLock, content_hash, current, publish
 from corpus.errors import ConfigError, DataError
 from corpus.settings import Settings
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.sequences import PACKING, Sequences
 from mixing.weights import copies, order_of, read_weights
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from corpus.artifact import RunLock, fingerprint
 from corpus.errors import ArtifactError, ConfigError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing import lookup, plan_files
 from mixing.order import interleave, rows_of, source_key
 from mixing.segments import Rows, Segment, Source

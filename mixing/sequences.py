@@ -16,7 +16,7 @@ import numpy as np
 from corpus.artifact import Manifest
 from corpus.errors import ArtifactError
 from corpus.mapping import map_file
-from corpus.tokens import TokenizerIdentity, TokenStore, same_tokenizer
+from corpus.tokens.store import TokenizerIdentity, TokenStore, same_tokenizer
 
 PACKING = "mixing.packing"
 

@@ -116,7 +116,7 @@ def _evaluation(recipe: Recipe, step: int) -> list[dict[str, Any]]:
 
 def matrix_table(recipe: Recipe) -> RenderableType:
     """Sets × steps in bits per byte with the change against step 0, and what it comes to."""
-    from trainer.transfer import evaluation_matrix, transfer
+    from trainer.evaluation.transfer import evaluation_matrix, transfer
 
     path = recipe.folder / "runs" / recipe.run / "metrics.jsonl"
     if not path.is_file():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from corpus.errors import ArtifactError
 from corpus.forget import ForgottenDocument, find_subject, forget
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from pipelines.audit.workspace import followed_plan, training_store
 from pipelines.recipe import Recipe
 from pipelines.stages import prepare_corpus, workspace

@@ -32,7 +32,7 @@ def cache_reference(recipe: Recipe) -> Manifest:
 def merge_model(recipe: Recipe) -> "tuple[Path, Manifest]":
     """Between base and trained model, the share chosen by evaluation, in `runs/<run>/merged`."""
     from mixing.plan import MixturePlan
-    from trainer.merge import merge
+    from trainer.checkpoints.merge import merge
 
     settings = recipe.need("train")
     domain = {name for name, source in recipe.need("mix").sources.items() if source.role == "domain"}

@@ -11,7 +11,7 @@ from corpus.perplexity import models_named, perplexity_step
 from corpus.preview import SourcePreview, preview_source
 from corpus.recipe import SourceSettings
 from corpus.step import Step
-from corpus.tokenize import CountTokens, TokensSettings
+from corpus.tokens.tokenize import CountTokens, TokensSettings
 from pipelines.recipe import Recipe
 
 

@@ -10,7 +10,7 @@ from corpus.engine.executors import Chosen, LocalSettings, with_kind
 from corpus.errors import ConfigError
 from corpus.recipe import CorpusSettings, Name
 from corpus.settings import Settings
-from corpus.tokenize import TokenizerSettings
+from corpus.tokens.tokenize import TokenizerSettings
 from mixing.budget import MixSettings
 from mixing.select.settings import SelectSettings
 from pipelines.expect import AnyExpectation

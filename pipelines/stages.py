@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from corpus.artifact import MANIFEST, Manifest, RunLock, current, write_atomic
 from corpus.errors import ArtifactError
 from corpus.lock import JoinedLock
-from corpus.tokenize import Tokenizer
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
+from corpus.tokens.tokenize import Tokenizer
 from pipelines import progress
 from pipelines.expect import hold
 from pipelines.recipe import Recipe
@@ -19,7 +19,7 @@ from pipelines.recipe import Recipe
 if TYPE_CHECKING:
     from mixing.plan import MixturePlan
     from mixing.sequences import Sequences
-    from trainer.progress import TrainResult
+    from trainer.record.progress import TrainResult
 
 
 @contextmanager
@@ -178,9 +178,9 @@ def train_model(recipe: Recipe, *, resume: bool = True) -> "TrainResult":
     """The plan → checkpoints and a model in `runs/<run>/`."""
     from mixing.loader import Loader
     from mixing.plan import MixturePlan
+    from trainer.batches.replan import MixtureReplanner
     from trainer.loop import rank_and_world_size, train
     from trainer.peak import peak_advice
-    from trainer.replan import MixtureReplanner
 
     settings = recipe.need("train")
     domain = {name for name, source in recipe.need("mix").sources.items() if source.role == "domain"}

@@ -24,15 +24,15 @@ from corpus.settings import Settings
 from mixing.laws.design import Design, GridDesign
 from mixing.laws.runs import SWEEP
 from pipelines import progress
-from trainer.fresh import FreshModel
+from trainer.model.fresh import FreshModel
 
 if TYPE_CHECKING:
-    from corpus.tokens import TokenStore
+    from corpus.tokens.store import TokenStore
     from mixing.budget import MixSettings
     from mixing.plan import MixturePlan
     from mixing.sequences import Sequences
     from pipelines.recipe import Recipe
-    from trainer.progress import Progress
+    from trainer.record.progress import Progress
     from trainer.settings import TrainSettings
 
 TABLE = "sweep.parquet"
@@ -198,9 +198,9 @@ def mixed(mix: "MixSettings", shares: Mapping[str, float], steps: int, seed: int
 
 def _models(recipe: "Recipe") -> Iterator[tuple[str, Path]]:
     """Name and folder of each model of the sweep; fresh ones are made."""
-    from corpus.tokenize import Tokenizer
-    from trainer.fresh import make_model
-    from trainer.model import resolve_model
+    from corpus.tokens.tokenize import Tokenizer
+    from trainer.model.fresh import make_model
+    from trainer.model.packed import resolve_model
 
     mix = recipe.need("mix")
     for settings in recipe.sweep.models:
@@ -221,7 +221,7 @@ def _train(
 ) -> tuple[Path, dict[str, Any]]:
     """The published rows of a run and what they are a function of; trained here if they are not there yet."""
     from mixing.compile import compile_plan
-    from trainer.model import model_hash
+    from trainer.model.packed import model_hash
 
     plan = compile_plan(stores, run.mix)
     function = {
@@ -259,7 +259,7 @@ def _measured(
     """Train a run to its end and give its rows: one for every source that is mixed or measured."""
     from mixing.loader import Loader
     from trainer.loop import train
-    from trainer.metrics import read_metrics
+    from trainer.record.metrics import read_metrics
 
     roles = {source.name: source.role for source in plan.sources}
     general = {each for each in evaluation if roles.get(each) != "domain"}

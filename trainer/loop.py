@@ -23,27 +23,27 @@ from accelerate import Accelerator
 
 from corpus.artifact import Manifest, RunLock, canonical_json, code_version, current, write_atomic
 from corpus.errors import ConfigError, TrainingError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.batch import TokenBatch
-from trainer.checkpoint import capture, checkpoint_folder, checkpoint_steps, prune, write_checkpoint
-from trainer.evaluate import pooled_bits_per_byte
-from trainer.export import export_model
-from trainer.gate import Change, Verdict, better, change_of, judge
-from trainer.metrics import MetricsLog, read_metrics
-from trainer.model import check_batch, deterministic, quiet
-from trainer.parallel import make_accelerator
-from trainer.planned import Loader, Plan, Replanner, rank_and_world_size
-from trainer.progress import Progress, Reason, Report, TrainResult
-from trainer.scoring import Evaluator
+from trainer.batches.planned import Loader, Plan, Replanner, rank_and_world_size
+from trainer.checkpoints.checkpoint import capture, checkpoint_folder, checkpoint_steps, prune, write_checkpoint
+from trainer.checkpoints.export import export_model
+from trainer.checkpoints.writer import CheckpointWriter
+from trainer.evaluation.evaluate import pooled_bits_per_byte
+from trainer.evaluation.gate import Change, Verdict, better, change_of, judge
+from trainer.evaluation.scoring import Evaluator
+from trainer.evaluation.transfer import evaluation_matrix, transfer
+from trainer.model.packed import check_batch, deterministic, quiet
+from trainer.processes.parallel import make_accelerator
+from trainer.record.metrics import MetricsLog, read_metrics
+from trainer.record.progress import Progress, Reason, Report, TrainResult
+from trainer.record.throughput import memory_bytes, peak_flops
+from trainer.record.tracking import Tracking, check_installed
 from trainer.session import Order, Session, take_order
 from trainer.settings import TrainSettings
 from trainer.spikes import spike_bound
 from trainer.step import NOT_FINITE, StepOutcome
 from trainer.stopping import resume_command, stop_on_signal
-from trainer.throughput import memory_bytes, peak_flops
-from trainer.tracking import Tracking, check_installed
-from trainer.transfer import evaluation_matrix, transfer
-from trainer.writer import CheckpointWriter
 
 __all__ = ["rank_and_world_size", "train"]
 
@@ -66,9 +66,9 @@ def train(
     """Train `settings.model` on the plan in the folder `run`, or go on where it stopped, or return at once when done.
 
     `evaluation` are validation stores by set name; `general` names those the gate guards, the others are the target.
-    `replanner` is how the gate raises replay (trainer/replan.py). The result is the best step's model under the gate,
-    or the last one's when the gate passed none. Raises ConfigError and TrainingError when model, tokens, plan and run
-    do not fit, or the loss stays without value.
+    `replanner` is how the gate raises replay (trainer/batches/replan.py). The result is the best step's model under the
+    gate, or the last one's when the gate passed none. Raises ConfigError and TrainingError when model, tokens, plan and
+    run do not fit, or the loss stays without value.
     """
     check_installed(settings.trackers)
     accelerator = make_accelerator(settings.parallel)

@@ -13,11 +13,12 @@ from accelerate import Accelerator
 
 from corpus.artifact import RunLock
 from corpus.errors import ConfigError
-from corpus.tokens import TokenStore
-from trainer.checkpoint import TrainState, load_optimizer, load_regularizers, newest_valid
-from trainer.first_batch import check_leak, check_rows
-from trainer.gate import RaiseReplay
-from trainer.model import (
+from corpus.tokens.store import TokenStore
+from trainer.batches.first_batch import check_leak, check_rows
+from trainer.batches.planned import Loader, Plan, Replanner
+from trainer.checkpoints.checkpoint import TrainState, load_optimizer, load_regularizers, newest_valid
+from trainer.evaluation.gate import RaiseReplay
+from trainer.model.packed import (
     build_model,
     check_head,
     check_isolation,
@@ -27,14 +28,13 @@ from trainer.model import (
     resolve_precision,
     tokenizer_hash,
 )
-from trainer.parallel import sharing
-from trainer.planned import Loader, Plan, Replanner
-from trainer.progress import Report
+from trainer.processes.parallel import sharing
+from trainer.record.progress import Report
+from trainer.record.throughput import flops_per_token
 from trainer.regularizers.assemble import Ground, assemble
 from trainer.regularizers.measured import BaseModel
 from trainer.settings import TrainSettings
 from trainer.step import TrainStep, make_optimizer
-from trainer.throughput import flops_per_token
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Session:
         checkpoint = newest_valid(order.run, order.identity)
         self.packed = build_model(base.folder, settings, base.precision, checkpoint)
         if settings.extended_tokenizer is not None:
-            from trainer.vocabulary import extend_vocabulary
+            from trainer.model.vocabulary import extend_vocabulary
 
             extend_vocabulary(self.packed, base.folder, settings.extended_tokenizer)
         check_vocabulary(self.packed, order.tokenizer, [store.tokenizer for store in order.stores.values()])

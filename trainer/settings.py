@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from corpus.artifact import content_hash
 from corpus.settings import Settings
-from trainer.gate import GateSettings, RaiseKl
+from trainer.evaluation.gate import GateSettings, RaiseKl
 from trainer.peak import BaseTraining
 from trainer.regularizers.settings import (
     DasSettings,

@@ -17,8 +17,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from mixing.batch import IGNORE, TokenBatch
-from trainer.model import PackedModel
-from trainer.parallel import Replicas
+from trainer.model.packed import PackedModel
+from trainer.processes.parallel import Replicas
 from trainer.regularizers.assemble import Regularizers
 from trainer.regularizers.hooks import MicroBatch
 from trainer.regularizers.shards import is_sharded

@@ -24,7 +24,7 @@ from corpus.cuts.spans import KINDS, Spans, strings
 from corpus.document import EDIT, utf8_buffers
 from corpus.engine import Heartbeat, Unit
 from corpus.kernels.cuts import text_without
-from corpus.tokenize import Tokenizer, TokenizerSettings, shared_tokenizer
+from corpus.tokens.tokenize import Tokenizer, TokenizerSettings, shared_tokenizer
 
 OVERLAY = "overlay.parquet"
 LEFT = "cuts.left_characters"

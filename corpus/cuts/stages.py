@@ -33,7 +33,7 @@ from corpus.document import DOCUMENTS
 from corpus.engine import Progress, Unit, Workplace
 from corpus.settings import Settings
 from corpus.stages import Stages, all_units, fingerprints
-from corpus.tokenize import TokenizerSettings
+from corpus.tokens.tokenize import TokenizerSettings
 
 FINDERS = "finders"  # where finders work, in the workspace
 

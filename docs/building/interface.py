@@ -7,7 +7,7 @@ change without a line in the changelog.
 INTERFACE: dict[str, tuple[str, ...]] = {
     "corpus": (
         "corpus.document", "corpus.step", "corpus.rules", "corpus.artifact", "corpus.ledger", "corpus.prepare",
-        "corpus.tokens", "corpus.token_counts", "corpus.quality.training", "corpus.perplexity.estimate",
+        "corpus.tokens.store", "corpus.tokens.counts", "corpus.quality.training", "corpus.perplexity.estimate",
         "corpus.dedup.curve", "corpus.dedup.members", "corpus.deidentify.evaluate", "corpus.forget",
     ),
     "mixing": (
@@ -17,10 +17,11 @@ INTERFACE: dict[str, tuple[str, ...]] = {
         "mixing.laws.critical", "mixing.laws.repetition", "mixing.laws.optimum",
     ),
     "trainer": (
-        "trainer.model", "trainer.head", "trainer.schedules", "trainer.regularizers.kl", "trainer.regularizers.ewc",
-        "trainer.regularizers.anchor", "trainer.regularizers.das", "trainer.regularizers.ema", "trainer.loop",
-        "trainer.evaluate", "trainer.gate", "trainer.checkpoint", "trainer.merge", "trainer.torch_dataset",
-        "trainer.generate",
+        "trainer.model.packed", "trainer.head.fused", "trainer.schedules", "trainer.regularizers.kl",
+        "trainer.regularizers.ewc", "trainer.regularizers.anchor", "trainer.regularizers.das",
+        "trainer.regularizers.ema", "trainer.loop", "trainer.evaluation.evaluate", "trainer.evaluation.gate",
+        "trainer.checkpoints.checkpoint", "trainer.checkpoints.merge", "trainer.batches.torch_dataset",
+        "trainer.evaluation.generate",
     ),
     "pipelines": (
         "pipelines.recipe", "pipelines.stages", "pipelines.audit.views", "pipelines.audit.corpus_questions",

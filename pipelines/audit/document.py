@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from corpus.artifact import Manifest, read_parquet
 from corpus.document import DOCUMENTS
 from corpus.errors import ArtifactError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from pipelines.audit.identities import IdIndex, Place
 from pipelines.audit.measurements import FOLDERS, is_shown
 from pipelines.audit.workspace import ledger_row, plan_folders, planned_sequences, progress_of

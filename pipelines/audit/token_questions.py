@@ -1,14 +1,14 @@
 """Questions about tokens: exact counts by what a document is and became, percentiles, distributions before and after.
 
 `before` is every document whose text could be read, as it came to the decision; `after` is what was kept. Lengths are
-counted in one scan and handed to corpus.token_counts, which takes histograms and exact percentiles from the counts. A
+counted in one scan and handed to corpus.tokens.counts, which takes histograms and exact percentiles from the counts. A
 band of lengths or perplexities is named by its lower end, a power of two: [64, 128) is band 64.
 """
 
 import numpy as np
 import polars as pl
 
-from corpus.token_counts import TokenCounts
+from corpus.tokens.counts import TokenCounts
 from pipelines.audit.row_groups import each_of, kept_rows
 from pipelines.audit.views import Views, measured_columns
 

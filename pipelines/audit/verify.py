@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from corpus.artifact import MANIFEST, Manifest, scan_parquet
 from corpus.errors import ArtifactError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from pipelines.audit import training_questions
 from pipelines.audit.counters import FAULTS, Conservation, Ids, digest_of_ids, total
 from pipelines.audit.identities import repeated_among

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from corpus.artifact import MANIFEST, Manifest, read_parquet
 from corpus.errors import ArtifactError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.sequences import Sequences
 
 TAIL = 1 << 18  # bytes at the end of a run's metrics: more than a step's events

@@ -68,7 +68,7 @@ def generate(
     tokens: Annotated[int, typer.Option(help="Tokens to add at the most.")] = 60,
 ) -> None:
     """Continue a prompt with a trained model, greedily."""
-    from trainer.generate import continuation
+    from trainer.evaluation.generate import continuation
 
     show(continuation(model, prompt, tokens))
 

@@ -11,7 +11,7 @@ from pipelines.outline import corpus_summary, framed
 from pipelines.progress import table_console
 from pipelines.recipe import load_recipe
 from pipelines.stages import audit_workspace, compile_mixture, prepare_corpus, train_model
-from trainer.model import quiet
+from trainer.model.packed import quiet
 
 SEED = 17
 # The demo's identities are made up, so its key may be known; a corpus of real people needs a secret one.

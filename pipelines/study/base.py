@@ -11,7 +11,7 @@ from pipelines.stages import compile_mixture, train_model
 from pipelines.study.recipes import RECIPE, Places, base_overrides
 from pipelines.study.sizes import StudySize
 from pipelines.study.texts import GENERAL
-from trainer.fresh import make_model
+from trainer.model.fresh import make_model
 
 
 def make_tokenizer(places: Places, vocabulary: int) -> Path:

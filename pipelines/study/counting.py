@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from pipelines.study.results import Scores
 from pipelines.study.verdicts import COUNTED
-from trainer.evaluate import EvaluationRows, pack_evaluation
+from trainer.evaluation.evaluate import EvaluationRows, pack_evaluation
 
 
 def counted(train: Sequence[TokenStore], test: TokenStore, tokens: int, length: int) -> dict[str, Scores]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from pipelines.study.results import Scores
-from trainer.model import build_model, deterministic, quiet, resolve_precision
-from trainer.scoring import Evaluator
+from trainer.evaluation.scoring import Evaluator
+from trainer.model.packed import build_model, deterministic, quiet, resolve_precision
 from trainer.settings import TrainSettings
 
 

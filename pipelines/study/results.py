@@ -2,7 +2,7 @@
 
 A difference is a sum of weighted bits per byte of cells on sets. Where all its cells have the same two or more seeds,
 it is taken seed by seed and its error is over seeds: noise of training. Else it is taken document by document and its
-error is over the documents of the test sets, the ratio estimator of trainer.evaluate.paired_delta, which is noise of
+error is over the documents of the test sets, the ratio estimator of trainer.evaluation.evaluate.paired_delta, which is noise of
 the test set only. Every estimate says which.
 """
 
@@ -18,7 +18,7 @@ from scipy.stats import t as student
 from corpus.artifact import Manifest, canonical_json, publish
 from corpus.errors import ArtifactError
 from corpus.lock import RunLock
-from trainer.evaluate import BITS
+from trainer.evaluation.evaluate import BITS
 
 KIND = "study.cell"
 FILE = "result.json"

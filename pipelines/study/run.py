@@ -14,7 +14,7 @@ from typing import Any
 
 from corpus.artifact import RunLock, code_version, current
 from corpus.errors import ConfigError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from pipelines import progress
 from pipelines.demo.model import prepare_model
 from pipelines.demo.texts import fetch_texts
@@ -29,7 +29,7 @@ from pipelines.study.recipes import RECIPE, Places, cell_overrides, cell_recipe,
 from pipelines.study.results import write_result
 from pipelines.study.sizes import StudySize
 from pipelines.study.texts import POOL, study_texts
-from trainer.model import model_hash
+from trainer.model.packed import model_hash
 
 BASE = "base"  # the result of the base model of a workspace is `base-<workspace>`
 

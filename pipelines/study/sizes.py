@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from corpus.settings import Settings
-from trainer.fresh import FreshModel
+from trainer.model.fresh import FreshModel
 
 Kind = Literal["wikipedia", "essays", "docs", "code", "handbook", "german"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.errors import ConfigError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from pipelines import progress
 from pipelines.study.grid import GENERAL_TESTS, LINE, SMOLLM2, Cell, grid
 from pipelines.study.page import Findings, write_page

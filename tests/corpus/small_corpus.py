@@ -16,7 +16,7 @@ from corpus.artifact import RunLock
 from corpus.engine import ExecutorSettings
 from corpus.prepare import Preparation
 from corpus.recipe import CorpusSettings
-from corpus.tokenize import TokenizerSettings
+from corpus.tokens.tokenize import TokenizerSettings
 
 HEADER = "Printed from the archive of the county hospital, all rights reserved."
 NOTICE = " ".join(f"Notice{number}" for number in range(60)) + "."

@@ -18,7 +18,7 @@ from corpus.artifact import Manifest, RunLock
 from corpus.engine import LocalSettings, workplace
 from corpus.prepare import Preparation
 from corpus.recipe import CorpusSettings
-from corpus.tokenize import TokenizerSettings
+from corpus.tokens.tokenize import TokenizerSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
 

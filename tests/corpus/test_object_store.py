@@ -13,7 +13,7 @@ from corpus.artifact import FileEntry, Manifest, publish
 from corpus.engine import LocalSettings
 from corpus.errors import ArtifactError, ConfigError
 from corpus.object_store import RemoteArtefact, artefacts, inside
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'provender[s3]'")
 server = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[server]'")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import token_counts
 from corpus.artifact import write_parquet
 from corpus.errors import ArtifactError
 from corpus.ledger import LEDGER
-from corpus.token_counts import count_tokens
+from corpus.tokens import counts as token_counts
+from corpus.tokens.counts import count_tokens
 
 
 def record(number: int, source: str, language: str | None, fate: str, size: int, tokens: int | None) -> dict:

@@ -17,7 +17,7 @@ from tokenizers import models, pre_tokenizers
 
 from corpus.artifact import content_hash, publish
 from corpus.errors import ArtifactError, ConfigError
-from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter
 
 IDENTITY = TokenizerIdentity("1" * 64, 500, 0)
 

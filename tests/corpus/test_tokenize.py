@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
-import corpus.tokenize
+import corpus.tokens.tokenize
 from corpus.artifact import content_hash, write_parquet
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError, DataError
-from corpus.tokenize import CountTokens, Tokenizer, TokenizerSettings, TokensSettings, build_store
+from corpus.tokens.tokenize import CountTokens, Tokenizer, TokenizerSettings, TokensSettings, build_store
 
 END = "<|endoftext|>"
 SENTENCES = [
@@ -130,8 +130,8 @@ def test_a_missing_end_token_is_a_config_error(tmp_path: Path, eos: str | None, 
 def test_a_long_text_is_encoded_in_pieces_to_the_same_ids(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = " ".join(SENTENCES * 20)
     whole, _ = load(model, engine="tokenizers").encode(pa.array([text]))
-    monkeypatch.setattr(corpus.tokenize, "PIECE", 50)
-    assert len(corpus.tokenize._cut(text)) > 10
+    monkeypatch.setattr(corpus.tokens.tokenize, "PIECE", 50)
+    assert len(corpus.tokens.tokenize._cut(text)) > 10
     pieces, lengths = load(model, engine="tokenizers").encode(pa.array(["a", text, ""]))
     assert lengths.tolist() == [1, len(whole), 0]
     assert pieces[1:].tolist() == whole.tolist()

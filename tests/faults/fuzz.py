@@ -30,7 +30,7 @@ from test_readers_conservation import CASES, COMPRESS, configured, read  # noqa:
 from corpus.artifact import MANIFEST, Manifest, content_hash  # noqa: E402
 from corpus.errors import ProvenderError  # noqa: E402
 from corpus.readers import make_reader  # noqa: E402
-from corpus.tokens import TokenStore  # noqa: E402
+from corpus.tokens.store import TokenStore  # noqa: E402
 from mixing.plan import MixturePlan  # noqa: E402
 from mixing.sequences import Sequences  # noqa: E402
 

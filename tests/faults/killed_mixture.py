@@ -6,7 +6,7 @@ from pathlib import Path
 from killed_preparation import die_after
 
 from corpus.artifact import RunLock, current
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.amend import with_more_replay
 from mixing.budget import MixSettings
 from mixing.compile import compile_plan, plan_function

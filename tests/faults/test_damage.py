@@ -14,7 +14,7 @@ from small_mixture import mixture_of
 from corpus.artifact import MANIFEST, Manifest, read_parquet, scan_parquet
 from corpus.engine import LocalSettings
 from corpus.errors import ArtifactError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.packing import PackingSettings, pack
 from mixing.plan import MixturePlan
 from mixing.sequences import Sequences

@@ -1,7 +1,7 @@
 import pytest
 from small_stores import make_store
 
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 
 
 @pytest.fixture(scope="session")

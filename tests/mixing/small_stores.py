@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.artifact import publish
-from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter
 
 
 def make_store(folder: Path, name: str, documents: int, shards: int, vocabulary: int = 1000) -> TokenStore:

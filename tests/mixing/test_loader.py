@@ -8,7 +8,7 @@ import pytest
 from small_stores import make_store
 
 from corpus.errors import ArtifactError, ConfigError, DataError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.batch import IGNORE
 from mixing.budget import MixSettings, SourceBudget
 from mixing.compile import compile_plan, plan_function

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import ArtifactError, ConfigError, DataError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.batch import IGNORE
 from mixing.bins import best_fit, bucketed, chunked
 from mixing.budget import MixSettings, SourceBudget

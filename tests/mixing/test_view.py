@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from corpus.errors import ArtifactError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.budget import MixSettings, SourceBudget
 from mixing.compile import compile_plan
 from mixing.loader import Loader

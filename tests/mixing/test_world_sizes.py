@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.budget import MixSettings, SourceBudget, UniMax
 from mixing.compile import append_segment, compile_plan
 from mixing.loader import Loader

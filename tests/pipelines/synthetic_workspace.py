@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from corpus.artifact import Manifest, fingerprint, publish, write_atomic, write_parquet
 from corpus.document import BASE, document_id
 from corpus.ledger import LEDGER
-from corpus.tokens import TokenizerIdentity, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStoreWriter
 
 TOKENIZER = TokenizerIdentity(sha256="ab" * 32, vocab_size=1000, eos_id=0)
 SEQUENCE, BATCH = 16, 8

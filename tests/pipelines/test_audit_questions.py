@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from benchmarks.generated_workspace import generate
 from corpus.errors import ConfigError, DataError
-from corpus.token_counts import count_tokens
-from corpus.tokens import TokenStore
+from corpus.tokens.counts import count_tokens
+from corpus.tokens.store import TokenStore
 from mixing.plan import MixturePlan
 from pipelines.audit import batch_questions, token_questions
 from pipelines.audit.differences import differences, settings

@@ -10,7 +10,7 @@ from as_a_user import provender
 from generated_text import document
 
 from corpus.forget import REGISTER, find_subject
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from pipelines.audit.verify import verify
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from corpus.artifact import Manifest, publish
 from corpus.errors import ArtifactError, ConfigError
-from corpus.tokens import TokenizerIdentity, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStoreWriter
 from mixing.loader import Loader
 from mixing.plan import MixturePlan
 from mixing.sequences import Sequences

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from corpus.artifact import Manifest
 from corpus.errors import ArtifactError
 from corpus.preview import preview_source
-from corpus.tokenize import CountTokens, TokensSettings
+from corpus.tokens.tokenize import CountTokens, TokensSettings
 from pipelines.cli import app
 from pipelines.preview import preview
 from pipelines.recipe import load_recipe

@@ -68,7 +68,7 @@ def test_the_tapt_recipe_trains_on_the_task_and_what_is_nearest_to_it(model: Pat
     from pipelines.recipe import load_recipe
     from pipelines.selection import select_documents
     from pipelines.stages import compile_mixture, prepare_corpus, train_model
-    from trainer.metrics import read_metrics
+    from trainer.record.metrics import read_metrics
 
     texts = {"task": documents(KINDS["medical"], 60, 7), "general": documents(KINDS["general"], 60, 8)}
     texts["pool"] = [text for seed, words in enumerate(KINDS.values()) for text in documents(words, 60, seed)]

@@ -18,7 +18,7 @@ from pipelines.study.results import FILE, read_result
 from pipelines.study.sizes import Batch, StudySize, TextSize
 from pipelines.study.texts import DOMAINS, GENERAL, StudyFile, pieces, publish_texts
 from pipelines.study.whole import chosen, findings, publish_page
-from trainer.fresh import FreshModel
+from trainer.model.fresh import FreshModel
 
 TINY = StudySize(
     name="tiny",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.study.counting import chances
 from pipelines.study.verdicts import COUNTED
-from trainer.evaluate import pack_windows
+from trainer.evaluation.evaluate import pack_windows
 
 SIZE = 4
 tokens = st.lists(st.integers(0, SIZE - 1), min_size=4, max_size=40)

@@ -14,7 +14,7 @@ import pytest
 
 from corpus.artifact import Manifest, content_hash, publish
 from corpus.errors import ConfigError
-from corpus.tokens import TokenizerIdentity, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStoreWriter
 from mixing.laws.runs import SWEEP, read_sweep
 from pipelines.recipe import load_recipe
 from pipelines.stages import training_stores

@@ -7,7 +7,7 @@ import pytest
 from fake_training import VOCABULARY, make_store
 
 from corpus.artifact import content_hash
-from corpus.tokens import TokenizerIdentity, TokenStore
+from corpus.tokens.store import TokenizerIdentity, TokenStore
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.artifact import publish
-from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter
 from mixing.batch import IGNORE, TokenBatch
 
 VOCABULARY = 64

@@ -2,7 +2,7 @@
 
 import torch
 
-from trainer.model import PackedModel
+from trainer.model.packed import PackedModel
 
 
 class Leaking(PackedModel):

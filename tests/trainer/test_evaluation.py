@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 
 from fake_training import LENGTH, FakeLoader, FakePlan  # noqa: E402
 
-from corpus.tokens import TokenStore  # noqa: E402
-from trainer.evaluate import pack_evaluation, paired_delta, score  # noqa: E402
-from trainer.model import PackedModel, check_head, check_isolation, load_causal  # noqa: E402
+from corpus.tokens.store import TokenStore  # noqa: E402
+from trainer.evaluation.evaluate import pack_evaluation, paired_delta, score  # noqa: E402
+from trainer.model.packed import PackedModel, check_head, check_isolation, load_causal  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

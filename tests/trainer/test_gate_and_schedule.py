@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from trainer.gate import Best, Verdict, better, judge
-from trainer.metrics import MetricsLog, read_metrics
+from trainer.evaluation.gate import Best, Verdict, better, judge
+from trainer.record.metrics import MetricsLog, read_metrics
 from trainer.settings import GateSettings
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainer.gate import Change, GateSettings, RaiseKl, RaiseReplay, change_of, judge
+from trainer.evaluation.gate import Change, GateSettings, RaiseKl, RaiseReplay, change_of, judge
+from trainer.evaluation.transfer import evaluation_matrix, transfer
 from trainer.settings import TrainSettings
-from trainer.transfer import evaluation_matrix, transfer
 
 
 @given(st.floats(0.01, 10), st.floats(1.1, 5), st.floats(0.01, 10))
@@ -64,7 +64,7 @@ from test_training import events, run_plan, settings, stop_at, weights  # noqa: 
 
 from corpus.artifact import content_hash  # noqa: E402
 from corpus.errors import ConfigError  # noqa: E402
-from corpus.tokens import TokenizerIdentity, TokenStore  # noqa: E402
+from corpus.tokens.store import TokenizerIdentity, TokenStore  # noqa: E402
 from mixing.batch import TokenBatch  # noqa: E402
 from mixing.budget import MixSettings  # noqa: E402
 from mixing.compile import compile_plan  # noqa: E402
@@ -73,8 +73,8 @@ from mixing.plan import MixturePlan  # noqa: E402
 from pipelines.audit.training_questions import mixture  # noqa: E402
 from pipelines.audit.verify import verify  # noqa: E402
 from pipelines.audit.workspace import followed_plan  # noqa: E402
+from trainer.batches.replan import MixtureReplanner  # noqa: E402
 from trainer.loop import train  # noqa: E402
-from trainer.replan import MixtureReplanner  # noqa: E402
 
 
 class OnlyDomain(FakeLoader):

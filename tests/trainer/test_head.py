@@ -9,14 +9,14 @@ torch = pytest.importorskip("torch")
 from torch.nn.functional import cross_entropy  # noqa: E402
 
 from mixing.batch import IGNORE  # noqa: E402
-from trainer.divergence import (  # noqa: E402
+from trainer.head.divergence import (  # noqa: E402
     HiddenReference,
     LogitsReference,
     Reference,
     TopReference,
     top_and_rest,
 )
-from trainer.head import KlTerm, head_loss, logits_loss  # noqa: E402
+from trainer.head.fused import KlTerm, head_loss, logits_loss  # noqa: E402
 
 pytestmark = pytest.mark.slow
 TOKENS, WIDTH, VOCABULARY = 23, 7, 19

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from mixing.batch import IGNORE  # noqa: E402
-from trainer.divergence import LogitsReference, Reference  # noqa: E402
+from trainer.head.divergence import LogitsReference, Reference  # noqa: E402
 from trainer.regularizers.hooks import MicroBatch  # noqa: E402
 from trainer.regularizers.kl import KlToBase  # noqa: E402
 

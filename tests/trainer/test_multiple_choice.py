@@ -14,10 +14,10 @@ from fake_training import VOCABULARY, FakeLoader, FakePlan  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 from corpus.errors import ConfigError, DataError  # noqa: E402
-from trainer.evaluate import score  # noqa: E402
-from trainer.lm_eval_hook import check_lm_eval, lm_eval_scores  # noqa: E402
-from trainer.model import PackedModel, load_causal  # noqa: E402
-from trainer.multiple_choice import Task, answered, load_task  # noqa: E402
+from trainer.evaluation.evaluate import score  # noqa: E402
+from trainer.evaluation.lm_eval_hook import check_lm_eval, lm_eval_scores  # noqa: E402
+from trainer.evaluation.multiple_choice import Task, answered, load_task  # noqa: E402
+from trainer.model.packed import PackedModel, load_causal  # noqa: E402
 from trainer.settings import LmEvalSettings, TaskSettings  # noqa: E402
 
 QUESTIONS = [
@@ -135,15 +135,15 @@ def test_tasks_are_evaluated_with_every_evaluation(
 
     # The stores of these tests are made with the stand-in tokenizer, so the task brings the words' one by hand.
     task = write(tmp_path / "t.jsonl", QUESTIONS)
-    import trainer.scoring
+    import trainer.evaluation.scoring
 
-    original = trainer.scoring.load_task
+    original = trainer.evaluation.scoring.load_task
 
     def with_words(name: str, asked: TaskSettings, path: Path, length: int) -> Task:
         return original(name, asked, tokenizer, length)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer.scoring, "load_task", with_words)
+        patch.setattr(trainer.evaluation.scoring, "load_task", with_words)
         asked = settings(model_folder, tasks={"words": task.model_dump()}, evaluate_every=2)
         run_plan(tmp_path / "run", asked, evaluation, plan=FakePlan(steps=4))
     found = [line for line in events(tmp_path / "run") if line["event"] == "tasks"]

@@ -4,7 +4,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from trainer.head import sample_labels  # noqa: E402
+from trainer.head.fused import sample_labels  # noqa: E402
 from trainer.regularizers.anchor import Anchor  # noqa: E402
 from trainer.regularizers.ewc import diagonal_fisher  # noqa: E402
 
@@ -105,7 +105,7 @@ def test_ewc_as_a_loss_ends_at_the_same_optimum_as_the_prox() -> None:
 
 
 def test_slerp_keeps_the_length_and_both_methods_keep_their_ends() -> None:
-    from trainer.merge import interpolate
+    from trainer.checkpoints.merge import interpolate
 
     one, other = torch.eye(4)[0] * 3, torch.eye(4)[1] * 3
     assert float(interpolate(one, other, 0.3, "slerp").norm()) == pytest.approx(3)

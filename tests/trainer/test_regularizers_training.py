@@ -13,7 +13,7 @@ from test_training import events, run_plan, settings, stop_at, weights  # noqa: 
 
 from corpus.artifact import Manifest, content_hash  # noqa: E402
 from corpus.errors import ConfigError, TrainingError  # noqa: E402
-from corpus.tokens import TokenStore  # noqa: E402
+from corpus.tokens.store import TokenStore  # noqa: E402
 from trainer.loop import train  # noqa: E402
 from trainer.regularizers.assemble import cache_reference  # noqa: E402
 from trainer.settings import TrainSettings  # noqa: E402
@@ -71,7 +71,7 @@ def test_a_lora_checkpoint_loads_as_a_plain_merged_model(
 ) -> None:
     from transformers import AutoModelForCausalLM
 
-    from trainer.model import build_model
+    from trainer.model.packed import build_model
 
     asked = settings(model_folder, lora={"rank": 4, "targets": ["q_proj", "down_proj"]})
     run_plan(tmp_path, asked, evaluation)
@@ -217,7 +217,7 @@ def test_a_capped_or_scaled_head_trains_on_its_own_logits(
 ) -> None:
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
-    from trainer.model import build_model
+    from trainer.model.packed import build_model
 
     torch.manual_seed(0)
     config = Gemma2Config(
@@ -256,7 +256,7 @@ def test_merging_takes_the_lowest_target_loss_that_the_gate_lets_pass(
 ) -> None:
     from transformers import AutoModelForCausalLM
 
-    from trainer.merge import merge
+    from trainer.checkpoints.merge import merge
 
     plan = FakePlan(steps=20)
     train(settings(model_folder), plan, OnlyDomain(plan), evaluation, {"general"}, tmp_path / "run")

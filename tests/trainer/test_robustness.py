@@ -18,18 +18,18 @@ from tokenizers import Tokenizer, models  # noqa: E402
 
 from corpus.artifact import content_hash  # noqa: E402
 from corpus.errors import ArtifactError, ConfigError, TrainingError  # noqa: E402
-from corpus.tokens import TokenizerIdentity, TokenStore  # noqa: E402
+from corpus.tokens.store import TokenizerIdentity, TokenStore  # noqa: E402
 from mixing.batch import TokenBatch  # noqa: E402
-from trainer.checkpoint import TrainState, checkpoint_steps, prune  # noqa: E402
-from trainer.first_batch import check_leak, check_rows  # noqa: E402
-from trainer.gate import Best  # noqa: E402
+from trainer.batches.first_batch import check_leak, check_rows  # noqa: E402
+from trainer.checkpoints.checkpoint import TrainState, checkpoint_steps, prune  # noqa: E402
+from trainer.checkpoints.writer import CheckpointWriter  # noqa: E402
+from trainer.evaluation.gate import Best  # noqa: E402
 from trainer.loop import train  # noqa: E402
-from trainer.model import PackedModel, load_causal  # noqa: E402
+from trainer.model.packed import PackedModel, load_causal  # noqa: E402
+from trainer.model.vocabulary import extend_vocabulary  # noqa: E402
+from trainer.record.throughput import flops_per_token, measured_flops  # noqa: E402
 from trainer.spikes import SpikeSettings, spike_bound  # noqa: E402
 from trainer.stopping import resume_command  # noqa: E402
-from trainer.throughput import flops_per_token, measured_flops  # noqa: E402
-from trainer.vocabulary import extend_vocabulary  # noqa: E402
-from trainer.writer import CheckpointWriter  # noqa: E402
 
 SPIKES = SpikeSettings(window=16, deviations=6.0, least=0.5)
 

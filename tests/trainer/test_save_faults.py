@@ -22,9 +22,9 @@ from safetensors.torch import load_file  # noqa: E402
 
 from corpus.artifact import Manifest  # noqa: E402
 from corpus.errors import ArtifactError  # noqa: E402
-from corpus.tokens import TokenStore  # noqa: E402
-from trainer.checkpoint import checkpoint_folder, checkpoint_steps  # noqa: E402
-from trainer.metrics import read_metrics  # noqa: E402
+from corpus.tokens.store import TokenStore  # noqa: E402
+from trainer.checkpoints.checkpoint import checkpoint_folder, checkpoint_steps  # noqa: E402
+from trainer.record.metrics import read_metrics  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 KILLS = int(os.environ.get("PROVENDER_KILLS", "5"))

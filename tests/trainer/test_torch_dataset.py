@@ -9,11 +9,11 @@ import pyarrow as pa  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 from corpus.artifact import publish  # noqa: E402
-from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter  # noqa: E402
+from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter  # noqa: E402
 from mixing.budget import MixSettings  # noqa: E402
 from mixing.compile import compile_plan  # noqa: E402
 from mixing.loader import Loader  # noqa: E402
-from trainer.torch_dataset import TokenBatches  # noqa: E402
+from trainer.batches.torch_dataset import TokenBatches  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

@@ -11,11 +11,11 @@ from accelerate.tracking import GeneralTracker, on_main_process  # noqa: E402
 
 import trainer.loop  # noqa: E402
 from corpus.errors import ConfigError  # noqa: E402
-from corpus.tokens import TokenStore  # noqa: E402
-from trainer.deepspeed_engine import engine_config  # noqa: E402
-from trainer.parallel import decoder_layers, make_accelerator  # noqa: E402
+from corpus.tokens.store import TokenStore  # noqa: E402
+from trainer.processes.deepspeed_engine import engine_config  # noqa: E402
+from trainer.processes.parallel import decoder_layers, make_accelerator  # noqa: E402
+from trainer.record.tracking import Tracking, check_installed, numbers  # noqa: E402
 from trainer.settings import DdpSettings, DeepSpeedSettings, TrainSettings  # noqa: E402
-from trainer.tracking import Tracking, check_installed, numbers  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -124,7 +124,7 @@ def test_processes_that_do_not_see_one_another_are_refused(monkeypatch: pytest.M
 
 
 def test_layers_are_those_transformers_names(model_folder: Path) -> None:
-    from trainer.model import load_causal
+    from trainer.model.packed import load_causal
 
     causal = load_causal(model_folder, "sdpa")
     assert decoder_layers(torch.nn.Sequential(causal)) == list(causal.model.layers)

@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from corpus.artifact import Manifest  # noqa: E402
 from corpus.errors import ConfigError, TrainingError  # noqa: E402
-from corpus.tokens import TokenizerIdentity, TokenStore  # noqa: E402
-from trainer.checkpoint import checkpoint_steps  # noqa: E402
+from corpus.tokens.store import TokenizerIdentity, TokenStore  # noqa: E402
+from trainer.checkpoints.checkpoint import checkpoint_steps  # noqa: E402
 from trainer.loop import train  # noqa: E402
-from trainer.metrics import read_metrics  # noqa: E402
-from trainer.progress import Progress, TrainResult  # noqa: E402
+from trainer.record.metrics import read_metrics  # noqa: E402
+from trainer.record.progress import Progress, TrainResult  # noqa: E402
 from trainer.settings import TrainSettings  # noqa: E402
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from corpus.tokens import TokenStore  # noqa: E402
-from trainer.metrics import read_metrics  # noqa: E402
+from corpus.tokens.store import TokenStore  # noqa: E402
+from trainer.record.metrics import read_metrics  # noqa: E402
 
 pytestmark = pytest.mark.slow
 SCRIPT = str(Path(__file__).with_name("train_process.py"))

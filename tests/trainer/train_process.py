@@ -15,9 +15,9 @@ from typing import Any
 
 from fake_training import FakeLoader, FakePlan
 
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from trainer.loop import train
-from trainer.progress import Progress, TrainResult
+from trainer.record.progress import Progress, TrainResult
 from trainer.settings import TrainSettings
 
 SETTINGS: dict[str, Any] = {

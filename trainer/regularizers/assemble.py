@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from corpus.artifact import Manifest, RunLock, current
 from corpus.errors import TrainingError
-from corpus.tokens import TokenStore
-from trainer.model import (
+from corpus.tokens.store import TokenStore
+from trainer.batches.planned import Loader, Plan
+from trainer.model.packed import (
     PackedModel,
     build_model,
     deterministic,
@@ -25,9 +26,7 @@ from trainer.model import (
     resolve_precision,
     tokenizer_hash,
 )
-from trainer.planned import Loader, Plan
-from trainer.progress import Progress, Report
-from trainer.reference import CachedBase, build_reference
+from trainer.record.progress import Progress, Report
 from trainer.regularizers import das, ewc
 from trainer.regularizers.anchor import Anchor
 from trainer.regularizers.contrast import Contrast
@@ -35,6 +34,7 @@ from trainer.regularizers.ema import Average
 from trainer.regularizers.hooks import WeightRegularizer, Weights
 from trainer.regularizers.kl import AdaptersOff, Base, FrozenBase, KlToBase
 from trainer.regularizers.measured import BaseModel, earlier, function_of, general_rows, given, stored
+from trainer.regularizers.reference import CachedBase, build_reference
 from trainer.regularizers.settings import DasSettings, EwcSettings
 from trainer.settings import TrainSettings
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from trainer.model import PackedModel
+from trainer.model.packed import PackedModel
 from trainer.regularizers.units import gated, layers_of
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mixing.batch import IGNORE
-from trainer.model import PackedModel
+from trainer.model.packed import PackedModel
 from trainer.regularizers.hooks import WeightRegularizer, Weights
 from trainer.regularizers.shards import local, part_of
 from trainer.regularizers.units import by_weight, gated, layers_of

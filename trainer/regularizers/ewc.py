@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from corpus.errors import TrainingError
 from mixing.batch import IGNORE
-from trainer.model import PackedModel
+from trainer.model.packed import PackedModel
 
 KIND = "trainer.fisher"
 

@@ -19,9 +19,9 @@ import xxhash
 from torch import Tensor, nn
 
 from mixing.batch import IGNORE
-from trainer.divergence import HiddenReference, LogitsReference, Reference
-from trainer.head import KlTerm
-from trainer.model import PackedModel
+from trainer.head.divergence import HiddenReference, LogitsReference, Reference
+from trainer.head.fused import KlTerm
+from trainer.model.packed import PackedModel
 from trainer.regularizers.hooks import MicroBatch
 from trainer.regularizers.settings import Direction
 

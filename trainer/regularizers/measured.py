@@ -16,9 +16,9 @@ from torch import Tensor
 
 from corpus.artifact import Manifest, RunLock, current, publish
 from corpus.errors import TrainingError
-from corpus.tokens import TokenStore
-from trainer.evaluate import batches, pack_evaluation
-from trainer.model import Precision
+from corpus.tokens.store import TokenStore
+from trainer.evaluation.evaluate import batches, pack_evaluation
+from trainer.model.packed import Precision
 
 Rows = tuple[Tensor, Tensor, Tensor]  # input_ids, position_ids, labels [rows, sequence]
 

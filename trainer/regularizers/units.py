@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from corpus.errors import TrainingError
-from trainer.model import PackedModel
+from trainer.model.packed import PackedModel
 
 # Output projection → the projections that fill its input, as siblings in the same block.
 PROJECTIONS: dict[str, tuple[str, ...]] = {

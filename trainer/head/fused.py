@@ -10,7 +10,7 @@ costs a tenth of the products instead of a half. `benchmarks/trainer.py` says wh
 Per token t, with p the softmax of its logits and z = log Σ exp(logits):
 
     loss  = w_t (−log p_label + ζ z²) + v_t KL_t
-    slope = w_t (p − onehot + 2 ζ z p) + v_t dKL_t       (trainer/divergence.py has dKL)
+    slope = w_t (p − onehot + 2 ζ z p) + v_t dKL_t       (trainer/head/divergence.py has dKL)
 
 Heads that are not hidden · weightᵀ (a softcap, a scale, a bias) go through `logits_loss`, the same arithmetic on logits
 that the model made itself.
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from mixing.batch import IGNORE
-from trainer.divergence import Chunk, Reference, Softmax, logits_of
+from trainer.head.divergence import Chunk, Reference, Softmax, logits_of
 from trainer.regularizers.settings import Direction
 
 SLAB_BYTES = 4 << 20  # of logits worked on at a time on a CPU: two such blocks stay in its last cache

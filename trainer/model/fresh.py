@@ -35,7 +35,7 @@ def make_model(settings: FreshModel, tokenizer: Path, folder: Path, longest: int
     from tokenizers import Tokenizer
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from trainer.model import TOKENIZER_FILES
+    from trainer.model.packed import TOKENIZER_FILES
 
     path = tokenizer / "tokenizer.json"
     if not path.is_file():

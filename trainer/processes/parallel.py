@@ -3,7 +3,7 @@
     one process      the model as it is
     ddp              a copy on each process, gradients averaged with the last micro-batch of a step
     fsdp2            weights, gradients and moments in shards; a layer is gathered while it is computed
-    deepspeed        trainer/deepspeed_engine.py
+    deepspeed        trainer/processes/deepspeed_engine.py
 
 accelerate starts the processes, picks the device and sums over the ranks. It leaves FSDP2 out where there is no GPU, so
 the shards are made here with torch's `fully_shard`: what is tested on two CPU processes is what runs on GPUs.
@@ -115,7 +115,7 @@ class Shards(Replicas):
 def sharing(accelerator: Accelerator, settings: ParallelSettings, clip: float) -> Replicas:
     """The way of `settings`. Raises ConfigError when it cannot be used here."""
     if isinstance(settings, DeepSpeedSettings):
-        from trainer.deepspeed_engine import Engine
+        from trainer.processes.deepspeed_engine import Engine
 
         return Engine(accelerator, clip)
     if isinstance(settings, Fsdp2Settings) and torch.distributed.is_initialized():
@@ -126,7 +126,7 @@ def sharing(accelerator: Accelerator, settings: ParallelSettings, clip: float) -
 def make_accelerator(settings: ParallelSettings, **options: Any) -> Accelerator:
     """accelerate's view of the processes. Raises ConfigError when it does not see all that were launched."""
     if isinstance(settings, DeepSpeedSettings):
-        from trainer.deepspeed_engine import plugin_of
+        from trainer.processes.deepspeed_engine import plugin_of
 
         accelerator = Accelerator(deepspeed_plugin=plugin_of(settings), **options)
     else:

@@ -40,7 +40,7 @@ class Loader(Protocol):
 
 
 class Replanner(Protocol):
-    """How the gate raises replay; trainer/replan.py has the one for a `MixturePlan`."""
+    """How the gate raises replay; trainer/batches/replan.py has the one for a `MixturePlan`."""
 
     def share(self, raises: Sequence[Raise], step: int) -> float:
         """The share of replay from `step` on, after `raises`."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from corpus.errors import TrainingError
-from corpus.tokens import TokenStore
+from corpus.tokens.store import TokenStore
 from mixing.batch import IGNORE
 
 BITS = 1 / math.log(2)  # bits per nat

@@ -25,9 +25,9 @@ from corpus.artifact import Manifest, RunLock, publish
 from corpus.errors import TrainingError
 from corpus.mapping import map_file
 from mixing.batch import TokenBatch
-from trainer.divergence import Reference, TopReference, top_and_rest
-from trainer.model import PackedModel
-from trainer.progress import Progress, Report
+from trainer.head.divergence import Reference, TopReference, top_and_rest
+from trainer.model.packed import PackedModel
+from trainer.record.progress import Progress, Report
 from trainer.regularizers.hooks import MicroBatch
 
 KIND = "trainer.reference"

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from corpus.errors import ConfigError, DataError
 from mixing.batch import IGNORE
-from trainer.evaluate import EvaluationRows, Window, pack_windows
+from trainer.evaluation.evaluate import EvaluationRows, Window, pack_windows
 from trainer.settings import TaskSettings
 
 

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from corpus.artifact import content_hash, fingerprint
 from corpus.errors import ConfigError, TrainingError
-from corpus.tokens import TokenizerIdentity
+from corpus.tokens.store import TokenizerIdentity
 from mixing.batch import TokenBatch
-from trainer.head import HeadLoss, KlTerm, head_loss, logits_loss, sample_labels
-from trainer.lora import ADAPTER, adapter_tensors, adapters_off, add_adapters, load_adapters, merged
+from trainer.head.fused import HeadLoss, KlTerm, head_loss, logits_loss, sample_labels
+from trainer.model.lora import ADAPTER, adapter_tensors, adapters_off, add_adapters, load_adapters, merged
 from trainer.regularizers.freeze import freeze
 from trainer.settings import TrainSettings
 

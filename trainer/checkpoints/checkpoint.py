@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from corpus.artifact import Manifest, RunLock, canonical_json, current, publish
 from corpus.errors import ArtifactError, TrainingError
-from trainer.gate import Best
-from trainer.model import TOKENIZER_FILES, PackedModel
-from trainer.parallel import Replicas, placed_like, whole
+from trainer.evaluation.gate import Best
+from trainer.model.packed import TOKENIZER_FILES, PackedModel
+from trainer.processes.parallel import Replicas, placed_like, whole
 
 KIND = "trainer.checkpoint"
 REGULARIZERS = "regularizers.safetensors"

@@ -19,13 +19,21 @@ from torch import Tensor
 
 from corpus.artifact import Manifest, RunLock, current, publish
 from corpus.errors import TrainingError
-from corpus.tokens import TokenStore
-from trainer.checkpoint import write_model
-from trainer.evaluate import SetScore, pooled_bits_per_byte
-from trainer.gate import judge
-from trainer.model import PackedModel, build_model, deterministic, model_hash, quiet, resolve_model, resolve_precision
-from trainer.progress import Progress, Report
-from trainer.scoring import Evaluator
+from corpus.tokens.store import TokenStore
+from trainer.checkpoints.checkpoint import write_model
+from trainer.evaluation.evaluate import SetScore, pooled_bits_per_byte
+from trainer.evaluation.gate import judge
+from trainer.evaluation.scoring import Evaluator
+from trainer.model.packed import (
+    PackedModel,
+    build_model,
+    deterministic,
+    model_hash,
+    quiet,
+    resolve_model,
+    resolve_precision,
+)
+from trainer.record.progress import Progress, Report
 from trainer.settings import TrainSettings
 
 KIND = "trainer.merged"

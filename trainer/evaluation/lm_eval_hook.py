@@ -1,6 +1,6 @@
 """EleutherAI's lm-evaluation-harness on the model as it is, where the package lm-eval is installed.
 
-Its tasks fetch their data from the hub; who works offline has trainer/multiple_choice.py.
+Its tasks fetch their data from the hub; who works offline has trainer/evaluation/multiple_choice.py.
 """
 
 from importlib.util import find_spec

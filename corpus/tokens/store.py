@@ -9,7 +9,7 @@
 
 Every document ends with exactly one EOS token and nothing is put before it, so
 `store tokens = Σ token_count + documents`. nanotron and datatrove read the shards as they are, and what datatrove's
-DocumentTokenizer writes is opened as it is (corpus/token_files.py).
+DocumentTokenizer writes is opened as it is (corpus/tokens/files.py).
 """
 
 from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ from corpus import id_index
 from corpus.artifact import Draft, Manifest, read_parquet, write_parquet
 from corpus.errors import ArtifactError, DataError
 from corpus.mapping import map_file
-from corpus.token_files import open_files
+from corpus.tokens.files import open_files
 
 STORE_DOCUMENTS = pa.schema(
     [

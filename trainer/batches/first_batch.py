@@ -5,7 +5,7 @@ import torch
 
 from corpus.errors import TrainingError
 from mixing.batch import IGNORE, TokenBatch
-from trainer.model import PackedModel
+from trainer.model.packed import PackedModel
 
 
 def check_rows(batch: TokenBatch) -> None:

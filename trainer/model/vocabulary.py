@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from corpus.errors import ConfigError
-from trainer.model import PackedModel
+from trainer.model.packed import PackedModel
 
 
 def extend_vocabulary(model: PackedModel, folder: Path, extended: Path) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from corpus.tokens import TokenStore
-from trainer.evaluate import EvaluationRows, SetScore, pack_evaluation, score
-from trainer.lm_eval_hook import check_lm_eval, lm_eval_scores
-from trainer.model import PackedModel
-from trainer.multiple_choice import answered, load_task
-from trainer.progress import Progress, Report
+from corpus.tokens.store import TokenStore
+from trainer.evaluation.evaluate import EvaluationRows, SetScore, pack_evaluation, score
+from trainer.evaluation.lm_eval_hook import check_lm_eval, lm_eval_scores
+from trainer.evaluation.multiple_choice import answered, load_task
+from trainer.model.packed import PackedModel
+from trainer.record.progress import Progress, Report
 from trainer.settings import TrainSettings
 
 

@@ -31,7 +31,7 @@ from corpus.engine import Heartbeat, Unit
 from corpus.errors import ConfigError, DataError
 from corpus.settings import Settings
 from corpus.step import Step
-from corpus.tokens import TokenizerIdentity, TokenStore, TokenStoreWriter
+from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter
 
 log = logging.getLogger(__name__)
 

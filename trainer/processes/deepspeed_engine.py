@@ -17,7 +17,7 @@ from accelerate import DeepSpeedPlugin
 from torch import Tensor, nn
 
 from corpus.errors import ConfigError
-from trainer.parallel import MakeOptimizer, Replicas
+from trainer.processes.parallel import MakeOptimizer, Replicas
 from trainer.settings import DeepSpeedSettings
 
 FOLDER = "deepspeed"

@@ -1,0 +1,1 @@
+"""The vocabulary head: hidden states → losses and their gradients, in one pass over chunks of tokens."""

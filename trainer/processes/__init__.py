@@ -1,0 +1,1 @@
+"""Several processes, one model: copies, shards, or DeepSpeed's engine."""
