@@ -2,8 +2,8 @@
 
 A difference is a sum of weighted bits per byte of cells on sets. Where all its cells have the same two or more seeds,
 it is taken seed by seed and its error is over seeds: noise of training. Else it is taken document by document and its
-error is over the documents of the test sets, the ratio estimator of trainer.evaluation.evaluate.paired_delta, which is noise of
-the test set only. Every estimate says which.
+error is over the documents of the test sets, the ratio estimator of trainer.evaluation.evaluate.paired_delta, which is
+noise of the test set only. Every estimate says which.
 """
 
 import json
