@@ -34,7 +34,7 @@ SMALL, BUSY = (os.environ.get("PROVENDER_BENCH") == kind for kind in ("small", "
 clock = process_time if BUSY else perf_counter
 WIDTH, LAYERS, VOCABULARY = (384, 6, 49_152) if not SMALL else (128, 2, 8_192)
 ROWS, LENGTH = (4, 512) if not SMALL else (4, 128)
-TURNS = 8 if not (SMALL or BUSY) else 3
+TURNS = 6 if not (SMALL or BUSY) else 3
 CHUNK = 256
 SHARE = 0.25
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from trainer.regularizers.settings import Direction
 
-VOCABULARY_BLOCK = 1024  # rows of the head multiplied at a time on a CPU: they and their logits stay in its last cache
+VOCABULARY_BLOCK = 512  # rows of the head multiplied at a time on a CPU: they and their logits stay in its last cache
 
 
 def logits_of(hidden: Tensor, weight: Tensor, buffer: Tensor) -> Tensor:
