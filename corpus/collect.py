@@ -4,15 +4,13 @@ The files are hard links to the units where the file system allows it, so the fo
 one rename.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from corpus.artifact import Manifest, RunLock, code_version, current, publish
+from corpus.artifact import Manifest, RunLock, code_version, current, link, publish
 from corpus.engine import Outcome, Unit
 from corpus.ledger import Ledger
 from corpus.select import SPLITS
@@ -48,7 +46,7 @@ def collect_corpus(
                 names |= {"ledger.parquet": f"ledger/{source}/{index:05d}.parquet"}
                 for name, target in names.items():
                     if name in entries and (entries[name].rows or name == "ledger.parquet"):
-                        if _link(unit.folder / name, draft.path / target):
+                        if link(unit.folder / name, draft.path / target):
                             draft.hashes[target] = entries[name].sha256
                         draft.rows[target] = entries[name].rows or 0
         draft.totals["sources"] = by_source
@@ -60,14 +58,3 @@ def _splits(ledger: Ledger) -> dict[str, dict[str, int]]:
     kept = ledger.frame.filter(pl.col("fate") == "kept")
     rows = kept.group_by("split").agg(pl.len(), pl.col("bytes_out").sum(), pl.col("tokens_out").sum()).sort("split")
     return {split: {"documents": n, "bytes": size, "tokens": tokens} for split, n, size, tokens in rows.iter_rows()}
-
-
-def _link(source: Path, target: Path) -> bool:
-    """Whether the target is a hard link and not a copy."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, target)
-        return False
-    return True

@@ -9,11 +9,13 @@
     decide       the survivors after their cuts             → decisions/
     select       kept and dropped shards, ledger            → selected/<source>/<unit>/
     corpus       the folder that is handed on               → corpus/
-    tokens       a store per source and split               → tokens/<source>/<split>/
+    tokens       ids of each shard                          → encoded/<source>/<split>/<shard>/, until they are joined
+    stores       a store per source and split               → tokens/<source>/<split>/
 
 Each stage is skipped when its fingerprint stands. Thresholds enter at `decide`: changing one re-reads no raw text.
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -25,7 +27,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.annotate import SourceLine, annotate_pipeline, cut_units, stored_units
-from corpus.artifact import MANIFEST, Draft, Manifest, RunLock, code_version, read_parquet, scan_parquet, write_parquet
+from corpus.artifact import (
+    MANIFEST,
+    Draft,
+    Manifest,
+    RunLock,
+    code_version,
+    current,
+    read_parquet,
+    scan_parquet,
+    write_parquet,
+)
 from corpus.collect import Card, collect_corpus
 from corpus.cuts.overlay import LEFT, OVERLAY, CutUnit
 from corpus.cuts.overlay import SCHEMA as OVERLAY_SCHEMA
@@ -34,7 +46,7 @@ from corpus.cuts.stages import drops_of, find_cuts, overlay_units
 from corpus.decide import DECISIONS, UnitFiles, apply_rules, as_decisions, read_columns
 from corpus.dedup.signature import Signature
 from corpus.document import DOCUMENTS
-from corpus.engine import ExecutorSettings, LocalSettings, Unit
+from corpus.engine import ExecutorSettings, Unit
 from corpus.errors import DataError
 from corpus.measure import COLUMNS, MeasureUnit, MeasureWork
 from corpus.perplexity import (
@@ -53,7 +65,8 @@ from corpus.select import INTERNAL, SPLITS, SelectUnit, SelectWork
 from corpus.stages import Stages, Watch, all_units, fingerprints, said
 from corpus.step import Step
 from corpus.survivors import Survivors
-from corpus.tokens.tokenize import CountTokens, StoreUnit, TokenizerSettings, TokensSettings
+from corpus.tokens.store import STORE
+from corpus.tokens.tokenize import CountTokens, EncodeUnit, JoinUnit, TokenizerSettings, TokensSettings
 
 
 class Preparation:
@@ -275,31 +288,38 @@ class Preparation:
         return selected
 
     def _tokenize(self, corpus: Manifest) -> None:
-        folder = self.workspace / "corpus"
-        identity = self.tokenizer.identity()
-        units = []
+        """The stores, joined from those of their shards, which are gone afterwards."""
+        folder, encoded = self.workspace / "corpus", self.workspace / "encoded"
+        common = {"tokenizer": self.tokenizer.identity(), "code": code_version("corpus")}
+        stores, parts = [], []
         for source in self.settings.sources:
             for split in SPLITS:
                 shards = [e for e in corpus.files if e.path.startswith(f"data/{source.name}/{split}-")]
-                if shards:
-                    units.append(
-                        Unit(
-                            folder=self.workspace / "tokens" / source.name / split,
-                            function={
-                                "kind": "corpus.tokens",
-                                "shards": [entry.sha256 for entry in shards],
-                                "tokenizer": identity,
-                                "code": code_version("corpus"),
-                            },
-                            weight=sum(entry.bytes for entry in shards),
-                            work=[folder / entry.path for entry in shards],
-                        )
+                if not shards:
+                    continue
+                made_of = [
+                    Unit(
+                        folder=encoded / source.name / split / f"{index:05d}",
+                        function={"kind": STORE, "shards": [entry.sha256], **common},
+                        weight=entry.bytes,
+                        work=folder / entry.path,
                     )
-        executor = self.stages.executor
-        workers = executor.workers if isinstance(executor, LocalSettings) else 1
+                    for index, entry in enumerate(shards)
+                ]
+                store = Unit(
+                    folder=self.workspace / "tokens" / source.name / split,
+                    function={"kind": STORE, "shards": [entry.sha256 for entry in shards], **common},
+                    weight=sum(entry.bytes for entry in shards),
+                    work=[unit.folder for unit in made_of],
+                )
+                stores.append(store)
+                if current(store.folder, store.function) is None:
+                    parts += made_of
         self.stages.units(
-            "tokens", units, lambda todo, beat: [StoreUnit(todo, self.tokenizer, beat, self.stages.lock, workers)]
+            "tokens", parts, lambda todo, beat: [EncodeUnit(todo, self.tokenizer, beat, self.stages.lock)]
         )
+        self.stages.units("stores", stores, lambda todo, beat: [JoinUnit(todo, beat, self.stages.lock)])
+        shutil.rmtree(encoded, ignore_errors=True)
 
 
 def _leading_reasons(manifest: Manifest) -> str:

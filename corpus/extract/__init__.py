@@ -1,7 +1,8 @@
 """Extraction: HTML page → readable text, under a time limit that holds for a parser that hangs or crashes.
 
 page_text   the engines
-content     which part of a page they take, for `resiliparse`: between the child's parser and its writer of text
+content     for `resiliparse`, between the child's parser and its writer of text: which part of a page is taken, and
+            the text of plain ones
 worker      the child process that runs one (imports nothing of ours, so it starts in a tenth of a second)
 guard       the parent's side: feeds the child, kills and restarts it
 this file   the step
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpus.document import Batch, utf8_buffers
-from corpus.extract.content import main_content
+from corpus.extract.content import main_content, plain_texts
 from corpus.extract.guard import Failure, Guard, Page, shared_guard
 from corpus.settings import Settings
 from corpus.step import Step
@@ -65,10 +66,18 @@ class Extract(Step):
     def _texts(self, pages: list[Page]) -> list[bytes | Failure]:
         """The text of each page, or how its engine failed."""
         results = self.guard.map_bytes(pages)
-        if self.engine == "resiliparse":
-            sound = [row for row, body in enumerate(results) if not isinstance(body, Failure)]
-            contents = main_content([body for body in results if not isinstance(body, Failure)])
-            for row, text in zip(sound, self._guard("written").map_bytes(contents), strict=True):
+        if self.engine != "resiliparse":
+            return results
+        sound = [row for row, body in enumerate(results) if not isinstance(body, Failure)]
+        contents = main_content([body for body in results if not isinstance(body, Failure)])
+        left: dict[int, Page] = {}
+        for row, content, text in zip(sound, contents, plain_texts(contents), strict=True):
+            if text is None:
+                left[row] = content
+            else:
+                results[row] = text.tobytes()
+        if left:
+            for row, text in zip(left, self._guard("written").map_bytes(list(left.values())), strict=True):
                 results[row] = text
         return results
 

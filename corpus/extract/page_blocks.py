@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from corpus.kernels import outline
+from corpus.kernels import outline, page_writing
 from corpus.kernels.hashing import hashes_of, map_of
 
 
@@ -44,6 +44,11 @@ WEAK = names("author tag tags teaser sidebar meta bio widget nav ad toc comment"
 CONTENT = names("article content main body text entry hentry story container column page post blog")
 HIDDEN = names("hidden visually-hidden sr-only screen-reader-text")
 
+# Elements whose text is written as it stands here (`kernels.page_writing`).
+INLINE = names("a abbr b big cite code del dfn em font i ins kbd mark q s samp small span strong sub sup time tt u var")
+LINES = names("address article blockquote center div header hgroup main section h5 h6 br hr ul ol li")
+TALL = names("p h1 h2 h3 h4")
+
 Map = tuple[np.ndarray, np.ndarray]  # by hash, as of `hashing.map_of`
 
 
@@ -72,6 +77,27 @@ def words() -> Map:
     """What a word of a class or an id says."""
     return _by_hash(
         {outline.PART: PARTS, outline.STRONG: PARTS - WEAK, outline.CONTENT: CONTENT, outline.HIDDEN: HIDDEN}
+    )
+
+
+@cache
+def writing() -> Map:
+    """How an element is written, by its tag."""
+    headings = names("h1 h2 h3 h4 h5 h6")
+    return _by_hash(
+        {
+            page_writing.INLINE: INLINE | names("img wbr"),
+            page_writing.LINE: LINES | TALL,
+            page_writing.TALL: TALL,
+            page_writing.CLOSED: headings | names("p"),
+            page_writing.EMPTY: names("img wbr br hr"),
+            page_writing.BREAK: names("br"),
+            page_writing.BODY: names("body"),
+            page_writing.LIST: names("ul ol"),
+            page_writing.NUMBERED: names("ol"),
+            page_writing.ITEM: names("li"),
+            page_writing.LINK: names("a"),
+        }
     )
 
 

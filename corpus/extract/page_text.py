@@ -5,7 +5,8 @@ main content is, since its own take every teaser for content (4-gram F1 of 0.90 
 
     body             the page as its parser writes it out
     main content     of that, by a compiled loop over many pages (corpus/kernels/main_content.py)
-    written          the text of the content
+    text             of that, the same way (corpus/kernels/page_writing.py), or
+    written          by resiliparse's writer, for a page with tables, preformatted text and the like
 
 Extraction asks a child process for the first and the last. `fast` leaves the rules to resiliparse.
 """
@@ -42,9 +43,11 @@ def written(content: str) -> str:
 
 def resiliparse(page: str) -> str:
     """The main content of a page."""
-    from corpus.extract.content import main_content
+    from corpus.extract.content import main_content, plain_texts
 
-    return written(bytes(main_content([body(page).encode()])[0]).decode())
+    contents = main_content([body(page).encode()])
+    (text,) = plain_texts(contents)
+    return written(bytes(contents[0]).decode()) if text is None else bytes(text).decode()
 
 
 def fast(page: str) -> str:

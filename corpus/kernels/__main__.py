@@ -18,6 +18,7 @@ from corpus.dedup.substring import SubstringSettings, find_substrings
 from corpus.deidentify.profiles import DEFAULT_TYPES, Search, scanner
 from corpus.document import DOCUMENTS, Batch, Document
 from corpus.engine import Workplace
+from corpus.extract.content import main_content, plain_texts
 from corpus.kernels.join import greedy_cover
 from corpus.kernels.layout import plain_layout
 from corpus.perplexity.probing import ProbingModel
@@ -45,6 +46,7 @@ def compile_kernels() -> None:
         CodeQualitySettings(kind="code_quality").build(),
         Signature(),
     )
+    plain_texts(main_content([b"<body><p>text</p></body>"]))
     plain_layout(batch.text)  # repair calls it for texts that need it only
     for step in steps:
         batch = step.process(batch)

@@ -57,7 +57,7 @@ def outline(data, begin, stop, by_name, classes, kinds, words, starts, ends, blo
             break
         tag = behind
         if data[tag + 1] == _BANG:
-            at = _behind_comment(data, tag, stop)
+            at = behind_comment(data, tag, stop)
             continue
         if data[tag + 1] == _SLASH:
             at = _find(data, tag, stop, _MORE) + 1
@@ -131,7 +131,7 @@ def _find(data, at, stop, byte):
 
 
 @numba.njit(cache=True, nogil=True)
-def _behind_comment(data, tag, stop):
+def behind_comment(data, tag, stop):
     """Behind the comment, or what else begins with "<!", at `tag`."""
     if data[tag + 2] != 45:
         return _find(data, tag, stop, _MORE) + 1
@@ -227,7 +227,7 @@ def _length(data, at, stop, classes, literal):
         if code >= 128:
             code, size = decode(data, at)
         elif code == _AND and not literal:
-            code, size = _unescaped(data, at, stop)
+            code, size = unescaped(data, at, stop)
         at += size
         if length or not class_of(classes, code) & SPACE:
             length += 1
@@ -237,7 +237,7 @@ def _length(data, at, stop, classes, literal):
 
 
 @numba.njit(cache=True, nogil=True)
-def _unescaped(data, at, stop):
+def unescaped(data, at, stop):
     """(character, bytes) of what begins with "&": one of the five that are written by name, or that sign itself."""
     if at + 3 < stop and data[at + 2] == 116 and data[at + 3] == 59:
         if data[at + 1] == 108:

@@ -12,7 +12,7 @@ Every document ends with exactly one EOS token and nothing is put before it, so
 DocumentTokenizer writes is opened as it is (corpus/tokens/files.py).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -24,11 +24,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import id_index
-from corpus.artifact import Draft, Manifest, read_parquet, write_parquet
+from corpus.artifact import Draft, Manifest, RunLock, link, publish, read_parquet, write_parquet
 from corpus.errors import ArtifactError, DataError
 from corpus.mapping import map_file
 from corpus.tokens.files import open_files
 
+STORE = "corpus.tokens"  # its kind of artefact
 STORE_DOCUMENTS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -115,21 +116,39 @@ class TokenStoreWriter:
             self.start_shard()
         self._finish_shard()
         table = pa.Table.from_batches(self._documents, schema=STORE_DOCUMENTS)
-        rows = write_parquet(self.draft.path / "documents.parquet", table)
-        self.draft.rows["documents.parquet"] = rows
-        id_index.write_index(self.draft.path / id_index.NAME, table["id"].chunks)
-        self.draft.totals |= {
-            "documents": rows,
-            "tokens": int(np.sum(table["tokens"].to_numpy())) if rows else 0,
-            "bytes": int(np.sum(table["bytes"].to_numpy())) if rows else 0,
-            "shards": self._shard + 1,
-            "tokenizer": {
-                "sha256": self.tokenizer.sha256,
-                "vocab_size": self.tokenizer.vocab_size,
-                "eos_id": self.tokenizer.eos_id,
-                "policy": "one EOS after each document, no BOS",
-            },
-        }
+        _describe(self.draft, table.combine_chunks(), self._shard + 1, self.tokenizer)
+
+
+def _describe(draft: Draft, documents: pa.Table, shards: int, tokenizer: TokenizerIdentity) -> None:
+    """Write what a store has beside its shards: documents, index and totals."""
+    rows = write_parquet(draft.path / "documents.parquet", documents)
+    draft.rows["documents.parquet"] = rows
+    id_index.write_index(draft.path / id_index.NAME, documents["id"].chunks)
+    draft.totals |= {
+        "documents": rows,
+        "tokens": int(np.sum(documents["tokens"].to_numpy())) if rows else 0,
+        "bytes": int(np.sum(documents["bytes"].to_numpy())) if rows else 0,
+        "shards": shards,
+        "tokenizer": asdict(tokenizer) | {"policy": "one EOS after each document, no BOS"},
+    }
+
+
+def join_stores(parts: Sequence[Path], folder: Path, function: dict[str, Any], lock: RunLock | None = None) -> None:
+    """Publish the store that has the shards of several stores of one tokenizer, in order. Their files are linked, not
+    copied, where the file system allows it."""
+    stores = [TokenStore.open(part) for part in parts]
+    with publish(folder, kind=STORE, function=function, lock=lock) as draft:
+        count = 0
+        for part, store in zip(parts, stores, strict=True):
+            hashes = {entry.path: entry.sha256 for entry in store.manifest.files}
+            for shard in range(len(store.shards)):
+                for suffix in (".ds", ".ds.index"):
+                    name = f"{count:05d}{suffix}"
+                    if link(part / f"{shard:05d}{suffix}", draft.path / name):
+                        draft.hashes[name] = hashes[f"{shard:05d}{suffix}"]
+                count += 1
+        documents = pa.concat_tables(store.documents for store in stores)
+        _describe(draft, documents.combine_chunks(), count, stores[0].tokenizer)
 
 
 @dataclass(frozen=True)

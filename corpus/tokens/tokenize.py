@@ -9,9 +9,7 @@ the 1% of texts that their hash picks) and is given up for good at the first dif
 import json
 import logging
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
 from itertools import pairwise
@@ -31,7 +29,7 @@ from corpus.engine import Heartbeat, Unit
 from corpus.errors import ConfigError, DataError
 from corpus.settings import Settings
 from corpus.step import Step
-from corpus.tokens.store import TokenizerIdentity, TokenStore, TokenStoreWriter
+from corpus.tokens.store import STORE, TokenizerIdentity, TokenStore, TokenStoreWriter, join_stores
 
 log = logging.getLogger(__name__)
 
@@ -290,45 +288,22 @@ def build_store(
     tokenizer: Tokenizer,
     function: dict[str, Any],
     lock: RunLock | None = None,
-    threads: int = 1,
 ) -> TokenStore:
     """Publish the token store of parquet shards (id, text, source, token_count), one .ds shard for each, in order.
 
-    Raises DataError when a document's tokens are not as many as were counted when it was decided on. Memory: two
-    batches of documents a thread, and id, source and two numbers per document.
+    Raises DataError when a document's tokens are not as many as were counted when it was decided on. Memory: a batch of
+    documents, and id, source and two numbers per document.
     """
     with (
-        publish(folder, kind="corpus.tokens", function=function, lock=lock) as draft,
+        publish(folder, kind=STORE, function=function, lock=lock) as draft,
         TokenStoreWriter(draft, tokenizer.identity()) as writer,
     ):
         for shard in shards:
             writer.start_shard()
-            scanned = scan_parquet(shard, ["id", "text", "source", "token_count"], rows=256)
-            parts = (part for batch in scanned for part in _runs_of_one_source(batch))
-            for part, encoded in _encoded(parts, tokenizer, threads):
-                _add(writer, part, encoded, shard)
+            for batch in scan_parquet(shard, ["id", "text", "source", "token_count"], rows=256):
+                for part in _runs_of_one_source(batch):
+                    _add(writer, part, tokenizer.stream(part.column("text")), shard)
     return TokenStore.open(folder)
-
-
-Encoded = Iterable[tuple[np.ndarray, np.ndarray]]  # as from Tokenizer.stream
-
-
-def _encoded(
-    parts: Iterator[pa.RecordBatch], tokenizer: Tokenizer, threads: int
-) -> Iterator[tuple[pa.RecordBatch, Encoded]]:
-    """The parts in order with their tokens, encoded ahead by `threads`; the engines let go of Python's lock."""
-    if threads == 1:
-        yield from ((part, tokenizer.stream(part.column("text"))) for part in parts)
-        return
-    ahead: deque[tuple[pa.RecordBatch, Future[Encoded]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for part in parts:
-            ahead.append((part, pool.submit(lambda text: list(tokenizer.stream(text)), part.column("text"))))
-            if len(ahead) == 2 * threads:
-                done, future = ahead.popleft()
-                yield done, future.result()
-        for done, future in ahead:
-            yield done, future.result()
 
 
 def _runs_of_one_source(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -337,7 +312,9 @@ def _runs_of_one_source(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     return (batch.slice(start, stop - start) for start, stop in pairwise(bounds) if stop > start)
 
 
-def _add(writer: TokenStoreWriter, documents: pa.RecordBatch, encoded: Encoded, shard: Path) -> None:
+def _add(
+    writer: TokenStoreWriter, documents: pa.RecordBatch, encoded: Iterable[tuple[np.ndarray, np.ndarray]], shard: Path
+) -> None:
     row = 0
     for tokens, lengths in encoded:
         part = documents.slice(row, len(lengths))
@@ -354,30 +331,34 @@ def _add(writer: TokenStoreWriter, documents: pa.RecordBatch, encoded: Encoded, 
         row += len(lengths)
 
 
-class StoreUnit(PipelineStep):
-    """A datatrove step: tokenizes this rank's shards (`unit.work`, a list of paths) and publishes their store.
+class EncodeUnit(PipelineStep):
+    """A datatrove step: tokenizes this rank's shard (`unit.work`, its path) and publishes a store of it alone."""
 
-    A store is one unit however large its source is, so its part of the `workers` of this machine is threads of its own.
-    """
+    name = "encode"
+    type = "shard encoder"
 
-    name = "tokenize"
-    type = "store writer"
-
-    def __init__(
-        self,
-        units: Sequence[Unit],
-        tokenizer: TokenizerSettings,
-        heartbeat: Heartbeat,
-        lock: RunLock,
-        workers: int = 1,
-    ):
+    def __init__(self, units: Sequence[Unit], tokenizer: TokenizerSettings, heartbeat: Heartbeat, lock: RunLock):
         super().__init__()
-        self.units, self.heartbeat, self.lock, self.workers = units, heartbeat, lock, workers
+        self.units, self.heartbeat, self.lock = units, heartbeat, lock
         self.tokenizer = shared_tokenizer(tokenizer)
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         unit = self.units[rank]
-        share = unit.weight / max(1, sum(other.weight for other in self.units))
-        threads = max(1, round(self.workers * share))
-        build_store(unit.work, unit.folder, self.tokenizer, unit.function, self.lock, threads)
+        build_store([unit.work], unit.folder, self.tokenizer, unit.function, self.lock)
+        self.heartbeat.beat(rank, unit.weight)
+
+
+class JoinUnit(PipelineStep):
+    """A datatrove step: publishes this rank's store, joined from those of its shards (`unit.work`, their folders)."""
+
+    name = "join"
+    type = "store writer"
+
+    def __init__(self, units: Sequence[Unit], heartbeat: Heartbeat, lock: RunLock):
+        super().__init__()
+        self.units, self.heartbeat, self.lock = units, heartbeat, lock
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+        unit = self.units[rank]
+        join_stores(unit.work, unit.folder, unit.function, self.lock)
         self.heartbeat.beat(rank, unit.weight)

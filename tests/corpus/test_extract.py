@@ -14,9 +14,9 @@ from page_walk import walked
 from corpus.document import Batch, Document
 from corpus.extract import Extract, ExtractSettings
 from corpus.extract import guard as guard_module
-from corpus.extract.content import main_content
+from corpus.extract.content import main_content, plain_texts
 from corpus.extract.guard import Failure, Guard
-from corpus.extract.page_text import resiliparse
+from corpus.extract.page_text import body, resiliparse, written
 
 DOCS = Path("/usr/share/doc/python3.11/html/library/bisect.html")
 
@@ -300,9 +300,42 @@ bodies = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(bodies, min_size=1, max_size=4).map("".join))
-def test_the_content_read_off_the_writing_is_that_of_the_tree(body: str) -> None:
-    page = f"<body class='home'>{body}</body>"
+def test_the_content_read_off_the_writing_is_that_of_the_tree(inside: str) -> None:
+    page = f"<body class='home'>{inside}</body>"
     assert resiliparse(page) == walked(page)
+
+
+inner = st.sampled_from(
+    ["x", " ", "  y ", "a b", "\n", "&amp;lt;", "&nbsp;", "é ", "<!-- c -->", "q&gt;", "\f", "<br>", "<hr>"]
+)
+tags = st.sampled_from(
+    [
+        *("p", "div", "ul", "ol", "li", "b", "i", "span", "h1", "h5", "blockquote", "a class=headerlink"),
+        *("a href=/link/x", "td", "pre", "label", "custom"),
+    ]
+)
+soup = st.recursive(
+    inner,
+    lambda parts: st.tuples(tags, st.lists(parts, max_size=4)).map(
+        lambda made: f"<{made[0]}>{''.join(made[1])}</{made[0].split()[0]}>"
+    ),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(soup, min_size=1, max_size=4).map("".join))
+def test_a_text_is_written_as_resiliparse_writes_it_or_left_to_it(soup: str) -> None:
+    page = body(f"<body>{soup}</body>")
+    (text,) = plain_texts([memoryview(page.encode())])
+    assert text is None or bytes(text).decode() == written(page)
+
+
+def test_plain_pages_are_not_left() -> None:
+    page = "<h1>a</h1><p>b <b>c</b><br>d</p><ul><li><a href='x'>e</a></li></ul>1 < 2<hr><ol><li>f<li>g</ol>"
+    (text,) = plain_texts([memoryview(body(page).encode())])
+    assert text is not None
+    assert bytes(text).decode() == "a\n\nb c\nd\n\n  • e\n1 < 2\n\n  1. f\n  2. g"
 
 
 def test_a_page_that_no_parser_wrote_is_taken_whole() -> None:

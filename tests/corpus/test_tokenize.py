@@ -16,6 +16,7 @@ import corpus.tokens.tokenize
 from corpus.artifact import content_hash, write_parquet
 from corpus.document import Batch, Document
 from corpus.errors import ConfigError, DataError
+from corpus.tokens.store import TokenStore, join_stores
 from corpus.tokens.tokenize import CountTokens, Tokenizer, TokenizerSettings, TokensSettings, build_store
 
 END = "<|endoftext|>"
@@ -210,13 +211,21 @@ def test_a_store_has_a_shard_for_each_parquet_file_and_one_end_per_document(mode
     assert store.documents["bytes"].to_pylist() == [len(text.encode()) for part in texts for text in part]
 
 
-def test_a_store_is_the_same_whatever_the_number_of_threads(model: Path, tmp_path: Path) -> None:
+def test_a_store_joined_from_those_of_its_shards_is_the_one_built_at_once(model: Path, tmp_path: Path) -> None:
     tokenizer = load(model)
-    texts = [f"{sentence} {number}" for number in range(300) for sentence in SENTENCES]
-    _, lengths = tokenizer.encode(pa.array(texts))
-    path = shard(tmp_path / "a.parquet", texts, lengths)
-    one, three = (build_store([path], tmp_path / str(n), tokenizer, {}, threads=n) for n in (1, 3))
-    assert one.manifest.files == three.manifest.files
+    texts = [[f"{sentence} {number}" for number in range(count) for sentence in SENTENCES] for count in (300, 0, 7)]
+    paths = [
+        shard(tmp_path / f"{number}.parquet", part, tokenizer.encode(pa.array(part, pa.string()))[1])
+        for number, part in enumerate(texts)
+    ]
+    once = build_store(paths, tmp_path / "once", tokenizer, {})
+    for path in paths:
+        build_store([path], tmp_path / path.stem, tokenizer, {})
+    join_stores([tmp_path / path.stem for path in paths], tmp_path / "joined", {})
+    joined = TokenStore.open(tmp_path / "joined")
+    joined.verify()
+    assert joined.manifest.files == once.manifest.files
+    assert joined.manifest.totals == once.manifest.totals
 
 
 def test_a_count_that_does_not_hold_is_a_data_error_and_publishes_nothing(model: Path, tmp_path: Path) -> None:
