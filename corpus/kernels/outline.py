@@ -60,7 +60,7 @@ def outline(data, begin, stop, by_name, classes, kinds, words, starts, ends, blo
             at = behind_comment(data, tag, stop)
             continue
         if data[tag + 1] == _SLASH:
-            at = _find(data, tag, stop, _MORE) + 1
+            at = find(data, tag, stop, _MORE) + 1
             if hidden:
                 hidden -= 1
                 if not hidden:
@@ -82,12 +82,12 @@ def outline(data, begin, stop, by_name, classes, kinds, words, starts, ends, blo
         end_of_name, given = at, 0
         while at < stop and data[at] == 32:
             attribute = at + 1
-            at = _find(data, attribute + 1, stop, _EQUALS)  # a name may begin with "="
+            at = find(data, attribute + 1, stop, _EQUALS)  # a name may begin with "="
             value = at + 2
             if value > stop or data[at + 1] != _QUOTE:
                 return 0, 0
-            at = _find(data, value, stop, _QUOTE)
-            if not hidden and by_name and kind & NAMED and _is_class_or_id(data, attribute, value - 2):
+            at = find(data, value, stop, _QUOTE)
+            if not hidden and by_name and kind & NAMED and is_class_or_id(data, attribute, value - 2):
                 given |= _said(data, value, at, words)
             at += 1
         if at >= stop or data[at] != _MORE:
@@ -123,7 +123,7 @@ def outline(data, begin, stop, by_name, classes, kinds, words, starts, ends, blo
 
 
 @numba.njit(cache=True, nogil=True)
-def _find(data, at, stop, byte):
+def find(data, at, stop, byte):
     """Where the byte stands next, `stop` if nowhere."""
     while at < stop and data[at] != byte:
         at += 1
@@ -134,7 +134,7 @@ def _find(data, at, stop, byte):
 def behind_comment(data, tag, stop):
     """Behind the comment, or what else begins with "<!", at `tag`."""
     if data[tag + 2] != 45:
-        return _find(data, tag, stop, _MORE) + 1
+        return find(data, tag, stop, _MORE) + 1
     at = tag + 4
     while at + 2 < stop and not (data[at] == 45 and data[at + 1] == 45 and data[at + 2] == _MORE):
         at += 1
@@ -165,7 +165,7 @@ def _kind(kinds, data, begin, stop):
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_class_or_id(data, begin, stop):
+def is_class_or_id(data, begin, stop):
     if stop - begin == 2:
         return data[begin] == 105 and data[begin + 1] == 100
     if stop - begin != 5 or data[begin] != 99 or data[begin + 1] != 108:

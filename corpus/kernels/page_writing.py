@@ -9,14 +9,14 @@ import numba
 import numpy as np
 
 from corpus.kernels.hashing import hash_bytes, slot_of
-from corpus.kernels.outline import behind_comment, tags_in, unescaped
+from corpus.kernels.outline import behind_comment, find, is_class_or_id, tags_in, unescaped
 
 # What an element is, by its name; 0 for one that is not written here.
 INLINE, LINE, TALL, EMPTY, BREAK, BODY, LIST, NUMBERED, ITEM, LINK = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
 CLOSED = 1024  # a paragraph or heading, which a parser may end where a block begins
 DEEPEST = 8  # list in which an item is written here
 ROOM = 40  # bytes that a tag may make beyond its own: line feeds, indentation, a number
-_LESS, _MORE, _AND, _QUOTE = 60, 62, 38, 34
+_LESS, _MORE, _AND, _QUOTE, _EQUALS = 60, 62, 38, 34, 61
 
 
 @numba.njit(cache=True, nogil=True)
@@ -189,19 +189,25 @@ def _kind(tags, data, begin, stop):
 
 @numba.njit(cache=True, nogil=True)
 def _behind_attributes(data, at, stop, is_link):
-    """Behind the tag whose attributes begin at `at`; -1 where it is not whole, or a link that may be the mark of a
-    heading: something in quotes has "link" or "anchor" in it, and no slash."""
-    quoted, slash, marks = False, False, False
-    while at < stop and (quoted or data[at] != _MORE):
-        if data[at] == _QUOTE:
-            if quoted and marks and not slash and is_link:
-                return np.int64(-1)
-            quoted, slash, marks = not quoted, False, False
-        elif data[at] == 47:
-            slash = True
-        elif quoted and at + 3 < stop:
-            ink = data[at] == 105 and data[at + 1] == 110 and data[at + 2] == 107
-            nch = data[at] == 110 and data[at + 1] == 99 and data[at + 2] == 104
-            marks = marks or ink or nch
+    """Behind the tag whose attributes begin at `at`; -1 where it is not written as parsers do, or is a link that may be
+    the mark of a heading."""
+    while at < stop and data[at] == 32:
+        name = at + 1
+        at = find(data, name + 1, stop, _EQUALS)
+        value = at + 2
+        if value > stop or data[at + 1] != _QUOTE:
+            return np.int64(-1)
+        at = find(data, value, stop, _QUOTE)
+        if is_link and is_class_or_id(data, name, value - 2) and _may_mark(data, value, at):
+            return np.int64(-1)
         at += 1
-    return np.int64(at + 1) if at < stop else np.int64(-1)
+    return np.int64(at + 1) if at < stop and data[at] == _MORE else np.int64(-1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _may_mark(data, begin, stop):
+    """Whether the name has "nk" or "nc" in it, as every link and anchor."""
+    found = False
+    for at in range(begin, stop - 1):
+        found = found or (data[at] == 110 and (data[at + 1] == 107 or data[at + 1] == 99))
+    return found

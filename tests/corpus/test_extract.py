@@ -335,7 +335,7 @@ def test_plain_pages_are_not_left() -> None:
     page = "<h1>a</h1><p>b <b>c</b><br>d</p><ul><li><a href='x'>e</a></li></ul>1 < 2<hr><ol><li>f<li>g</ol>"
     (text,) = plain_texts([memoryview(body(page).encode())])
     assert text is not None
-    assert bytes(text).decode() == "a\n\nb c\nd\n\n  • e\n1 < 2\n\n  1. f\n  2. g"
+    assert bytes(text).decode() == "a\n\nb c\nd\n\n  • e\n1 < 2\n  1. f\n  2. g"
 
 
 def test_a_page_that_no_parser_wrote_is_taken_whole() -> None:
