@@ -19,6 +19,7 @@ _SHORTHANDS = {
     "s": frozenset(b" \t\r\n\f\v"),
     "w": frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"),
 }
+_LETTERS = _SHORTHANDS["w"] - frozenset(b"0123456789_")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _BYTES = frozenset(range(256)) - {SEPARATOR}
 _ANY = _BYTES - {10}
@@ -175,12 +176,10 @@ class Automaton:
     end in a state are accepted[first[state]:first[state + 1]], by their place in the list, in ascending order.
 
     A state is worked out when a text first leads out of it (`explore`), since texts visit few of them. `starts` are
-    the start states of chosen patterns: those of each of `chosen`, by their places in the list.
+    the start states that were asked for (`start_with`).
     """
 
-    def __init__(
-        self, patterns: Iterable[str], chosen: Iterable[Iterable[int]] = (), *, backwards: bool = False
-    ) -> None:
+    def __init__(self, patterns: Iterable[str], *, backwards: bool = False) -> None:
         """`backwards`: it reads from the end of what the patterns match. ValueError for one outside the syntax."""
         nfa = _Nfa()
         start = nfa.state()
@@ -195,15 +194,32 @@ class Automaton:
         self._closures: dict[int, frozenset[int]] = {}
         self._subsets: list[frozenset[int]] = []
         self._numbers: dict[frozenset[int], int] = {}
-        begins = list(nfa.free[start])
+        self._begins = list(nfa.free[start])
         self.table = np.full((64, self._width), -1, np.int32)
         self.first = np.zeros(65, np.int32)
         self.accepted = np.empty(64, np.int32)
         self._number(frozenset())
         self.table[0] = 0
         self._number(self._closure(start))
-        subsets = [frozenset().union(*(self._closure(begins[index]) for index in own)) for own in chosen]
-        self.starts = np.array([self._number(subset) for subset in subsets], np.int32)
+        self.starts = np.zeros(0, np.int32)
+
+    def start_with(self, chosen: Iterable[int]) -> None:
+        """One more start state, of the patterns in these places of the list."""
+        subset = frozenset[int]().union(*(self._closure(self._begins[index]) for index in chosen))
+        self.starts = np.append(self.starts, np.int32(self._number(subset)))
+
+    def begins_with_word(self, index: int) -> bool:
+        """The pattern in this place matches something that begins with a word of letters of ASCII alone, neither a
+        digit nor an underscore behind them."""
+        open_, seen = list(self._closure(self._begins[index])), set[int]()
+        while open_:
+            move = self._nfa.move[open_.pop()]
+            if move and not _LETTERS.isdisjoint(move[0]):
+                reached = self._closure(move[1]) - seen
+                seen |= reached
+                open_ += reached
+        moves = [self._nfa.move[state] for state in seen]
+        return any(state in self._ends for state in seen) or any(m and not m[0] <= _SHORTHANDS["w"] for m in moves)
 
     def explore(self, state: int) -> None:
         """Work out where the state leads on every byte."""

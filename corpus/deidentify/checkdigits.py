@@ -97,6 +97,20 @@ def _tckimlik(digits: np.ndarray) -> np.ndarray:
     return (digits[:, 0] > 0) & (digits[:, 9] == one) & (digits[:, 10] == two)
 
 
+_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+
+
+def _czech_birthday(digits: np.ndarray, length: int) -> np.ndarray:
+    """The first six digits are a day of the calendar, 50 or 20 or both added to the month; numbers of nine digits were
+    given until 1953, those of ten since."""
+    year, month, day = (digits[:, place] * 10 + digits[:, place + 1] for place in (0, 2, 4))
+    month = month % 50 % 20
+    given = (year >= 80) | (year <= 53) if length == 9 else True
+    year = year + np.where(year >= 80, 1800, 1900) if length == 9 else year + np.where(year < 54, 2000, 1900)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0)) & (month == 2)
+    return given & (month >= 1) & (month <= 12) & (day >= 1) & (day <= _DAYS[np.minimum(month, 12)] + leap)
+
+
 def _ends_in_remainder(digits: np.ndarray) -> np.ndarray:
     """Nine digits modulo 11, and 10 as 0, are the tenth: Czech numbers."""
     return digits[:, 9] == _sum(digits, tuple(10**power for power in range(8, -1, -1))) % 11 % 10
@@ -147,7 +161,10 @@ TESTS: dict[str, dict[int, Test]] = {
     "ch.ahv": {13: _divides(10, *(1, 3) * 6, 1)},
     "pt.nif": {9: _check_is(8, lambda d: (11 - _sum(d, (9, 8, 7, 6, 5, 4, 3, 2))) % 11 % 10)},
     "pl.pesel": {11: _divides(10, 1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1)},
-    "cz.rc": {10: _ends_in_remainder},
+    "cz.rc": {
+        9: lambda d: _czech_birthday(d, 9),
+        10: _all(_ends_in_remainder, lambda d: _czech_birthday(d, 10)),
+    },
     "ro.cnp": {13: _all(_check_is(12, lambda d: _sum(d, _CNP) % 11 % 10 + (_sum(d, _CNP) % 11 == 10)), _dated(3, 5))},
     "hr.oib": {11: lambda d: _mod_11_10(d, 11)},
     "se.personnummer": {10: lambda d: _luhn_of(d, 0, 10), 12: lambda d: _luhn_of(d, 2, 10)},
@@ -193,7 +210,20 @@ LETTERS: dict[str, dict[int, tuple[tuple[int, ...], int, bytes]]] = {
 
 # Registers whose test is all there is to their check; for numbers of one digit or two over and over it is asked.
 EXACT = {
-    *("us.dea", "us.npi", "au.acn", "gb.nhs", "de.vat", "de.doctor", "nl.bsn", "hr.oib", "se.orgnr", "tr.id", "il.id"),
+    *(
+        "us.dea",
+        "us.npi",
+        "au.acn",
+        "gb.nhs",
+        "de.vat",
+        "de.doctor",
+        "nl.bsn",
+        "hr.oib",
+        "se.orgnr",
+        "tr.id",
+        "il.id",
+        "cz.rc",
+    ),
     *("ng.nin", "br.cpf", "br.cnpj", "ph.tin"),
 }
 
@@ -224,6 +254,29 @@ def _foreign(own: Columns, digits: np.ndarray) -> np.ndarray:
     """The Spanish NIE: the letter before the digits counts as 0, 1 or 2."""
     number = _sum(digits, _POWERS[7]) + ((own.at(own.starts) & 0xDF).astype(np.int64) - ord("X")) * 10**7
     return np.frombuffer(_SPANISH, np.uint8)[number % 23] == own.at(own.ends - 1) & 0xDF
+
+
+_FISCAL_ODD = np.zeros(128, np.int64)
+for _sign, _value in zip(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    (*(1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3), *(6, 8, 12, 14, 16, 10, 22, 25, 24, 23)),
+    strict=True,
+):
+    _FISCAL_ODD[[ord(_sign), ord(_sign.lower())]] = _value
+_FISCAL_ODD[48:58] = _FISCAL_ODD[65:75]
+
+
+def _fiscal(own: Columns, digits: np.ndarray) -> np.ndarray:
+    """The Italian codice fiscale: places in the alphabet, at odd places by a table of their own; where figures stand
+    for themselves the form is enough."""
+    signs = np.stack([own.at(own.starts + place) & 0x7F for place in range(15)], axis=1).astype(np.int64)
+    plain = np.where(signs < 65, signs - 48, (signs | 32) - 97)
+    total = np.where(np.arange(15) % 2 == 0, _FISCAL_ODD[signs], plain).sum(axis=1)
+    return _in_figures(own) | (total % 26 == (own.at(own.ends - 1) | 32).astype(np.int64) - 97)
+
+
+def _in_figures(own: Columns) -> np.ndarray:
+    return DIGIT_BYTES[own.at(own.starts + 6)] & DIGIT_BYTES[own.at(own.starts + 7)]
 
 
 _IRISH = np.frombuffer(b"WABCDEFGHIJKLMNOPQRSTUV", np.uint8)
@@ -268,6 +321,7 @@ LETTERED: dict[str, Callable[[Columns, np.ndarray], np.ndarray]] = {
     "sg.nric": _nric,
     "de.pension": _pension,
     "mx.curp": _personal_code,
+    "it.fiscal": _fiscal,
 }
 
 
@@ -292,8 +346,8 @@ def sieve(name: str, *, apart: bool = True, checked: bool = True) -> Sieve:
         if name in LETTERED:
             passed &= LETTERED[name](own, digits)
         sure = exact & (own.different > 2) & ~own.letters_beside & np.isin(own.counts, lengths)
-        if name == "it.fiscal":  # where figures stand for themselves the form is enough
-            sure = DIGIT_BYTES[own.at(own.starts + 6)] & DIGIT_BYTES[own.at(own.starts + 7)] & ~own.letters_beside
+        if name == "it.fiscal":
+            sure = _in_figures(own) & ~own.letters_beside
         return verdicts(free & passed, free & passed & ~sure)
 
     return sieved

@@ -47,6 +47,7 @@ _SPELLED = (
     rf"(?i)[0-9a-z_][0-9a-z_.+-]{{0,40}}"
     rf"(?: at (?:[0-9a-z-]+\.){{1,3}}{_TLD}|{_AT}(?:[0-9a-z-]+{_DOT}){{1,3}}{_TLD})"
 )
+_SPELLED_GATE = r"(?i) at [0-9a-z-]+\.[a-z]|[(\[{<] ?at ?[)\]}>]"
 _FILE_ENDINGS = {
     *("png", "jpg", "jpeg", "gif", "svg", "webp", "js", "css", "json", "py", "html", "so", "service", "target"),
 }
@@ -110,7 +111,7 @@ def _personal_url(candidate: Candidate) -> bool:
 def email(profile: str, headers: str = "mask") -> list[Gated | Shape]:
     """`headers`: addresses in the licence headers of source code are masked, or kept."""
     accept = _credited_email if profile == "code" and headers == "keep" else _email
-    spelled = Shape("EMAIL", "email.spelled", _SPELLED, _spelled_email, score=0.8)
+    spelled = Shape("EMAIL", "email.spelled", _SPELLED, _spelled_email, gate=_SPELLED_GATE, score=0.8)
     return [AddressFinder("EMAIL", "email", find_emails, accept), *([] if profile == "code" else [spelled])]
 
 
@@ -197,6 +198,7 @@ def username() -> list[Shape]:
             _user_name,
             (r"skype",),
             sieve=_user_names,
+            gate=r"(?i)skype",
             score=0.6,
         ),
         Shape("USERNAME", "username.mention", r"@[A-Za-z0-9_]{3,20}", _mention, services, score=0.6),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.deidentify.columns import WORD_BYTES, Columns, Preceding, verdicts
+from corpus.deidentify.columns import WORD_BYTES, Columns, Containing, Preceding, verdicts
 from corpus.deidentify.recogniser import Candidate, Recogniser, Shape, nearby
 from corpus.kernels.candidates import ASK, NO, numbers_of
 from corpus.kernels.spans import byte_table
@@ -148,7 +148,7 @@ def _date(candidate: Candidate) -> bool:
 
 
 _TOUCHED_BY = byte_table(b"/-.")
-_LOWER_M = byte_table(b"m")
+_lower_may = Containing(r"may|mar")
 
 
 def _in_calendar(own: Columns) -> np.ndarray:
@@ -171,7 +171,7 @@ def _dates(own: Columns) -> np.ndarray:
 def _named_dates(own: Columns) -> np.ndarray:
     """A pattern with a month in letters has a day there is; what is left is a verb that may be a month's name, and what
     stands behind "mid-"."""
-    unsure = _perhaps_touched(own) | _TOUCHED_BY[own.before] | (own.count(_LOWER_M) > 0)
+    unsure = _perhaps_touched(own) | _TOUCHED_BY[own.before] | _lower_may(own)
     return verdicts(_untouched(own), _untouched(own) & unsure)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence, Set
 import numpy as np
 import pyarrow as pa
 
-from corpus.deidentify.joined import Joined
 from corpus.deidentify.replace import Removed
 from corpus.deidentify.scanner import Label
 from corpus.kernels.spans import in_characters
@@ -30,8 +29,9 @@ class Evidence:
         self._labels: Sequence[Label] = ()
         self._density = np.zeros(rows, np.float32)
 
-    def add(self, rows: np.ndarray, joined: Joined, removed: Removed, labels: Sequence[Label]) -> None:
-        """`joined` are the texts of the rows before; `labels` only grow from group to group."""
+    def add(self, rows: np.ndarray, removed: Removed, labels: Sequence[Label]) -> None:
+        """`removed` from the texts of these rows; `labels` only grow from group to group."""
+        joined = removed.joined
         starts, lengths, characters = in_characters(
             joined.view, joined.begins, joined.stops, removed.documents, removed.starts, removed.ends
         )

@@ -17,7 +17,8 @@ from corpus.deidentify.reserved import RECORD_MARK
 
 
 class Register(NamedTuple):
-    """One kind of number: `words` without which it is none, unless it stands alone; `inside`: a letter may touch it."""
+    """One kind of number: `words` without which it is none, unless it stands alone; `inside`: a letter may touch it;
+    `gated`: it may begin as any word does, and is looked for only in documents where re2 finds the form."""
 
     name: str
     type: str
@@ -25,6 +26,7 @@ class Register(NamedTuple):
     check: Check
     words: tuple[str, ...] = ()
     inside: bool = False
+    gated: bool = False
 
 
 def _check(country: str, number: str) -> Check:
@@ -125,6 +127,7 @@ REGISTERS: dict[str, tuple[Register, ...]] = {
             "DRIVER_LICENSE",
             r"(?i)[A-Z]{2}[A-Z9]{3} ?\d[0156]\d ?(?:[0-2]\d|3[01])\d ?[A-Z][A-Z9][A-Z0-9]{2}[A-Z](?: ?\d{2})?",
             checks.anything,
+            gated=True,
         ),
         Register("gb.passport", "PASSPORT", r"(?i)[A-Z]{2}\d{7}", checks.anything, _PASSPORT),
     ),
@@ -223,6 +226,7 @@ REGISTERS: dict[str, tuple[Register, ...]] = {
             _PERSON,
             r"(?i)[A-Z]{6}[0-9L-NP-V]{2}[A-EHLMPR-T][0-9L-NP-V]{2}[A-Z][0-9L-NP-V]{3}[A-Z]",
             lambda v: _check("it", "codicefiscale")(v) or (v[:6].isalpha() and v[6:8].isdigit()),
+            gated=True,
         ),
         Register("it.passport", "PASSPORT", r"(?i)[A-Z]{2}\d{7}", checks.anything, _PASSPORT),
         Register(
@@ -392,6 +396,7 @@ def _shape(register: Register) -> Shape:
         register.words,
         score=score,
         inside=register.inside,
+        gate=register.pattern if register.gated else "",
         apart=not register.inside,
         sieve=checkdigits.sieve(
             register.name, apart=not register.inside, checked=register.check is not checks.anything

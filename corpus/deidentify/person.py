@@ -44,7 +44,7 @@ _REVERSED = (  # Last, First M.
 _OFFICES = Words(
     (
         *("speaker", "president", "chairman", "chairwoman", "secretary", "vice", "chief", "justice", "ambassador"),
-        *("prime", "minister", "attorney"),
+        *("prime", "minister", "attorney", "who", "america", "universe", "basketball"),
     )
 )
 _ABBREVIATED = Words(("dr", "drs", "mr", "mrs", "ms", "mx", "prof", "messrs", "sr", "sra"))
@@ -58,13 +58,13 @@ _HEADED = Behind(
 
 
 _EPONYM_OR_PLACE, _LAST_LISTED, _PRACTICE = any_of("eOXQcG"), any_of("LBC"), any_of("eX")
-_S, _NOUN, _HYPHEN, _AND, _COMMA, _DOT, _LINE_END = (ord(c) for c in "se-&,.|")
+_S, _NOUN, _HYPHEN, _AND, _COMMA, _DOT, _LINE_END, _FIRM = (ord(c) for c in "se-&,.|X")
 
 
 def _no_eponym(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
     """No disease, street, company or institute follows that bears the name."""
     after, second, third = (document.near(lasts + step) for step in range(3))
-    practice = (after == _AND) & _LAST_LISTED[second] & _PRACTICE[third]
+    practice = (after == _AND) & ((_LAST_LISTED[second] & _PRACTICE[third]) | (second == _FIRM))
     bearer = np.where(after == _S, second == _NOUN, _EPONYM_OR_PLACE[after])
     return ~(bearer | (after == _HYPHEN) | practice)
 
@@ -122,13 +122,19 @@ def _reversed(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np
 
 _JOINT, _NO_FIRST_BEFORE, _NO_FIRST_AFTER = any_of("-/@#'"), any_of("WCUOkh"), any_of("WCUkRqNS/@(")
 _COMPASS, _OF, _CAPITAL = ord("R"), ord("o"), any_of("WCUOGqQceX")
-_WHERE = Words(("in", "near", "outside"))
+_WHERE, _SITE = Words(("in", "near", "outside")), Words(("fort", "mount", "camp", "cape", "lake", "port"))
+
+
+def _of_place(document: Classified, firsts: np.ndarray) -> np.ndarray:
+    """A word such as "San", "New", "Fort" stands before: what follows is a part of a place's name."""
+    site = _SITE.at(document, firsts - 1) & begins_large(document, firsts - 1)
+    return (document.near(firsts - 1) == _COMPASS) | site
 
 
 def _within_place(document: Classified, firsts: np.ndarray) -> np.ndarray:
-    """A word such as "San", "New", "St." stands before: what follows is a part of a place's name."""
+    """As `_of_place`, or a word that a full stop abbreviates, as "St."."""
     before, second = document.near(firsts - 1), document.near(firsts - 2)
-    return (before == _COMPASS) | ((before == _DOT) & ((second == _COMPASS) | (second == ord("Q"))))
+    return _of_place(document, firsts) | ((before == _DOT) & ((second == _COMPASS) | (second == ord("Q"))))
 
 
 def _where(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
@@ -173,6 +179,11 @@ def _met(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndar
     """Two words, or the end of what is said: "spoke with Xyz.", and not "met Xyz Ltd"."""
     ends = _END[document.near(lasts)] | (document.near(lasts) == ord("w"))
     return _no_eponym(document, firsts, lasts) & ((lasts - firsts > 1) | ends)
+
+
+def _acting(document: Classified, firsts: np.ndarray, lasts: np.ndarray) -> np.ndarray:
+    """ "Xyz Abc denies", and not "the Denver Post reported"."""
+    return _no_eponym(document, firsts, lasts) & (document.near(firsts - 1) != ord("h"))
 
 
 # What notes about patients say and other prose hardly does.
@@ -264,7 +275,7 @@ _RULES = (
     Rule("relative", rf"r(?:,?n)?(?:[,(]({_full('FLBCfb')})|({_full('FLBCfblME')}))", 0.8, _no_eponym),
     Rule("relative", rf"ri({_NAMES})", 0.7, _no_eponym),
     Rule("met", rf"m[way]{{0,3}}({_full('FLBC')})|V[way]{{1,3}}({_NAMES})", 0.7, _met),
-    Rule("acts", rf"({_NAMES})(?:t|iw?[tVm]|V)", 0.7, _no_eponym),
+    Rule("acts", rf"({_NAMES})(?:t|iw?[tVm]|V)", 0.7, _acting),
     Rule("named", rf"n(?:w?i|s)?:?({_full('FLBCfbl')})", 0.75, _in_label),
     Rule("self", rf"j({_full('FLBCfb')})", 0.7, _no_eponym),
     Rule("patient", rf"p\.?({_full('FLBC', 'FLBC')})", 0.7, _after_patient),
@@ -327,7 +338,8 @@ class PersonFinder(GrammarFinder):
         inside[within[_BEGINNING[document.near(within - 1)] | _GOES_ON[document.near(within + 1)]]] = False
         again = np.flatnonzero(capital | inside | alone)
         after = document.near(again + 1)
-        again = again[~np.where(after == _S, document.near(again + 2) == _NOUN, _EPONYM_OR_PLACE[after])]
+        bearer = np.where(after == _S, document.near(again + 2) == _NOUN, _EPONYM_OR_PLACE[after])
+        again = again[~bearer & ~_of_place(document, again)]
         every = Findings(
             np.concatenate([found.firsts, again]),
             np.concatenate([found.lasts, again + 1]),

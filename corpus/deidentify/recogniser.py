@@ -114,8 +114,8 @@ def accepted(accept: Validator, joined: Joined, starts: np.ndarray, ends: np.nda
 
 class Gated(Protocol):
     """What a scanner can run beside the shapes. `gate` is a pattern of re2 without which a document has no finding (""
-    runs always). The findings of a `shield` are not reported, but protect their text from lower ranks, as a URL that
-    stays its digits."""
+    runs always; gates.py says what it may ask). The findings of a `shield` are not reported, but protect their text
+    from lower ranks, as a URL that stays its digits."""
 
     @property
     def type(self) -> str: ...
@@ -213,6 +213,8 @@ class Shape:
              it; or nor do "colons"; or nothing that makes it a "measured" number, as in 2*1234567 or 1234567%
     digits   how many digits it has, at least and at most
     luhn     its digits pass the check of ISO/IEC 7812-1
+    lettered a letter of ASCII is in it
+    gate     a pattern of re2 without which a document has no candidate: for forms that begin as any word does
     """
 
     type: str
@@ -227,6 +229,8 @@ class Shape:
     apart: bool | Literal["before", "hyphen", "colons", "measured"] = False
     digits: tuple[int, int] = (0, 1000)
     luhn: bool = False
+    lettered: bool = False
+    gate: str = ""
     score: float = 1.0
     shield: bool = False
 

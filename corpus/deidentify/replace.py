@@ -14,7 +14,7 @@ import numpy as np
 
 from corpus.deidentify.joined import SEPARATOR, Joined
 from corpus.deidentify.recogniser import Span
-from corpus.deidentify.scanner import Found, Scanner
+from corpus.deidentify.scanner import Found, Label, Scanner
 from corpus.kernels.distinct import distinct
 from corpus.kernels.spans import spliced, surroundings
 
@@ -31,6 +31,7 @@ def tag(type: str) -> str:
 class Removed(NamedTuple):
     """The spans removed from documents, in order of document and start, in bytes of the joined documents."""
 
+    joined: Joined
     documents: np.ndarray  # int64[spans]
     starts: np.ndarray  # int64[spans]
     ends: np.ndarray  # int64[spans]
@@ -44,12 +45,14 @@ class Deidentifier:
 
     recurring   types whose replacements are themselves findings (a shifted date), which are left alone
     individual  types whose replacement depends on the document, and not on the value alone
+    constant    types whose replacement is the same for every value, as a tag is
     """
 
     scanner: Scanner
     replacement: Replacement
     recurring: Set[str] = frozenset()
     individual: Set[str] = frozenset()
+    constant: Set[str] = frozenset()
 
     def run(self, texts: Sequence[bytes], shifted: Set[int] = frozenset()) -> Removed:
         """The spans removed from texts (UTF-8). `shifted`: documents whose recurring types an earlier pass replaced."""
@@ -72,10 +75,9 @@ class Deidentifier:
         rows = np.searchsorted(chosen, documents)
         lows, highs, rows = surroundings(written, begins, stops, rows, starts, ends, self._margin(len(written)))
         pieces = [whole[low:high] for low, high in zip(lows.tolist(), highs.tolist(), strict=True)]
-        unsettled = chosen[np.unique(rows[self._found_again(pieces)])]
-        if len(unsettled) == 0:
-            return Removed(documents, found.starts, found.ends, found.labels, edited)
-        return self._one_by_one(joined, found, documents, edited, unsettled)
+        removed = Removed(joined, documents, found.starts, found.ends, found.labels, edited)
+        doubtful = chosen[np.unique(rows[self._found_again(pieces)])]
+        return self._settled(removed, doubtful) if len(doubtful) else removed
 
     def _margin(self, everything: int) -> int:
         """A model's findings depend on all the document."""
@@ -99,7 +101,9 @@ class Deidentifier:
         types = np.array([numbers.setdefault(label.type, len(numbers)) for label in self.scanner.labels] or [0])
         kinds = types[found.labels]
         kinds = kinds + np.where(self._of(self.individual)[found.labels], (documents + 1) * len(numbers), 0)
-        which, examples = distinct(joined.view, found.starts, found.starts, found.ends, found.ends, kinds)
+        same = self._of(self.constant)[found.labels]
+        starts, ends = np.where(same, 0, found.starts), np.where(same, 0, found.ends)
+        which, examples = distinct(joined.view, starts, starts, ends, ends, kinds)
         columns = (documents, found.starts, found.ends, found.labels)
         asked = zip(*(column[examples].tolist() for column in columns), strict=True)
         pool = [
@@ -108,50 +112,63 @@ class Deidentifier:
         ]
         return which, pool
 
-    def _one_by_one(
-        self, joined: Joined, found: Found, documents: np.ndarray, edited: dict[int, bytes], unsettled: np.ndarray
-    ) -> Removed:
-        """The unsettled documents again, each by itself until it is settled."""
-        kept = ~np.isin(documents, unsettled)
-        columns = [documents[kept], found.starts[kept], found.ends[kept], found.labels[kept]]
-        numbers = {label: number for number, label in enumerate(self.scanner.labels)}
-        for document in unsettled.tolist():
+    def _settled(self, removed: Removed, doubtful: np.ndarray) -> Removed:
+        """`removed`, where the scanner finds nothing but recurring types in the new texts. The doubtful documents are
+        scanned as a whole, and those that a finding changes are written and scanned again."""
+        joined, documents, *columns, edited = removed
+        own = np.isin(documents, doubtful)
+        chosen: dict[int, dict[Span, str]] = {document: {} for document in doubtful.tolist()}
+        for document, start, end, label in zip(*(c[own].tolist() for c in (documents, *columns)), strict=True):
             begin = int(joined.begins[document])
-            own = [
-                Span(int(start) - begin, int(end) - begin, *self.scanner.labels[label])
-                for of, start, end, label in zip(documents, found.starts, found.ends, found.labels, strict=True)
-                if of == document
-            ]
-            data = joined.texts[document]
-            chosen = {span: self.replacement(document, span.type, data[span.start : span.end].decode()) for span in own}
-            spans, edited[document] = settled(data, self.scanner, chosen, self.recurring)
-            numbers = {label: number for number, label in enumerate(self.scanner.labels)}
-            rows = [(document, begin + s.start, begin + s.end, numbers[s[2:]]) for s in spans]  # type: ignore[index]
-            columns = [
-                np.concatenate(pair) for pair in zip(columns, np.array(rows, np.int64).reshape(-1, 4).T, strict=True)
-            ]
-        order = np.lexsort((columns[1], columns[0]))
-        documents, starts, ends, labels = (column[order] for column in columns)
-        return Removed(documents, starts, ends, labels, edited)
+            value = joined.data[start:end].decode()
+            span = Span(start - begin, end - begin, *self.scanner.labels[label])
+            chosen[document][span] = self.replacement(document, span.type, value)
+        open_, changed = list(chosen), False
+        while open_:
+            applied = [_apply(joined.texts[document], chosen[document]) for document in open_]
+            findings = self._findings([text for text, _ in applied])
+            edited |= {document: text for document, (text, _) in zip(open_, applied, strict=True)}
+            rounds = zip(open_, applied, findings, strict=True)
+            open_ = [document for document, (_, places), again in rounds if _settle(again, places, chosen[document])]
+            changed |= bool(open_)
+        return self._with_spans(removed, own, chosen) if changed else removed
+
+    def _findings(self, texts: list[bytes]) -> list[list[Span]]:
+        """What the scanner finds in each text, but for recurring types."""
+        joined = Joined(texts)
+        found = self.scanner.scan(joined)
+        spans: list[list[Span]] = [[] for _ in texts]
+        columns = (joined.documents_of(found.starts), *found)
+        for document, start, end, label in zip(*(column.tolist() for column in columns), strict=True):
+            said, begin = self.scanner.labels[label], int(joined.begins[document])
+            if said.type not in self.recurring:
+                spans[document].append(Span(start - begin, end - begin, *said))
+        return spans
+
+    def _with_spans(self, removed: Removed, own: np.ndarray, chosen: dict[int, dict[Span, str]]) -> Removed:
+        """`removed` with the chosen spans in the place of its `own`, bool[spans]."""
+        joined, *columns, edited = removed
+        numbers = {label: number for number, label in enumerate(self.scanner.labels)}
+        rows = [
+            (document, begin + span.start, begin + span.end, numbers[Label(*span[2:])])
+            for document, begin in ((document, int(joined.begins[document])) for document in chosen)
+            for span in chosen[document]
+        ]
+        added = np.array(rows, np.int64).reshape(-1, 4).T
+        columns = [np.concatenate([column[~own], new]) for column, new in zip(columns, added, strict=True)]
+        order = np.argsort(columns[1], kind="stable")
+        return Removed(joined, *(column[order] for column in columns), edited)
 
 
-def settled(
-    data: bytes, scanner: Scanner, chosen: dict[Span, str], recurring: Set[str] = frozenset()
-) -> tuple[list[Span], bytes]:
-    """The spans removed from `data` (UTF-8), in bytes of it, and the text without them, in which the scanner finds
-    nothing but `recurring` types. `chosen`: its findings in `data` and what shall stand for them."""
-    while True:
-        spans = sorted(chosen)
-        result, places = _apply(data, spans, chosen)
-        again = [span for span in scanner.find(result) if span.type not in recurring] if spans else []
-        before = dict(chosen)
-        for finding in again:
-            _settle(finding, places, chosen)
-        if chosen == before:
-            return spans, result
+def _settle(findings: list[Span], places: dict[Span, tuple[int, int]], chosen: dict[Span, str]) -> bool:
+    """Change `chosen` so that findings, made in the result, are not made again; False where nothing changes."""
+    before = dict(chosen)
+    for finding in findings:
+        _settle_one(finding, places, chosen)
+    return chosen != before
 
 
-def _settle(finding: Span, places: dict[Span, tuple[int, int]], chosen: dict[Span, str]) -> None:
+def _settle_one(finding: Span, places: dict[Span, tuple[int, int]], chosen: dict[Span, str]) -> None:
     """Change `chosen` so that `finding`, made in the result, is not made again: surrogates it touches become tags;
     where it touches none, it is a finding of the original, together with the tags in it."""
     surrogates = [
@@ -171,11 +188,11 @@ def _settle(finding: Span, places: dict[Span, tuple[int, int]], chosen: dict[Spa
     chosen[Span(start, end, finding.type, finding.recogniser, finding.score)] = tag(finding.type)
 
 
-def _apply(data: bytes, spans: list[Span], chosen: dict[Span, str]) -> tuple[bytes, dict[Span, tuple[int, int]]]:
-    """The edited text and where in it each replacement stands."""
+def _apply(data: bytes, chosen: dict[Span, str]) -> tuple[bytes, dict[Span, tuple[int, int]]]:
+    """The text with what was chosen for its spans, and where in it each replacement stands."""
     pieces, places = [], {}
     at = length = 0
-    for span in spans:
+    for span in sorted(chosen):
         new = chosen[span].encode()
         pieces += [data[at : span.start], new]
         length += span.start - at

@@ -17,7 +17,6 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from corpus.deidentify import dates, phone
 from corpus.deidentify.evidence import COUNTS, SPANS, Evidence
 from corpus.deidentify.generalise import GENERALISERS
-from corpus.deidentify.joined import Joined
 from corpus.deidentify.key import Key
 from corpus.deidentify.national import COUNTRIES
 from corpus.deidentify.ner import NerFinder, NerSettings
@@ -217,11 +216,11 @@ class Deidentify(Step):
         evidence = Evidence(len(batch))
         for rows in _groups(texts, np.flatnonzero(batch.readable).tolist()):
             replacement = partial(self._replacement, batch, rows)
-            deidentifier = Deidentifier(self._scanner, replacement, self._recurring, self._recurring)
+            deidentifier = Deidentifier(self._scanner, replacement, self._recurring, self._recurring, self._tagged)
             group = [texts[row] for row in rows]
             removed = deidentifier.run(group, {place for place, row in enumerate(rows) if row in shifted})
             edited |= {rows[place]: text for place, text in removed.texts.items()}
-            evidence.add(np.array(rows), Joined(group), removed, self._scanner.labels)
+            evidence.add(np.array(rows), removed, self._scanner.labels)
         annotated = batch.with_text(_replaced(batch.text, edited), edit="deidentify")
         if marked := evidence.rows_with(self._recurring):
             annotated = annotated.with_columns({"metadata": self._marked(batch["metadata"], marked)})
@@ -230,6 +229,10 @@ class Deidentify(Step):
     @property
     def _recurring(self) -> frozenset[str]:
         return frozenset(type for type, name in self._policies.items() if name == "shift")
+
+    @property
+    def _tagged(self) -> frozenset[str]:
+        return frozenset(type for type, name in self._policies.items() if name == "tag")
 
     def _shifted(self, batch: Batch) -> frozenset[int]:
         """Rows whose dates this key has shifted in an earlier pass, as their metadata say."""

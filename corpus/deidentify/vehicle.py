@@ -99,6 +99,8 @@ def vehicle(countries: tuple[str, ...] | None) -> list[Shape]:
             _generic_plate,
             (r"plates?", r"(?:number|licen[cs]e) plates?"),
             apart=True,
+            digits=(1, 11),
+            lettered=True,
             score=0.5,
         ),
     ]

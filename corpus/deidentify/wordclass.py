@@ -9,7 +9,7 @@ fifth as long as the text. The pass that makes it is compiled and takes each byt
 
 import unicodedata
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 
 import numba
 import numpy as np
@@ -26,6 +26,12 @@ _LOWER, _TITLE, _UPPER, _CAMEL, _CODE = 0, 1, 2, 3, 4
 _LONGEST_WORD = 64  # characters; what is longer is no name
 _MARGIN = 4
 _BREAK_CLASS = np.uint8(ord(BREAK))
+_OF_WORD = np.zeros(256, np.bool_)  # what a word of letters of ASCII may go on with, or with a letter after it
+_OF_WORD[[*range(0x30, 0x3A), *range(0x41, 0x5B), 0x5F, *range(0x61, 0x7B), 0x27, *range(0x80, 0xFF)]] = True
+_SIGN_OF = np.zeros(128, np.uint8)  # the class of a sign that is one whatever stands around it, else 0
+_SIGN_OF[[sign for sign in range(0x21, 0x7F) if not chr(sign).isalnum() and chr(sign) not in "'-["]] = 0x2A
+for _sign in b',.:;()/"@]&>#':
+    _SIGN_OF[_sign] = _sign
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,8 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
     return kinds, lower_table()
 
 
-@lru_cache(maxsize=1)
 def classified(data: bytes) -> Classified:
-    """The tokens of a document (UTF-8). The last one is kept, for the finders that follow each other on it."""
+    """The tokens of a document (UTF-8)."""
     kinds, lower = _tables()
     table = lexicon()
     mark = np.frombuffer(NAME_MARK.encode(), np.uint8)
@@ -236,6 +241,34 @@ def _masked_end(data, at):
     return i + 1 if at + 2 < i < len(data) and data[i] == 0x5D else at
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _plain_word(data, at, keys, values, lower_keys, lower_values, mark):
+    """(end, class, hash) of the word that begins at `at` with a letter of ASCII, if small letters are all that follows,
+    two letters at least where the first is a capital, and nothing that may go on with it; else the end is `at`."""
+    stop, byte, end = len(data), data[at], at + 1
+    value = (BASIS ^ np.uint64(byte | 0x20)) * PRIME
+    while end < stop and 97 <= data[end] <= 122:
+        value = (value ^ np.uint64(data[end])) * PRIME
+        end += 1
+    letters = end - at
+    if end < stop and (
+        _OF_WORD[data[end]] or (data[end] == 0x2E and letters <= 5 and end + 1 < stop and (_OF_WORD[data[end + 1]]))
+    ):
+        return at, np.uint8(0), value
+    word = avalanche(value)
+    if letters > _LONGEST_WORD:
+        return end, np.uint8(0x6B), word
+    if byte >= 97:
+        slot = slot_of(lower_keys, word)
+        return end, lower_values[slot] if lower_keys[slot] == word else np.uint8(0x77), word
+    if letters == 1:
+        return at, np.uint8(0), value
+    if _is_marked(data, end, mark):
+        return end, np.uint8(0x5A), word
+    slot = slot_of(keys, word)
+    return end, values[slot, 0] if keys[slot] == word else np.uint8(0x43), word
+
+
 @numba.njit(cache=True, nogil=True)
 def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
     """(classes uint8, starts int32, ends int32, words uint64) of the tokens of a document."""
@@ -247,6 +280,25 @@ def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
     total, at, blank = 1, 0, False
     inside = 1  # the first token of the document
     while at < stop:
+        byte = data[at]
+        if byte == 0x20 and not blank:
+            blank = True
+            at += 1
+            continue
+        if byte < 0x80 and _SIGN_OF[byte]:
+            classes[total], starts[total], ends[total], words[total] = _SIGN_OF[byte], at, at + 1, 0
+            total += 1
+            at += 1
+            blank = False
+            continue
+        if 97 <= byte | 0x20 <= 122:  # most tokens are words of letters of ASCII, small ones but for the first
+            end, what, word = _plain_word(data, at, keys, values, lower_keys, lower_values, mark)
+            if end > at:
+                classes[total], starts[total], ends[total], words[total] = what, at, end, word
+                total += 1
+                at = end
+                blank = False
+                continue
         kind, code, size = _kind_at(data, at, kinds)
         begin, word, what = at, np.uint64(0), np.uint8(0x2A)
         if data[at] == SEPARATOR:
@@ -337,4 +389,4 @@ def _classify(data, kinds, lower, keys, values, lower_keys, lower_values, mark):
         blank = False
         classes[total], starts[total], ends[total], words[total] = what, begin, at, word
         total += 1
-    return classes[:total].copy(), starts[:total].copy(), ends[:total].copy(), words[:total].copy()
+    return classes[:total], starts[:total], ends[:total], words[:total]

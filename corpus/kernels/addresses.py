@@ -107,8 +107,8 @@ def find_emails(data):
     """int32[2, addresses]: starts and ends of what has the form of an e-mail address, in order, disjoint."""
     found = np.empty((2, 16), np.int32)
     count, floor = 0, np.intp(0)
-    for at in np.flatnonzero(data == _AT):
-        if at < floor:
+    for at in range(len(data)):
+        if data[at] != _AT or at < floor:
             continue
         start = _local_start(data, at, floor)
         end = _domain_end(data, at + 1) if start < at else at + 1
@@ -145,8 +145,8 @@ def find_urls(data):
     found = np.empty((2, 16), np.int32)
     count, floor = 0, np.intp(0)
     size = len(data)
-    for sign in np.flatnonzero((data == _COLON) | (data == _DOT)):
-        if sign < floor:
+    for sign in range(size):
+        if (data[sign] != _COLON and data[sign] != _DOT) or sign < floor:
             continue
         start, at = np.intp(-1), sign + 1
         if data[sign] == _COLON:

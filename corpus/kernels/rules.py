@@ -25,7 +25,13 @@ def find_matches(tokens, at, classes, table, first, accepted, rules):
     longest = np.zeros(rules, np.int64)
     seen = np.empty(rules, np.int32)
     count, steps = 0, 0
+    opens = np.zeros(256, np.bool_)
+    for token in range(256):
+        opens[token] = table[1, classes[token]] != 0
     while at < size:
+        if not opens[tokens[at]]:
+            at += 1
+            continue
         state, end, number = 1, at, 0
         while end < size and end - at < _LONGEST:
             before_it = state

@@ -13,7 +13,7 @@ from corpus.deidentify.columns import Columns
 from corpus.deidentify.joined import Joined
 from corpus.deidentify.profiles import DEFAULT_TYPES, TYPES, Search, scanner
 from corpus.deidentify.recogniser import Candidate, Shape, Windows
-from corpus.deidentify.scanner import Shapes
+from corpus.deidentify.shapes import Shapes
 from corpus.kernels.candidates import ASK, NO, YES
 
 PROFILES = ("hipaa_safe_harbor", "code")
