@@ -2,8 +2,8 @@
 
     the same 30 M-parameter Llama (D 384, 6 layers, V 49,152 tied), the same rows, AdamW, fp32, clipping at 1
 
-    ours  ▇   ▇   ▇   ▇      two processes, one step at a time in turn: each step of the other's is set beside the mean
-    other   ▇   ▇   ▇        of our steps before and after it, and the median of these ratios counts
+    ours    ▇   ▇   ▇        two processes, one step at a time in turn: each of our steps is set beside the mean of the
+    other ▇   ▇   ▇   ▇      other's steps before and after it, and the median of these ratios counts
 
 The speed of a virtual machine changes by tens of percents from minute to minute; what changes within two steps is what
 is left of that. Peak memory is each process's own (VmHWM). The FLOP limit is the best rate of matrix products of the
@@ -338,16 +338,16 @@ class Found:
 
 
 def side_by_side(ours: str, other: str) -> Found:
-    """TURNS steps of the other way, each between two of ours, after one each that is not measured."""
+    """TURNS turns of ours, each between two of the other way's, after one each that is not measured."""
     one, two = Process(ours), Process(other)
     for process in (one, two):
         process.turn()
-    mine, theirs = [one.turn()], []
+    mine, theirs = [], [two.turn()]
     for _ in range(TURNS):
-        theirs.append(two.turn())
         mine.append(one.turn())
-    between = [(before + after) / 2 for before, after in pairwise(mine)]
-    speed = statistics.median(their / my for their, my in zip(theirs, between, strict=True))
+        theirs.append(two.turn())
+    between = [(before + after) / 2 for before, after in pairwise(theirs)]
+    speed = statistics.median(their / my for my, their in zip(mine, between, strict=True))
     rates = [Rate.of(*(ROWS * LENGTH / each for each in seconds)) for seconds in (mine, theirs)]
     return Found((rates[0], rates[1]), (one.end(), two.end()), speed)
 

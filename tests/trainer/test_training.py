@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from corpus.artifact import Manifest  # noqa: E402
 from corpus.errors import ConfigError, TrainingError  # noqa: E402
 from corpus.tokens.store import TokenizerIdentity, TokenStore  # noqa: E402
+from mixing.batch import IGNORE, TokenBatch  # noqa: E402
 from trainer.checkpoints.checkpoint import checkpoint_steps  # noqa: E402
 from trainer.loop import train  # noqa: E402
 from trainer.record.metrics import read_metrics  # noqa: E402
@@ -154,21 +156,33 @@ def test_training_learns_the_domain(tmp_path: Path, model_folder: Path, evaluati
     assert scores[-1]["delta"] < -4 * scores[-1]["delta_se"] < 0
 
 
+class Ragged(FakeLoader):
+    """Rows of which each predicts another number of tokens, from none to all."""
+
+    def batch(self, step: int) -> TokenBatch:
+        whole = super().batch(step)
+        ends = np.random.default_rng(step).permutation(np.linspace(0, whole.labels.shape[1], len(whole), dtype=int))
+        labels = np.where(np.arange(whole.labels.shape[1]) < ends[:, None], whole.labels, IGNORE)
+        return replace(whole, labels=labels)
+
+
+@pytest.mark.parametrize("kl", [None, {"weight": 0.5, "on": "all"}, {"weight": 0.5, "on": "all", "sample": 0.6}])
 def test_ragged_micro_batches_give_the_step_of_one_big_batch(
-    tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore]
+    tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], kl: dict[str, Any] | None
 ) -> None:
     # clip and Adam would hide or amplify differences: compare losses, gradient norms and weights all the same
     plan = FakePlan(steps=2)
-    kl = {"weight": 0.5, "on": "all"}
     for name, size in (("big", 5), ("ragged", 2)):
-        run_plan(
-            tmp_path / name, settings(model_folder, micro_batch=size, kl=kl, learning_rate=1e-3), evaluation, plan=plan
-        )
+        asked = settings(model_folder, micro_batch=size, kl=kl, learning_rate=1e-3)
+        train(asked, plan, Ragged(plan), evaluation, {"general"}, tmp_path / name)
     big, ragged = (events(tmp_path / name) for name in ("big", "ragged"))
     for one, other in zip(big, ragged, strict=True):
         if one["event"] == "step":
+            assert one["predicted"] == other["predicted"] > 0
             for key in ("loss", "kl", "grad_norm"):
                 assert one[key] == pytest.approx(other[key], rel=1e-6, abs=1e-7)
+    one, other = (weights(tmp_path / name / "step-000002") for name in ("big", "ragged"))
+    assert all(torch.allclose(one[key], other[key], rtol=0, atol=1e-5) for key in one)
 
 
 def test_strong_pulls_hold_the_weights_where_they_were(

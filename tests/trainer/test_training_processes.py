@@ -90,8 +90,17 @@ def same_curves(one: Path, other: Path, tolerance: float = 1e-5) -> None:
         {"parallel": {"kind": "fsdp2"}} | REGULARIZED,
         {"parallel": {"kind": "ddp"}} | REGULARIZED,
         {"parallel": {"kind": "fsdp2"}, "lora": {"rank": 4}, "kl": {"weight": 0.5, "reference": "lora_off"}},
+        {"lora": {"rank": 4}, "kl": {"weight": 0.5, "on": "all", "sample": 0.5, "reference": "lora_off"}},
     ],
-    ids=["ddp", "fsdp2", "fsdp2-l2sp-checkpointing", "fsdp2-regularized", "ddp-regularized", "fsdp2-lora-off"],
+    ids=[
+        "ddp",
+        "fsdp2",
+        "fsdp2-l2sp-checkpointing",
+        "fsdp2-regularized",
+        "ddp-regularized",
+        "fsdp2-lora-off",
+        "ddp-lora-off-sampled",
+    ],
 )
 def test_two_processes_give_the_loss_curve_of_one(
     tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], ways: dict[str, Any]
