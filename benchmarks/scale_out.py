@@ -1,20 +1,21 @@
 """What other places of work cost: a Ray cluster and an object store beside this machine, and predictions beside runs.
 
-    python -m benchmarks.scale_out [megabytes]      ratios at that size, the predicted and the real time of ten times it
+    python -m benchmarks.scale_out [megabytes] [workers|ray|s3|prediction …] [--repeats N]
 
+Ratios at that size; of the prediction, a quarter of it and ten times the quarter. A part at a time keeps a run short.
 The same preparation each time, with two workers: repair, language, quality, rules, duplicates, tokens. Ray is a cluster
 of this machine, started before the clock; the object store is moto's server in a process of its own, from which inputs
 are read and to which corpus and token stores are pushed. A fixed cost a stage counts for less the longer the job.
 """
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from itertools import chain
 from pathlib import Path
 from time import perf_counter, sleep
 from types import SimpleNamespace
@@ -84,7 +85,10 @@ class Fresh:
         return self.root / str(self.count)
 
 
-def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
+PARTS = ("workers", "ray", "s3", "prediction")
+
+
+def rows(megabytes: float = MEGABYTES, parts: Sequence[str] = PARTS[:3], repeats: int = REPEATS) -> Iterator[Row]:
     """Two workers beside one, Ray and an object store beside this machine."""
     from corpus.engine.executors import LocalSettings, RaySettings
     from corpus.engine.ray_cluster import connect
@@ -94,41 +98,37 @@ def rows(megabytes: float = MEGABYTES) -> Iterator[Row]:
         inputs, fresh = Path(scratch) / "inputs", Fresh(Path(scratch))
         write_inputs(inputs, megabytes)
         here, tokenizer = LocalSettings(workers=WORKERS), inputs / "tokenizer"
-        there = RaySettings(kind="ray", workers=WORKERS, mem_per_cpu_gb=1)
-        connect(there)
 
         def on(executor: Any, pages: str) -> Path:
             workspace = fresh.workspace()
             prepare(pages, tokenizer, workspace, executor)
             return workspace
 
+        def beside(*works: Callable[[], object]) -> list[Rate]:
+            return interleaved(megabytes, *works, repeats=repeats)
+
         local = str(inputs / "pages")
-        alone = LocalSettings(workers=1)
-        speeds = interleaved(megabytes, lambda: on(here, local), lambda: on(alone, local), repeats=REPEATS)
-        yield Row(
-            f"preparation, {megabytes:.0f} MB, two workers",
-            "MB/s",
-            speeds[0],
-            "one worker",
-            speeds[1],
-            (Asked(10, 1.8),),
-        )
-        rates = interleaved(megabytes, lambda: on(there, local), lambda: on(here, local), repeats=REPEATS)
-        work, asked = (
-            f"preparation on Ray, {megabytes:.0f} MB",
-            (Asked(10, 0.9, idea="a longer job; fewer, larger units"),),
-        )
-        yield Row(work, "MB/s", rates[0], "this machine's executor", rates[1], asked)
-        with object_store() as bucket:
-            _upload(inputs / "pages", f"{bucket}/pages")
-            through = interleaved(
-                megabytes,
-                lambda: _push(on(here, f"{bucket}/pages"), f"{bucket}/out-{fresh.count}"),
-                lambda: on(here, local),
-                repeats=REPEATS,
-            )
+        if "workers" in parts:
+            alone = LocalSettings(workers=1)
+            two, one = beside(lambda: on(here, local), lambda: on(alone, local))
+            work = f"preparation, {megabytes:.0f} MB, two workers"
+            yield Row(work, "MB/s", two, "one worker", one, (Asked(10, 1.8),))
+        if "ray" in parts:
+            there = RaySettings(kind="ray", workers=WORKERS, mem_per_cpu_gb=1)
+            connect(there)
+            ray, mine = beside(lambda: on(there, local), lambda: on(here, local))
+            work = f"preparation on Ray, {megabytes:.0f} MB"
+            asked = (Asked(10, 0.9, idea="a longer job; fewer, larger units"),)
+            yield Row(work, "MB/s", ray, "this machine's executor", mine, asked)
+        if "s3" in parts:
+            with object_store() as bucket:
+                _upload(inputs / "pages", f"{bucket}/pages")
+                through, mine = beside(
+                    lambda: _push(on(here, f"{bucket}/pages"), f"{bucket}/out-{fresh.count}"), lambda: on(here, local)
+                )
+            work = f"preparation from S3 and push to it, {megabytes:.0f} MB"
             asked = (Asked(10, 0.8, idea="reading ahead of the line; pushing while later stages run"),)
-        yield Row("preparation from S3 and push to it", "MB/s", through[0], "local files", through[1], asked)
+            yield Row(work, "MB/s", through, "local files", mine, asked)
 
 
 @contextmanager
@@ -191,7 +191,18 @@ def prediction_rows(megabytes: float = MEGABYTES / 4) -> Iterator[Row]:
     yield Row(f"{work} disk, predicted", "MB", Rate.of(plan.disk / 1e6), "the run", Rate.of(real.disk / 1e6))
 
 
-if __name__ == "__main__":
-    size = float(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES
-    for row in chain(rows(size), prediction_rows(size / 4)):
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("megabytes", nargs="?", type=float, default=MEGABYTES)
+    parser.add_argument("parts", nargs="*", default=PARTS, help="of " + ", ".join(PARTS))
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    asked = parser.parse_args()
+    for row in rows(asked.megabytes, asked.parts, asked.repeats):
         print(row, flush=True)
+    if "prediction" in asked.parts:
+        for row in prediction_rows(asked.megabytes / 4):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,13 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import polars as pl
-from hypothesis import given
+import pyarrow as pa
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.decide import apply_rules, drop_duplicates, split_documents
+from corpus.artifact import write_parquet
+from corpus.decide import DECISIONS, apply_rules, decisions_of, drop_duplicates, split_documents
 from corpus.rules import Rule, at_least, at_most
 
 RULES = [at_least("length", "short", "x.words", 10), at_most("lines", "long", "x.line", 5.5)]
@@ -92,3 +97,16 @@ def test_the_held_out_share_is_near_the_asked_one_and_drops_have_no_split():
     held_out = (split["split"] == "validation").sum()
     assert 150 < held_out < 250  # 200 expected, standard deviation 13
     assert split.filter(pl.col("fate") == "dropped")["split"].null_count() == 2000
+
+
+@settings(deadline=None)  # it writes files
+@given(sizes=st.lists(st.integers(0, 7), min_size=1, max_size=12), group=st.integers(1, 9))
+def test_the_decisions_of_a_unit_are_those_of_its_rows(sizes: list[int], group: int) -> None:
+    units = [unit for unit, size in enumerate(sizes) for _ in range(size)]
+    rows = {"id": [str(row) for row in range(len(units))], "unit": units, "fate": ["kept"] * len(units)}
+    table = pa.table([rows.get(field.name, [None] * len(units)) for field in DECISIONS], schema=DECISIONS)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "source.parquet"
+        write_parquet(path, table.to_batches(max_chunksize=group), DECISIONS)
+        for unit in range(len(sizes)):
+            assert decisions_of(path, unit)["id"].to_pylist() == [str(r) for r, of in enumerate(units) if of == unit]

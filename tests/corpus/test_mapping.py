@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -27,6 +27,7 @@ def mapped_here(path: Path) -> bool:
     return str(path) in Path("/proc/self/maps").read_text()
 
 
+@settings(deadline=None)  # it writes files
 @given(st.sampled_from(TYPES), st.one_of(st.integers(0, 70), st.sampled_from([512, 4096, 4097, 12_288])))
 def test_a_mapped_file_has_the_numbers_that_were_written(kind: str, size: int) -> None:
     wanted = np.random.default_rng(size).integers(0, 256, size * np.dtype(kind).itemsize, np.uint8).view(kind)
@@ -38,6 +39,7 @@ def test_a_mapped_file_has_the_numbers_that_were_written(kind: str, size: int) -
         assert type(found) is np.ndarray and not found.flags.writeable
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(TYPES).flatmap(lambda kind: arrays(kind, array_shapes(max_dims=3, min_side=0, max_side=9))),
     st.sampled_from("CF"),
