@@ -157,7 +157,8 @@ class Deidentifier:
         added = np.array(rows, np.int64).reshape(-1, 4).T
         columns = [np.concatenate([column[~own], new]) for column, new in zip(columns, added, strict=True)]
         order = np.argsort(columns[1], kind="stable")
-        return Removed(joined, *(column[order] for column in columns), edited)
+        documents, starts, ends, labels = (column[order] for column in columns)
+        return Removed(joined, documents, starts, ends, labels, edited)
 
 
 def _settle(findings: list[Span], places: dict[Span, tuple[int, int]], chosen: dict[Span, str]) -> bool:
