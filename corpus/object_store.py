@@ -15,10 +15,11 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 
@@ -29,6 +30,8 @@ from corpus.errors import ArtifactError, ConfigError
 AT = "at"
 HANDED_ON = ("corpus", "tokens/*/*", "plans/*", "runs/*/step-*", "runs/*/model")  # artefacts of a workspace, by path
 BLOCK = 1 << 22
+T = TypeVar("T")
+AT_ONCE = 8  # files on their way: most of the time of a small one is waiting for the store's answer
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,12 @@ class RemoteArtefact:
         local = Manifest.read(folder)
         version = f"v-{hashlib.sha256(local.to_json()).hexdigest()[:16]}"
         before = self._state()
-        total = sum(entry.bytes for entry in local.files)
-        done = sent = 0
-        for number, entry in enumerate(local.files):
-            sent += self._send(folder / entry.path, f"{self.path}/{version}/{entry.path}", entry)
-            done += entry.bytes
-            progress(done, total, number + 1, len(local.files))
+        there = self._there(version)
+
+        def send(entry: FileEntry) -> bool:
+            return self._send(folder / entry.path, f"{self.path}/{version}/{entry.path}", entry, there)
+
+        sent = sum(_at_once(local.files, send, progress))
         body = json.loads(local.to_json())
         self._put(f"{self.path}/{version}/{MANIFEST}", local.to_json())
         head = json.dumps({**body, AT: version}, indent=1, ensure_ascii=False).encode() + b"\n"
@@ -104,9 +107,20 @@ class RemoteArtefact:
             raise unreachable(self.url, error) from None
         return str(found.get("ETag") or found.get("created") or found.get("mtime") or "")
 
-    def _send(self, source: Path, target: str, entry: FileEntry) -> bool:
-        """Put one file unless it is there; whether it was sent."""
-        if self._has(target, entry):
+    def _there(self, version: str) -> dict[str, int]:
+        """Bytes of the objects that an earlier push of this version sent, by their paths; of a store that keeps hashes
+        with them, for others are sent again."""
+        if not self._conditional:
+            return {}
+        try:
+            found = self.filesystem.find(f"{self.path}/{version}", detail=True)
+        except OSError as error:
+            raise unreachable(self.url, error) from None
+        return {path: int(info["size"]) for path, info in found.items()}
+
+    def _send(self, source: Path, target: str, entry: FileEntry, there: dict[str, int]) -> bool:
+        """Put one file unless the same is there; whether it was sent."""
+        if there.get(target) == entry.bytes and self._hash_of(target) == entry.sha256:
             return False
         with open(source, "rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
@@ -125,16 +139,12 @@ class RemoteArtefact:
             raise unreachable(self.url, error) from None
         return True
 
-    def _has(self, target: str, entry: FileEntry) -> bool:
-        """Whether a whole object of this content is there; where the store keeps no hash, it is sent again."""
-        if not self._conditional:
-            return False
+    def _hash_of(self, target: str) -> str | None:
+        """The SHA-256 that was put with an object."""
         try:
-            if int(self.filesystem.info(target)["size"]) != entry.bytes:
-                return False
-            return self.filesystem.metadata(target).get("sha256") == entry.sha256
+            return self.filesystem.metadata(target).get("sha256")
         except OSError:
-            return False
+            return None
 
     @property
     def _conditional(self) -> bool:
@@ -186,15 +196,15 @@ class RemoteArtefact:
             return False
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = folder.parent / f".{folder.name}.draft-{secrets.token_hex(6)}"
-        total, done = sum(entry.bytes for entry in manifest.files), 0
+
+        def take(entry: FileEntry) -> None:
+            target = inside(draft, entry.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.fetch("/".join(filter(None, [at, entry.path])), target, entry.sha256)
+            fsync(target)
+
         try:
-            for number, entry in enumerate(manifest.files):
-                target = inside(draft, entry.path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                self.fetch("/".join(filter(None, [at, entry.path])), target, entry.sha256)
-                fsync(target)
-                done += entry.bytes
-                progress(done, total, number + 1, len(manifest.files))
+            _at_once(manifest.files, take, progress)
             draft.mkdir(exist_ok=True)
             (draft / MANIFEST).write_bytes(manifest.to_json())
             fsync(draft / MANIFEST)
@@ -220,6 +230,20 @@ class RemoteArtefact:
         with self.filesystem.open(path, "rb", block_size=4 * BLOCK) as handle:
             while block := handle.read(BLOCK):
                 yield block
+
+
+def _at_once(files: Sequence[FileEntry], work: Callable[[FileEntry], T], progress: Progress) -> list[T]:
+    """The work on every file, AT_ONCE of them at a time; the first error ends it, with nothing begun after it."""
+    total, done, results = sum(entry.bytes for entry in files), 0, []
+    workers = ThreadPoolExecutor(AT_ONCE)
+    try:
+        for number, (entry, result) in enumerate(zip(files, workers.map(work, files), strict=True), start=1):
+            results.append(result)
+            done += entry.bytes
+            progress(done, total, number, len(files))
+    finally:
+        workers.shutdown(cancel_futures=True)
+    return results
 
 
 def write_checked(blocks: Iterable[bytes], target: Path, sha256: str, *, where: str, todo: str) -> None:
