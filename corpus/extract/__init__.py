@@ -77,8 +77,8 @@ class Extract(Step):
             else:
                 results[row] = text.tobytes()
         if left:
-            for row, text in zip(left, self._guard("written").map_bytes(list(left.values())), strict=True):
-                results[row] = text
+            for row, written in zip(left, self._guard("written").map_bytes(list(left.values())), strict=True):
+                results[row] = written
         return results
 
     def process(self, batch: Batch) -> Batch:

@@ -106,7 +106,7 @@ def _with(found, count, start, end):
 def find_emails(data):
     """int32[2, addresses]: starts and ends of what has the form of an e-mail address, in order, disjoint."""
     found = np.empty((2, 16), np.int32)
-    count, floor = 0, np.intp(0)
+    count, floor = 0, 0
     for at in range(len(data)):
         if data[at] != _AT or at < floor:
             continue
@@ -143,19 +143,19 @@ def _is_www(data, at):
 def find_urls(data):
     """int32[2, urls]: starts and ends of what begins as a URL does, up to white space or a sign no URL has."""
     found = np.empty((2, 16), np.int32)
-    count, floor = 0, np.intp(0)
+    count, floor = 0, 0
     size = len(data)
     for sign in range(size):
         if (data[sign] != _COLON and data[sign] != _DOT) or sign < floor:
             continue
-        start, at = np.intp(-1), sign + 1
+        start, at = -1, sign + 1
         if data[sign] == _COLON:
             if sign + 4 < size and data[sign + 1] == _SLASH and data[sign + 2] == _SLASH:
                 start, at = _scheme_start(data, sign, floor), sign + 3
-                start = np.intp(-1) if start == sign else start
+                start = -1 if start == sign else start
         elif sign >= floor + 3 and _is_www(data, sign - 3):
             begin = sign - 3
-            start = begin if begin == floor or not (_LETTER[data[begin - 1]] or data[begin - 1] == 95) else np.intp(-1)
+            start = begin if begin == floor or not (_LETTER[data[begin - 1]] or data[begin - 1] == 95) else -1
         if start < 0:
             continue
         end = at

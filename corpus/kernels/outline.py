@@ -179,21 +179,21 @@ def _said(data, begin, stop, words):
     small letter; HIDDEN ones stand between blanks."""
     table, held = words
     said = 0
-    value, letters, small = BASIS, 0, False
+    value, letters, before = BASIS, 0, np.uint8(32)
     token, size = BASIS, 0
     for at in range(begin, stop + 1):
         byte = data[at] if at < stop else np.uint8(32)
         is_capital = 65 <= byte <= 90
-        is_small = 97 <= byte <= 122
-        if letters and (not (is_capital or is_small) or (is_capital and small)):
+        is_letter = is_capital or 97 <= byte <= 122
+        if letters and (not is_letter or (is_capital and 97 <= before <= 122)):
             slot = slot_of(table, avalanche(value))
             if table[slot] != 0:
                 said |= held[slot] & (PART | STRONG | CONTENT)
             value, letters = BASIS, 0
-        if is_capital or is_small:
+        if is_letter:
             value = (value ^ np.uint64(byte | 32)) * PRIME
             letters += 1
-        small = is_small
+        before = byte
         if byte == 32 or 9 <= byte <= 13:
             if size:
                 slot = slot_of(table, avalanche(token))
