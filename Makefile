@@ -40,7 +40,7 @@ study-quick: setup ## the same with fewer cells, seeds and tokens, in about a qu
 	@$(PROVENDER) study --quick --page docs/study.md
 
 test: setup ## run all tests (browser tests are skipped without chromium)
-	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n auto --dist loadfile --durations 20 --durations-min 10
 
 check: setup ## formatting, lint, types, import rules, and that README, --help and SECURITY.md tell the truth
 	@$(VENV)/bin/ruff format --no-cache --check .
