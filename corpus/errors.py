@@ -11,6 +11,7 @@ The command line prints `str(error)` and exits with `exit_code`; a traceback is 
 
 import errno
 import os
+import re
 from typing import ClassVar
 
 
@@ -73,11 +74,15 @@ _STORAGE = {
 }
 
 
+# Arrow, Rust's libraries, and numpy, whose count falls short of what it wanted to write.
+_FULL = re.compile(r"No space left on device|os error 28|^\d+ requested and \d+ written$")
+
+
 def storage_error(error: BaseException, where: object = None) -> ArtifactError | None:
     """The error of a disk that is full, read-only or forbidden, told as ours; None for any other error. Libraries that
     write without errno say it in words."""
     number = error.errno if isinstance(error, OSError) else None
-    if number is None and ("No space left on device" in str(error) or "os error 28" in str(error)):
+    if number is None and _FULL.search(str(error)):
         number = errno.ENOSPC
     if number not in _STORAGE or isinstance(error, ProvenderError):
         return None
