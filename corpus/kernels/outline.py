@@ -76,7 +76,7 @@ def outline(data, begin, stop, by_name, classes, kinds, words, starts, ends, blo
         at = name
         while at < stop and data[at] != _MORE and data[at] != 32:
             at += 1
-        kind = _kind(kinds, data, name, at)
+        kind = kind_of(kinds, data, name, at)
         if elements == 0 and not (at - name == 4 and kind & BLOCK and data[name] == 98 and data[name + 1] == 111):
             return 0, 0  # no <body>
         end_of_name, given = at, 0
@@ -157,7 +157,8 @@ def _behind_literal(data, name, end_of_name, at, stop):
 
 
 @numba.njit(cache=True, nogil=True)
-def _kind(kinds, data, begin, stop):
+def kind_of(kinds, data, begin, stop):
+    """What an element is whose name is the bytes [begin, stop), by a map of names; 0 for one that is not in it."""
     table, held = kinds
     value = hash_bytes(data, begin, stop)
     slot = slot_of(table, value)

@@ -8,8 +8,7 @@ how it is written, is left to that writer.
 import numba
 import numpy as np
 
-from corpus.kernels.hashing import hash_bytes, slot_of
-from corpus.kernels.outline import behind_comment, find, is_class_or_id, tags_in, unescaped
+from corpus.kernels.outline import behind_comment, find, is_class_or_id, kind_of, tags_in, unescaped
 
 # What an element is, by its name; 0 for one that is not written here.
 INLINE, LINE, TALL, EMPTY, BREAK, BODY, LIST, NUMBERED, ITEM, LINK = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
@@ -99,7 +98,7 @@ def _write(data, at, stop, tags, out, begin):
         at = name
         while at < stop and data[at] != _MORE and data[at] != 32:
             at += 1
-        kind = _kind(tags, data, name, at)
+        kind = kind_of(tags, data, name, at)
         at = _behind_attributes(data, at, stop, kind & LINK != 0)
         if kind == 0 or at < 0:
             return -1
@@ -177,14 +176,6 @@ def _put_mark(out, size, number):
         size += digits + 1
     out[size] = 32
     return size + 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _kind(tags, data, begin, stop):
-    table, held = tags
-    value = hash_bytes(data, begin, stop)
-    slot = slot_of(table, value)
-    return held[slot] if table[slot] == value else 0
 
 
 @numba.njit(cache=True, nogil=True)
