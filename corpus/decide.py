@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from corpus.artifact import complete, read_parquet, sound_parquet
+from corpus.artifact import complete, read_parquet, sound_parquet, write_parquet
 from corpus.document import EDIT, QUARANTINE, VERDICT
 from corpus.rules import Rule
 
@@ -37,6 +37,7 @@ DECISIONS = pa.schema(
         pa.field("perplexity_bucket", pa.string()),
     ]
 )
+GROUP = 8_192  # rows
 
 
 @dataclass(frozen=True)
@@ -65,28 +66,21 @@ class UnitFiles:
         return pl.concat(frames, how="horizontal")
 
 
-def read_columns(units: Sequence[UnitFiles], rules: Sequence[Rule], more: Sequence[str] = ()) -> pl.DataFrame:
-    """What deciding on a source needs: its rules' columns and `more`, ids, verdicts, the bytes of the text; one row per
-    record. A column no unit has is null.
-
-    Memory: the asked columns of one source; texts are never loaded.
-    """
+def read_columns(unit: UnitFiles, index: int, rules: Sequence[Rule], more: Sequence[str] = ()) -> pl.DataFrame:
+    """What deciding on unit `index` of a source needs: its rules' columns and `more`, ids, verdicts, the bytes of the
+    text; one row per record. A column that the unit has not is null. Texts are never loaded."""
     needed = set(more).union(*(rule.columns() for rule in rules))
-    frames = []
-    for index, unit in enumerate(units):
-        names = unit.names()
-        edits = sorted(name for name in names if name.startswith(EDIT))
-        known = {"id", "step", "reason", "bytes_in"}
-        frame = unit.read(["id", "step", "reason", "bytes_in", VERDICT, *edits, *sorted(needed - known)])
-        if VERDICT in names:
-            found = pl.col(VERDICT)
-            step = pl.when(found.is_null()).then("step").otherwise(pl.lit(QUARANTINE)).alias("step")
-            frame = frame.with_columns(step, pl.coalesce(found, "reason").alias("reason")).drop(VERDICT)
-        size = pl.sum_horizontal("bytes_in", *edits).alias("bytes")
-        frames.append(frame.with_columns(size, pl.lit(index, pl.Int32).alias("unit")).drop(edits))
-    frame = pl.concat(frames, how="diagonal")
-    missing = [pl.lit(None).alias(name) for name in sorted(needed - set(frame.columns))]
-    return frame.with_columns(missing)
+    names = unit.names()
+    edits = sorted(name for name in names if name.startswith(EDIT))
+    known = {"id", "step", "reason", "bytes_in"}
+    frame = unit.read(["id", "step", "reason", "bytes_in", VERDICT, *edits, *sorted(needed - known)])
+    if VERDICT in names:
+        found = pl.col(VERDICT)
+        step = pl.when(found.is_null()).then("step").otherwise(pl.lit(QUARANTINE)).alias("step")
+        frame = frame.with_columns(step, pl.coalesce(found, "reason").alias("reason")).drop(VERDICT)
+    size = pl.sum_horizontal("bytes_in", *edits).cast(pl.Int64).alias("bytes")
+    missing = [pl.lit(None).alias(name) for name in sorted(needed - known - set(frame.columns))]
+    return frame.with_columns(size, pl.lit(index, pl.Int32).alias("unit"), *missing).drop(edits)
 
 
 def decisions_of(path: Path, unit: int) -> pa.Table:
@@ -174,7 +168,9 @@ def split_documents(frame: pl.DataFrame, shares: Mapping[str, float], seed: int)
     return frame.with_columns(pl.when(pl.col("fate") == "kept").then(split).alias("split")).drop("_lot")
 
 
-def as_decisions(frame: pl.DataFrame) -> pa.Table:
-    """The frame with the columns and types of `DECISIONS`."""
-    table: Any = frame.select(DECISIONS.names).to_arrow(compat_level=pl.CompatLevel.oldest())
-    return table.cast(DECISIONS)
+def write_decisions(path: Path, frame: pl.DataFrame, more: Sequence[str] = ()) -> int:
+    """Write the frame with the columns and types of `DECISIONS`, and the numbers `more`; the rows. The groups are
+    small: a worker reads those that hold its unit."""
+    schema = pa.schema([*DECISIONS, *(pa.field(name, pa.int64()) for name in more)])
+    table: Any = frame.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return write_parquet(path, table.cast(schema).to_batches(max_chunksize=GROUP), schema)

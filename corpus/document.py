@@ -203,7 +203,7 @@ def _set_column(data: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordB
 
 
 def batches(
-    documents: Iterator[Document], edit_kinds: tuple[str, ...] = (), *, rows: int = 1024, size: int = 1 << 20
+    documents: Iterator[Document], edit_kinds: tuple[str, ...] = (), *, rows: int = 1024, size: int = 2 << 20
 ) -> Iterator[Batch]:
     """Group documents into batches of at most `rows` documents and about `size` bytes of text (one large document
     makes a batch of its own). Boundaries depend on the documents only."""

@@ -36,14 +36,13 @@ from corpus.artifact import (
     current,
     read_parquet,
     scan_parquet,
-    write_parquet,
 )
 from corpus.collect import Card, collect_corpus
 from corpus.cuts.overlay import LEFT, OVERLAY, CutUnit
 from corpus.cuts.overlay import SCHEMA as OVERLAY_SCHEMA
 from corpus.cuts.settle import left_characters, settle
 from corpus.cuts.stages import drops_of, find_cuts, overlay_units
-from corpus.decide import DECISIONS, UnitFiles, apply_rules, as_decisions, read_columns
+from corpus.decide import DECISIONS, UnitFiles, apply_rules, read_columns, write_decisions
 from corpus.dedup.signature import Signature
 from corpus.document import DOCUMENTS
 from corpus.engine import ExecutorSettings, Unit
@@ -177,7 +176,8 @@ class Preparation:
         """Ids of the documents of a source that pass every rule but perplexity."""
         rules = self.settings.decisions_of(source, without="perplexity")
         files = [UnitFiles((unit.folder / DOCUMENTS,)) for unit in self.annotated[source.name]]
-        return set(apply_rules(read_columns(files, rules), rules).filter(pl.col("fate") == "kept")["id"])
+        ruled = (apply_rules(read_columns(unit, index, rules), rules) for index, unit in enumerate(files))
+        return {key for frame in ruled for key in frame.filter(pl.col("fate") == "kept")["id"]}
 
     def _texts_of(self, source: SourceSettings, kept: set[str], fold: int) -> Iterator[pa.StringArray]:
         for unit in self.annotated[source.name]:
@@ -237,7 +237,7 @@ class Preparation:
                 before = pl.DataFrame(pl.from_arrow(read_parquet(survivors / f"{name}.parquet", DECISIONS.names)))
                 left = left_characters([unit.folder for unit in parts if unit is not None])
                 frame = settle(before, left, drops, cuts.after_cuts)
-                draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", as_decisions(frame))
+                draft.rows[f"{name}.parquet"] = write_decisions(draft.path / f"{name}.parquet", frame)
 
         decisions = self.stages.artefact("decide", self.workspace / "decisions", function, write)
         return decisions, {

@@ -83,7 +83,8 @@ def preview_source(
     frame = _measured(line, [document for document, _ in sample.drawn])
     missing = set(MEASURED).union(*(rule.columns() for rule in rules)) - set(frame.columns)
     frame = frame.with_columns(pl.lit(None).alias(name) for name in sorted(missing))
-    frame = with_buckets(frame, frame, settings.buckets_of(source))
+    buckets = settings.buckets_of(source)
+    frame = with_buckets(frame, buckets.bounds(frame), buckets)
     decided = apply_rules(frame, rules)
     kept = decided["fate"] == "kept"
     return SourcePreview(

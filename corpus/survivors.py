@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 
 from corpus.artifact import Draft, Manifest, code_version, read_parquet, write_parquet
 from corpus.artifact import fingerprint as hashed
@@ -19,12 +18,12 @@ from corpus.cuts.stages import FINDERS
 from corpus.decide import (
     UnitFiles,
     apply_rules,
-    as_decisions,
     drop_copies,
     drop_duplicates,
     read_columns,
     split_documents,
     without_duplicates,
+    write_decisions,
 )
 from corpus.dedup.cluster import DedupSettings, find_clusters
 from corpus.dedup.keep import UnitMeasure, choose_keepers
@@ -66,10 +65,8 @@ class Survivors:
 
         def write(draft: Draft) -> None:
             for name, frame in self._decided(files, clusters, semantic).items():
-                table = as_decisions(frame)
-                for column in ("rank", "bytes"):
-                    table = table.append_column(column, pa.array(frame[column].to_numpy(), pa.int64()))
-                draft.rows[f"{name}.parquet"] = write_parquet(draft.path / f"{name}.parquet", table)
+                path = draft.path / f"{name}.parquet"
+                draft.rows[path.name] = write_decisions(path, frame, ("rank", "bytes"))
 
         return self.stages.artefact(title, folder, function, write)
 
@@ -102,17 +99,20 @@ class Survivors:
         common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail", BUCKET]
         keep = self.settings.keep
         shared = any(self.settings.buckets_of(source).over == "corpus" for source in self.settings.sources)
-        measured = {name: read_columns(parts, [], MEASURED).select(MEASURED) for name, parts in files.items() if shared}
+        measured = {name: _measured(parts) for name, parts in files.items() if shared}
         models = {source.name: source.perplexity for source in self.settings.sources}
         frames = []
         for source in self.settings.sources:
             rules, buckets = self.settings.decisions_of(source), self.settings.buckets_of(source)
-            frame = read_columns(files[source.name], rules, (*keep.columns, *MEASURED))
-            pool = pooled(measured | {source.name: frame.select(MEASURED)}, models, buckets, source.name)
-            frame = with_buckets(frame, pool, buckets)
-            frame = apply_rules(frame, rules)
+            own = measured.get(source.name)
+            own = own if own is not None else _measured(files[source.name])
+            bounds = buckets.bounds(pooled(measured | {source.name: own}, models, buckets, source.name))
             labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
-            frames.append(frame.with_columns(*labels, keep.quality_of(frame)).select(common))
+            # Unit by unit: of the many columns that rules ask, the corpus has no more than one unit's at a time.
+            for index, unit in enumerate(files[source.name]):
+                unruled = with_buckets(read_columns(unit, index, rules, (*keep.columns, *MEASURED)), bounds, buckets)
+                ruled = apply_rules(unruled, rules)
+                frames.append(ruled.with_columns(*labels, keep.quality_of(ruled)).select(common))
         frame = pl.concat(frames)
         keep.check_quality(frame["quality"])
         copies = self.settings.duplicates
@@ -155,3 +155,9 @@ class Survivors:
             draft.totals |= {"documents": found.clusters.num_rows, "pairs": found.pairs.num_rows}
 
         return self.stages.watched("duplicates", self.stages.workspace / "duplicates", function, write)
+
+
+def _measured(files: Sequence[UnitFiles]) -> pl.DataFrame:
+    """The columns MEASURED of the documents of a source."""
+    parts = [read_columns(unit, index, [], MEASURED).select(MEASURED) for index, unit in enumerate(files)]
+    return pl.concat(parts, how="vertical_relaxed")

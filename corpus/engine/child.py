@@ -22,6 +22,7 @@ LOOK = 0.05  # seconds between two looks at the child's memory
 TIMED_OUT, CRASHED, MEMORY = "timed out", "crashed", "out of memory"
 NO_LIMIT = 1 << 62
 STARTS = 3  # of a child whose server dies
+PAUSE = 0.1  # seconds between two of them
 
 
 class DiedError(Exception):
@@ -50,7 +51,8 @@ class Child:
         self.end()
 
     def _start(self) -> None:
-        """A server that was killed while it was to fork is an end of file here; the next start makes a new one."""
+        """A server that was killed while it was to fork is an end of file here; the next start makes a new one, once
+        the kernel has said that the old one is dead."""
         for left in reversed(range(STARTS)):
             try:
                 self._process.start()
@@ -58,6 +60,7 @@ class Child:
             except (EOFError, ConnectionError):
                 if not left:
                     raise
+                time.sleep(PAUSE)
 
     def allow(self, gigabytes: float) -> None:
         """From now on it may take so much memory beyond what it has."""

@@ -69,12 +69,12 @@ class BucketSettings(Settings):
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def with_buckets(frame: pl.DataFrame, pool: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
+def with_buckets(frame: pl.DataFrame, bounds: pl.DataFrame, settings: BucketSettings) -> pl.DataFrame:
     """Adds perplexity_bucket (head, middle or tail; null where nothing was measured) and the bounds that made it.
 
-    frame: documents of one source, with the columns MEASURED. pool: those that percentiles are taken over.
+    frame: documents of one source, with the columns MEASURED. bounds: of the settings, over the documents that
+    percentiles are taken over.
     """
-    bounds = settings.bounds(pool)
     found = frame.select(_language(settings), pl.col(VALUE).cast(pl.Float64)).join(
         bounds, on="language", how="left", nulls_equal=True, maintain_order="left"
     )

@@ -17,13 +17,14 @@ def documents(*rows: tuple[float | None, str | None]) -> pl.DataFrame:
 
 
 def buckets(frame: pl.DataFrame, pool: pl.DataFrame | None = None, **stated: object) -> list[str | None]:
-    return with_buckets(frame, frame if pool is None else pool, BucketSettings(**stated))[BUCKET].to_list()
+    settings = BucketSettings(**stated)
+    return with_buckets(frame, settings.bounds(frame if pool is None else pool), settings)[BUCKET].to_list()
 
 
 def test_by_hand():
     # Ten values 1 … 10: the 30th percentile is 1 + 0.3 × 9 = 3.7, the 60th 1 + 0.6 × 9 = 6.4.
     frame = documents(*((value, "en") for value in range(1, 11)))
-    found = with_buckets(frame, frame, BucketSettings())
+    found = with_buckets(frame, BucketSettings().bounds(frame), BucketSettings())
     assert found[BUCKET].to_list() == ["head"] * 3 + ["middle"] * 3 + ["tail"] * 4
     assert found[HEAD_END].to_list() == pytest.approx([3.7] * 10)
     assert found[MIDDLE_END].to_list() == pytest.approx([6.4] * 10)
@@ -65,7 +66,8 @@ def test_a_language_may_state_its_own_ends_and_bounds_may_be_perplexities():
 )
 def test_percentiles_are_numpys_in_any_order(rows, one, other, random):
     head, middle = sorted((one, other))
-    frame = with_buckets(documents(*rows), documents(*rows), BucketSettings(head=head, middle=middle))
+    settings = BucketSettings(head=head, middle=middle)
+    frame = with_buckets(documents(*rows), settings.bounds(documents(*rows)), settings)
     for (value, language), row in zip(rows, frame.iter_rows(named=True), strict=True):
         own = np.array([v for v, label in rows if label == language and v is not None], dtype=np.float64)
         if value is None:
@@ -89,7 +91,7 @@ def test_over_the_corpus_sources_of_one_model_are_taken_together():
     corpus = BucketSettings(over="corpus", head=0.4, middle=0.6)  # of 1 … 6: 3 and 4
 
     def found(name: str, stated: BucketSettings) -> list[str | None]:
-        return with_buckets(frames[name], pooled(frames, models, stated, name), stated)[BUCKET].to_list()
+        return with_buckets(frames[name], stated.bounds(pooled(frames, models, stated, name)), stated)[BUCKET].to_list()
 
     assert [found(name, corpus) for name in ("a", "b")] == [["head"] * 3, ["middle", "tail", "tail"]]
     # Of 1000, 2000, 3000 the ends are 1800 and 2200: those of the source alone.

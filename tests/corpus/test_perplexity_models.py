@@ -215,7 +215,8 @@ def frame_of(found: list[float | None], labels: list[str]) -> pl.DataFrame:
 def decided(
     frame: pl.DataFrame, buckets: dict[str, object] | None = None, **rule: object
 ) -> tuple[list[str | None], list[str | None]]:
-    frame = with_buckets(frame, frame, BucketSettings(**(buckets or {})))
+    settings = BucketSettings(**(buckets or {}))
+    frame = with_buckets(frame, settings.bounds(frame), settings)
     result = apply_rules(frame, PerplexityRule(rule="perplexity", **rule).rules())
     return result["reason"].to_list(), result["detail"].to_list()
 

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from ranks import RankServer, rank_server  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from corpus.tokens.store import TokenStore  # noqa: E402
@@ -27,14 +29,7 @@ ENVIRONMENT = os.environ | {
 }
 
 
-def launched(processes: int) -> list[str]:
-    """Words of a launch of so many processes; of one none."""
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return words if processes > 1 else []
-
-
-LAUNCH = launched(2)
-ALL = pytest.mark.skipif(os.environ.get("PROVENDER_FAULTS") != "all", reason="a minute: PROVENDER_FAULTS=all")
+LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 REGULARIZED = {
     "kl": {"weight": 0.5, "on": "all", "sample": 0.5},
     "ewc": {"weight": 5.0, "fisher_tokens": 60},
@@ -52,10 +47,27 @@ def workspace(folder: Path, model_folder: Path, evaluation: dict[str, TokenStore
     return folder
 
 
-def finish(folder: Path, *launch: str, **changes: Any) -> str:
-    words = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+def in_words(folder: Path, changes: dict[str, Any]) -> list[str]:
+    return [str(folder), *(f"{name}={json.dumps(value)}" for name, value in changes.items())]
+
+
+@pytest.fixture(scope="module")
+def ranks() -> Iterator[RankServer]:
+    with rank_server(ENVIRONMENT) as server:
+        yield server
+
+
+def finish(ranks: RankServer, folder: Path, processes: int = 1, **changes: Any) -> str:
+    """What the run of so many processes printed."""
+    done = ranks.run(processes, in_words(folder, changes))
+    assert not any(done["codes"]), done["err"][-3000:]
+    return str(done["out"])
+
+
+def launch(folder: Path, processes: int, **changes: Any) -> str:
+    """The same by the command that a person gives."""
     done = subprocess.run(
-        [sys.executable, *launch, SCRIPT, str(folder), *words],
+        [sys.executable, *LAUNCH, str(processes), SCRIPT, *in_words(folder, changes)],
         env=ENVIRONMENT,
         check=False,
         capture_output=True,
@@ -103,12 +115,12 @@ def same_curves(one: Path, other: Path, tolerance: float = 1e-5) -> None:
     ],
 )
 def test_two_processes_give_the_loss_curve_of_one(
-    tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], ways: dict[str, Any]
+    ranks: RankServer, tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], ways: dict[str, Any]
 ) -> None:
     single = workspace(tmp_path / "single", model_folder, evaluation)
-    finish(single, **{name: value for name, value in ways.items() if name != "parallel"})
+    finish(ranks, single, **{name: value for name, value in ways.items() if name != "parallel"})
     double = workspace(tmp_path / "double", model_folder, evaluation)
-    finish(double, *LAUNCH, **ways)
+    finish(ranks, double, 2, **ways)
     same_curves(single, double)
     # Checkpoints are whole whoever wrote them: what two processes in shards have written, one goes on with.
     for name in ("model.safetensors", "optimizer.safetensors"):
@@ -119,15 +131,15 @@ def test_two_processes_give_the_loss_curve_of_one(
 
 @pytest.mark.distributed
 def test_a_run_goes_on_in_shards_on_two_processes_where_one_process_was_stopped(
-    tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore]
+    ranks: RankServer, tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore]
 ) -> None:
     straight = workspace(tmp_path / "straight", model_folder, evaluation)
-    finish(straight)
+    finish(ranks, straight)
     moved = workspace(tmp_path / "moved", model_folder, evaluation)
     shutil.copytree(straight / "run" / "step-000005", moved / "run" / "step-000005")
     lines = (straight / "run" / "metrics.jsonl").read_text()
     (moved / "run" / "metrics.jsonl").write_text(lines)
-    finish(moved, *LAUNCH, parallel={"kind": "fsdp2"})
+    launch(moved, 2, parallel={"kind": "fsdp2"})
     same_curves(straight, moved)
 
 
@@ -136,19 +148,19 @@ def test_a_run_goes_on_in_shards_on_two_processes_where_one_process_was_stopped(
     "ways",
     [
         pytest.param({}, id="ddp"),
-        pytest.param({"parallel": {"kind": "fsdp2"}} | REGULARIZED, id="fsdp2-regularized", marks=ALL),
+        pytest.param({"parallel": {"kind": "fsdp2"}} | REGULARIZED, id="fsdp2-regularized"),
     ],
 )
 def test_two_processes_then_one_then_three_take_every_step_once_with_the_curve_of_one(
-    tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], ways: dict[str, Any]
+    ranks: RankServer, tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], ways: dict[str, Any]
 ) -> None:
     alone = {name: value for name, value in ways.items() if name != "parallel"}
     straight = workspace(tmp_path / "straight", model_folder, evaluation)
-    finish(straight, **alone)
+    finish(ranks, straight, **alone)
     moved = workspace(tmp_path / "moved", model_folder, evaluation)
-    assert "signal 2 " in finish(moved, *launched(2), stop=2, **ways)
-    assert "signal 4 " in finish(moved, stop=4, **alone)
-    assert "finished 6 " in finish(moved, *launched(3), **ways)
+    assert "signal 2 " in finish(ranks, moved, 2, stop=2, **ways)
+    assert "signal 4 " in finish(ranks, moved, stop=4, **alone)
+    assert "finished 6 " in finish(ranks, moved, 3, **ways)
     logs = [read_metrics(folder / "run" / "metrics.jsonl") for folder in (straight, moved)]
     steps, others = ([entry for entry in log if entry["event"] == "step"] for log in logs)
     assert [entry["step"] for entry in others] == list(range(1, 7))
