@@ -29,7 +29,7 @@ from benchmarks.scale_out import prepare
 from corpus.engine.spent import read_records
 from corpus.memory import peak_bytes
 
-MEGABYTES = 8.0  # units enough for two workers
+MEGABYTES = 24.0  # three units for each of two workers: what the first one leaves is there for the next
 FACTORS = (1, 10, 50)
 PIECE = 4  # words that stay together in a made-up text: most shingles of five words are then new
 FILE = 250  # documents of a file: about a megabyte

@@ -52,7 +52,22 @@ def prepare(asked: TrainSettings, run: Path) -> None:
 def test_a_stopped_and_resumed_run_is_the_straight_run_bitwise(
     tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore], extra: dict[str, Any]
 ) -> None:
-    asked = settings(model_folder, **extra)
+    same_when_resumed(tmp_path, settings(model_folder, **extra), evaluation)
+
+
+def test_so_is_the_run_of_a_stage_that_goes_on_from_what_the_stage_before_measured(
+    tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore]
+) -> None:
+    """Online EWC, and the larger importance of DAS."""
+    measured: dict[str, dict[str, Any]] = {"ewc": {"weight": 5.0, "fisher_tokens": 60}, "das": {"importance_tokens": 60}}
+    before = tmp_path / "before"
+    run_plan(before, settings(model_folder, **measured), evaluation)
+    measured["ewc"] |= {"previous": str(before / "fisher"), "decay": 0.5}
+    measured["das"] |= {"previous": str(before / "importance")}
+    same_when_resumed(tmp_path, settings(before / "model", **measured), evaluation)
+
+
+def same_when_resumed(tmp_path: Path, asked: TrainSettings, evaluation: dict[str, TokenStore]) -> None:
     straight, halved = tmp_path / "straight", tmp_path / "halved"
     for run in (straight, halved):
         prepare(asked, run)
