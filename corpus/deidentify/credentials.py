@@ -9,15 +9,15 @@ A version, a hash in a lock file, a UUID in a test and `git@github.com` have nei
 """
 
 import math
+import re
 from collections import Counter
 
 import numpy as np
-import re2
 
-from corpus.deidentify.columns import Columns, Containing, Head, Inside, Sieve, Tail, verdicts
-from corpus.deidentify.recogniser import Candidate, Gated, Recogniser, Shape
-from corpus.kernels.candidates import ASK, NO, YES, entropies
-from corpus.kernels.spans import byte_table
+from corpus.deidentify.columns import Columns, Containing, Head, Inside, Sieve, Tail, possible, verdicts
+from corpus.deidentify.recogniser import WINDOW, Candidate, Gated, Recogniser, Shape, nearby
+from corpus.kernels.candidates import ASK, NO, YES, before_first, entropies
+from corpus.kernels.spans import byte_table, trimmed
 
 _W = r"[0-9A-Za-z_-]"
 _B64 = r"[0-9A-Za-z+/]"
@@ -92,10 +92,8 @@ _KNOWN: dict[str, str] = {
     "vault": rf"hvs\.{_W}{{90}}{_W}*|hvb\.{_W}{{138}}{_W}*|s\.[0-9A-Za-z]{{24}}",
 }
 # What fills the place of a secret in documentation and templates.
-_PLACEHOLDER = re2.compile(r"(?i)x{5}|\*{3}|\.{3}|put_|<|>|\{\{|\$\{|%\(|\$\(|^\$|^@|(?:0123456789){2}")
-_PLACEHOLDER_WORD = re2.compile(
-    r"(?i)example|sample|placeholder|change_?me|your|insert|dummy|fake|redacted|todo_|real_"
-)
+_PLACEHOLDER = nearby(r"(?i)x{5}|\*{3}|\.{3}|put_|<|>|\{\{|\$\{|%\(|\$\(|^\$|^@|(?:0123456789){2}")
+_PLACEHOLDER_WORD = nearby(r"(?i)example|sample|placeholder|change_?me|your|insert|dummy|fake|redacted|todo_|real_")
 
 
 def entropy(value: str) -> float:
@@ -127,14 +125,35 @@ def _reals(own: Columns) -> np.ndarray:
 def _knowns(least_size: int = 0, least_digits: int = 0) -> Sieve:
     def sieve(own: Columns) -> np.ndarray:
         fits = (own.ends - own.starts >= least_size) & (own.counts >= least_digits)
-        drawn = entropies(own.joined.view, own.starts, own.ends) >= _CLEARLY
-        plain = own.count(_UNDERSCORE) == 0
+        bodies, exact = _bodies(own)
+        drawn = exact & (entropies(own.joined.view, bodies, own.ends) >= _CLEARLY)
         said = _reals(own)
-        return np.where(fits, np.where((said == YES) & ~(plain & drawn), ASK, said), NO).astype(np.int8)
+        return np.where(fits, np.where((said == YES) & ~drawn, ASK, said), NO).astype(np.int8)
 
     return sieve
 
 
+def _bodies(own: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """int64[candidates]: where what `_known` looks at begins, behind the last underscore where one is among the first
+    twelve bytes; bool[candidates]: whether it does, for no more than _PARTS underscores are passed."""
+    view, starts = own.joined.view, own.starts
+    first = before_first(view, starts, own.ends, _UNDERSCORE)
+    for _ in range(_PARTS):
+        sign = before_first(view, starts, own.ends, _UNDERSCORE)
+        starts = np.where(sign < own.ends, sign + 1, starts)
+    early = first < np.minimum(own.starts + 12, own.ends)
+    return np.where(early, starts, own.starts), ~early | (own.count(_UNDERSCORE) <= _PARTS)
+
+
+def _openais(own: Columns) -> np.ndarray:
+    fits = (own.ends - own.starts >= 40) | _openai_inside(own)
+    other, _ = _anthropic.places(own.joined.view, own.starts, own.ends)
+    return np.where(fits & (other < 0), _knowns(least_digits=3)(own), NO).astype(np.int8)
+
+
+_openai_inside = Containing("T3BlbkFJ")
+_anthropic = Head("sk-ant-")
+_PARTS = 4
 _UNDERSCORE = byte_table(b"_")
 _CLEARLY = 2.0 + _MARGIN
 
@@ -180,7 +199,36 @@ _CHECKS = {
 }
 
 
-_SIEVES = {"slack": _knowns(24, 3), "mailgun": _knowns()}
+def _freemiuses(own: Columns) -> np.ndarray:
+    quoted = (own.before == ord('"')) | (own.before == ord("'"))
+    return np.where(quoted & (own.counts >= 3), ASK, NO).astype(np.int8)
+
+
+def _twilios(own: Columns) -> np.ndarray:
+    return np.where(_BEFORE_TWILIO[own.before], np.where(own.before == 0, ASK, _knowns()(own)), NO).astype(np.int8)
+
+
+def _vaults(own: Columns) -> np.ndarray:
+    return np.where(own.ends - own.starts > 60, _knowns()(own), ASK).astype(np.int8)
+
+
+def _hugging_faces(own: Columns) -> np.ndarray:
+    fits = ~own.in_word & (own.count(_CAPITALS) >= 3)
+    short = own.count(_UNDERSCORE) == 1
+    return np.where(fits, np.where(short, _knowns()(own), ASK), NO).astype(np.int8)
+
+
+_BEFORE_TWILIO = byte_table(b"\0\"'= `\n>")
+_CAPITALS = byte_table(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_SIEVES = {
+    "slack": _knowns(24, 3),
+    "mailgun": _knowns(),
+    "openai": _openais,
+    "freemius": _freemiuses,
+    "twilio": _twilios,
+    "vault": _vaults,
+    "hugging face": _hugging_faces,
+}
 
 
 def known() -> list[Shape]:
@@ -219,16 +267,24 @@ _ASSIGNED = (
 _ASSIGNED_GATE = (
     rf"(?i)(?:{_NAMES})[0-9A-Za-z_-]{{0,24}}[\]\"'\\]{{0,4}}\s{{0,20}}(?:string\s|:\s{{0,2}}str\s)?[:=,>?.+]"
 )
-_PUBLIC_NAME = re2.compile(
+_PUBLIC_NAME = nearby(
     r"(?i)(?:public|hash|sha\d*|digest|checksum|integrity|csrf|commit|etag|primary|foreign|sort)[\w-]*$"
 )
-_PASSWORD = re2.compile(r"(?i)(?:passw(?:or)?d|passphrase|pwd|db_?pass)[\w\]\"'-]{0,24}\s*[:=>]+\s*[\"']$")
-_UNDRAWN = re2.compile(
-    r"^(?:[a-z]+[_.-])*[a-z]+$|^(?:[A-Z]+_)*[A-Z]+$|^[\d.]+$|://|^/|^\.|^\w+\(|^[\w.]+\.\w+\.[a-z_]+$"
-)
+_PASSWORD = nearby(r"(?i)(?:passw(?:or)?d|passphrase|pwd|db_?pass)[\w\]\"'-]{0,24}\s*[:=>]+\s*[\"']$")
+# Each way through a value is the only one, so that a search that backtracks is linear too.
+_UNDRAWN = re.compile(r"^(?:[a-z]+[_.-])*[a-z]+\Z|^(?:[A-Z]+_)*[A-Z]+\Z|^[\d.]+\Z|://|^/|^\.|^\w+\(", re.ASCII)
+_NAME, _LAST_NAME, _NAMES_BEFORE = (re.compile(form, re.ASCII) for form in (r"\w+", r"[a-z_]+", r"[\w.]+"))
 
 
-_VERSION = re2.compile(r"^[=<>~^!]*v?\d+(?:\.\d+)+$")
+_VERSION = nearby(r"^[=<>~^!]*v?\d+(?:\.\d+)+$")
+
+
+def _attribute(value: str) -> bool:
+    """Names of objects with dots between, at least three, as of an object's field."""
+    rest, _, last = value.rpartition(".")
+    before, _, name = rest.rpartition(".")
+    parts = ((_LAST_NAME, last), (_NAME, name), (_NAMES_BEFORE, before))
+    return all(form.fullmatch(part) is not None for form, part in parts)
 
 
 def _assigned(candidate: Candidate) -> bool:
@@ -239,15 +295,31 @@ def _assigned(candidate: Candidate) -> bool:
         return False
     if _PASSWORD.search(candidate.before):
         return sum(map(str.isalnum, value)) >= 6 and "_" not in value
-    if _UNDRAWN.search(value) or len(value) < 12:
+    if len(value) < 12 or _UNDRAWN.search(value) or _attribute(value):
         return False
     drawn = any(map(str.isdigit, value)) and entropy(value) >= 3.0
     words = sum(value.count(c) for c in "_./-") > len(value) // 6  # a path, a name
     return drawn and not (words and value.lower() == value and entropy(value) < 3.6)
 
 
+def _assigneds(own: Columns) -> np.ndarray:
+    """What is no password must be long, with a digit, and look drawn."""
+    view = own.joined.view
+    value = Columns(own.joined, own.starts, trimmed(view, own.starts, own.ends, _ENDS_OF_VALUES))
+    drawn = entropies(view, value.starts, value.ends) >= 3.0 - _MARGIN
+    before, _ = own.around(WINDOW)
+    return possible(_password_word(before) | ((value.ends - value.starts >= 12) & (value.counts > 0) & drawn))
+
+
+_ENDS_OF_VALUES = byte_table(b".,;:")
+_password_word = Containing("(?i)pass|pwd")
+
+
 def assigned() -> list[Gated]:
-    return [Recogniser("SECRET", _ASSIGNED, _assigned, _ASSIGNED_GATE, name="secret.assigned", score=0.7)]
+    own = Recogniser(
+        "SECRET", _ASSIGNED, _assigned, _ASSIGNED_GATE, sieve=_assigneds, name="secret.assigned", score=0.7
+    )
+    return [own]
 
 
 _IN_URL = r"[a-z][a-z+]{1,12}://([^\s:/?#\"'<>@]{0,64}:[^\s:/?#\"'<>@]{2,128})@[0-9A-Za-z\[]"
@@ -255,7 +327,7 @@ _CURL = (
     r"curl(?:\s[^|;]{0,400}?)?\s(?:-u|--user)\s{1,3}"
     r"(\"[^\"\n]{2,160}\"|'[^'\n]{2,160}'|[^\s\"':]{0,80}:(?:'[^'\n]{2,80}'|[^\s\"']{2,80})|\"[^\"\n]{1,80}\":\"[^\"\n]{1,80}\")"
 )
-_VARIABLE = re2.compile(r"[$%]\{|\{\{|<[^>]*>|\[[A-Z_]+\]|(?:^|:)[\"']?\$|%s|\{\w*\}")
+_VARIABLE = nearby(r"[$%]\{|\{\{|<[^>]*>|\[[A-Z_]+\]|(?:^|:)[\"']?\$|%s|\{\w*\}")
 _WEAK = {"password", "passwd", "pass", "token", "test", "secret", "user", "username", "yyy", "xxx", "pwd", "changeme"}
 
 
@@ -271,10 +343,22 @@ def _login(candidate: Candidate) -> bool:
     return bool(colon) and len(longest) >= 4 and password.lower() not in _WEAK and _real(candidate)
 
 
+def _login_pairs(own: Columns) -> np.ndarray:
+    """A password that is longer than any of the words in _WEAK, without a sign of a variable, is one."""
+    colon = before_first(own.joined.view, own.starts, own.ends, _COLON)
+    sure = (own.ends - colon > _LONGEST_WEAK + 1) & (own.count(_OF_VARIABLES) == 0)
+    said = _reals(own)
+    return np.where(said == NO, NO, np.where(sure & (said == YES), YES, ASK)).astype(np.int8)
+
+
+_COLON, _OF_VARIABLES = byte_table(b":"), byte_table(b"$%{}[]<>\"'")
+_LONGEST_WEAK = max(map(len, _WEAK))
+
+
 def logins() -> list[Gated]:
     return [
-        Recogniser("SECRET", _IN_URL, _login, gate=r"://[^\s/]*@", name="secret.url", score=0.9),
-        Recogniser("SECRET", _CURL, _login, gate=r"\s(?:-u|--user)\s", name="secret.curl", score=0.9),
+        Recogniser("SECRET", _IN_URL, _login, r"://[^\s/]*@", sieve=_login_pairs, name="secret.url", score=0.9),
+        Recogniser("SECRET", _CURL, _login, r"\s(?:-u|--user)\s", sieve=_login_pairs, name="secret.curl", score=0.9),
     ]
 
 
@@ -289,28 +373,36 @@ def _header(candidate: Candidate) -> bool:
     return len(candidate.value) >= 40 and len(first) % 4 != 1
 
 
+def _headers(own: Columns) -> np.ndarray:
+    point = before_first(own.joined.view, own.starts, own.ends, _POINT)
+    return verdicts((own.ends - own.starts >= 40) & ((point - own.starts) % 4 != 1))
+
+
+_POINT = byte_table(b".")
+
+
 def _private_key(candidate: Candidate) -> bool:
     return True
 
 
 # Forms that begin as any word does, and are told by a sign inside: cheaper for re2 than for the automaton.
 _MARKED = (
-    ("azure", r"(?:^|[^0-9A-Za-z_~.-])([0-9A-Za-z_~.]{3}\dQ~[0-9A-Za-z_~.-]{31,34})", "Q~", _numbered),
-    ("maxmind", r"\b([0-9A-Za-z]{6}_[0-9A-Za-z]{29}_mmk)\b", "_mmk", _known),
-    ("terraform", r"(?i)\b([a-z0-9]{14}\.atlasv1\.[a-z0-9_=-]{60,70})", r"\.atlasv1\.", _known),
+    ("azure", r"(?:^|[^0-9A-Za-z_~.-])([0-9A-Za-z_~.]{3}\dQ~[0-9A-Za-z_~.-]{31,34})", "Q~", _numbered, _knowns(0, 3)),
+    ("maxmind", r"\b([0-9A-Za-z]{6}_[0-9A-Za-z]{29}_mmk)\b", "_mmk", _known, _knowns()),
+    ("terraform", r"(?i)\b([a-z0-9]{14}\.atlasv1\.[a-z0-9_=-]{60,70})", r"\.atlasv1\.", _known, _knowns()),
 )
 
 
 def marked() -> list[Gated]:
     return [
-        Recogniser("SECRET", form, accept, gate=gate, name=f"secret.{maker}", score=0.95)
-        for maker, form, gate, accept in _MARKED
+        Recogniser("SECRET", form, accept, gate, sieve=sieve, name=f"secret.{maker}", score=0.95)
+        for maker, form, gate, accept, sieve in _MARKED
     ]
 
 
 def wrapped() -> list[Gated]:
     return [
-        Recogniser("SECRET", _JWT, _header, gate=r"eyJ[0-9A-Za-z_-]+\.eyJ", name="secret.jwt", trim=b"."),
+        Recogniser("SECRET", _JWT, _header, r"eyJ[0-9A-Za-z_-]+\.eyJ", b".", _headers, name="secret.jwt"),
         Recogniser("SECRET", _PRIVATE_KEY, _private_key, gate="PRIVATE KEY", name="secret.private_key"),
     ]
 

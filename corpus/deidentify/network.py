@@ -8,10 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from corpus.deidentify.columns import DIGIT_BYTES, Columns, Preceding, Sieve, verdicts
+from corpus.deidentify.columns import DIGIT_BYTES, Columns, Containing, Preceding, Sieve, verdicts
 from corpus.deidentify.recogniser import Candidate, Shape, nearby
 from corpus.deidentify.reserved import IPV4_NETWORKS, IPV6_NETWORK
 from corpus.kernels.ip import SHORT, WHOLE, kinds_of_ipv6, octets_of
+from corpus.kernels.spans import byte_table
+
+_HEX_VALUES = np.array([int(chr(byte), 16) if chr(byte) in "0123456789abcdefABCDEF" else -1 for byte in range(256)])
 
 _IPV4 = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}"
 _IPV4_NET = _IPV4 + r"(?:/\d{1,2})?"
@@ -101,6 +104,9 @@ def _public_ipv6(candidate: Candidate) -> bool:
 
 
 _DOCUMENTATION = np.array([tuple(network.network_address.packed[:3]) for network in IPV4_NETWORKS], np.int16)
+# First numbers and groups with ranges that are nobody's in the public network: the validator knows which.
+_SPECIAL_V4 = np.isin(np.arange(256), [0, 10, 100, 127, 169, 172, 192, 198, 203, *range(224, 256)])
+_SPECIAL_V6 = np.isin(np.arange(1 << 16), [0, 0x64, 0x100, 0x2001, 0x2002, 0x3FFF, 0x5F00, *range(0xFC00, 1 << 16)])
 _RESERVED = np.array([int(group, 16) for group in IPV6_NETWORK.network_address.exploded.split(":")[:3]])
 
 
@@ -114,9 +120,24 @@ def _v4(ranges: "Ranges") -> Sieve:
             return verdicts(plain)
         somebodys = (numbers[:, 0] != 127) & (numbers[:, 0] < 224) & numbers.any(axis=1)
         said = (numbers.max(axis=1) >= 32) | _address_said(own)
-        return verdicts(plain & somebodys & said, plain & somebodys & said & (ranges == "public"))
+        found = plain & somebodys & said
+        return verdicts(found, found & (ranges == "public") & _SPECIAL_V4[np.clip(numbers[:, 0], 0, 255)])
 
     return sieve
+
+
+_BEHIND_V6, _POINT, _NOT_ZERO = byte_table(b"%/"), byte_table(b"."), byte_table(b"123456789abcdefABCDEF")
+_mapped = Containing("(?i)ffff")
+
+
+def _first_groups(own: Columns) -> np.ndarray:
+    """int64[candidates]: the number that each IPv6 address begins with, 0 where it begins with a colon."""
+    value, going = np.zeros(len(own), np.int64), np.ones(len(own), bool)
+    for place in range(4):
+        digit = _HEX_VALUES[own.at(own.starts + place)]
+        going &= digit >= 0
+        value = np.where(going, 16 * value + digit, value)
+    return value
 
 
 def _v6(ranges: "Ranges") -> Sieve:
@@ -126,7 +147,14 @@ def _v6(ranges: "Ranges") -> Sieve:
         touched = joined | (own.before == ord(":")) | (own.after == ord(":"))
         touched |= (own.after == ord(".")) & DIGIT_BYTES[own.beyond]
         found = ~touched & ((kinds == WHOLE) | ((kinds == SHORT) & _address_said_in_line(own)))
-        unsure = (ranges == "public") | ((own.after == ord(".")) & (own.beyond >= 0x80))
+        unsure = (own.after == ord(".")) & (own.beyond >= 0x80)
+        if ranges == "public":
+            first, rest = _first_groups(own), own.until(_BEHIND_V6)
+            # Of the first group 0, :: and ::1 are nobody's, and what holds an IPv4 address may be.
+            plain = (first == 0) & (rest.count(_POINT) == 0) & ~_mapped(rest)
+            marks = rest.count(_NOT_ZERO)
+            found &= ~(plain & ((marks == 0) | ((marks == 1) & (own.at(rest.ends - 1) == ord("1")))))
+            unsure |= _SPECIAL_V6[first] & ~plain
         return verdicts(found, found & unsure)
 
     return sieve

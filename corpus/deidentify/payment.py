@@ -10,11 +10,12 @@ import stdnum.bic
 import stdnum.us.rtn
 
 from corpus.deidentify.checkdigits import sieve
-from corpus.deidentify.columns import Columns, Tail, verdicts
+from corpus.deidentify.columns import Columns, Tail, possible, verdicts
 from corpus.deidentify.recogniser import DIGITS, WORD, Candidate, Shape, nearby
 from corpus.deidentify.reserved import RECORD_MARK
 from corpus.kernels.candidates import bech32_checks
 from corpus.kernels.keccak import eip55_checks
+from corpus.kernels.spans import byte_table
 
 _OPEN = WORD | frozenset(".$€£#+/@-")
 
@@ -106,6 +107,24 @@ def _iban(candidate: Candidate) -> bool:
     return int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1
 
 
+@cache
+def _lengths_of_ibans() -> np.ndarray:
+    """int64[65,536]: how long an IBAN of the country of two capitals is, -1 where there are none."""
+    table = np.full(1 << 16, -1)
+    for country, length in _IBAN_LENGTHS.items():
+        table[ord(country[0]) << 8 | ord(country[1])] = length
+    return table
+
+
+def _ibans(own: Columns) -> np.ndarray:
+    country = (own.at(own.starts) & 0xDF).astype(np.int64) << 8 | (own.at(own.starts + 1) & 0xDF)
+    whole = own.count(_IBAN_SIGNS) == _lengths_of_ibans()[country]
+    return possible(whole & (own.apart | own.letters_beside))
+
+
+_IBAN_SIGNS = byte_table(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
 def _swift(candidate: Candidate) -> bool:
     return apart(candidate) and stdnum.bic.is_valid(candidate.value)
 
@@ -139,7 +158,7 @@ def enough(own: Columns) -> np.ndarray:
     return verdicts((own.counts >= 5) & ~own.marked & ~own.in_word)
 
 
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_BASE58_DIGITS = bytes.maketrans(b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", bytes(range(58)))
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BITCOIN = r"[13][1-9A-HJ-NP-Za-km-z]{25,34}"
 _SEGWIT = r"(?:bc1|tb1|ltc1)[02-9ac-hj-np-z]{11,71}|(?:BC1|TB1)[02-9AC-HJ-NP-Z]{11,71}"
@@ -148,10 +167,12 @@ _ETHER = r"0x[0-9a-fA-F]{40}"
 
 def _base58check(candidate: Candidate) -> bool:
     """A version byte and 20 bytes, then the first four bytes of their double SHA-256."""
+    if candidate.joined:
+        return False
     number = 0
-    for character in candidate.value:
-        number = number * 58 + _BASE58.index(character)
-    if number >> 200 or candidate.joined:
+    for digit in candidate.value.encode().translate(_BASE58_DIGITS):
+        number = number * 58 + digit
+    if number >> 200:
         return False
     raw = number.to_bytes(25, "big")
     return hashlib.sha256(hashlib.sha256(raw[:21]).digest()).digest()[:4] == raw[21:]
@@ -203,7 +224,7 @@ def card(profile: str) -> list[Shape]:
 
 
 def iban() -> list[Shape]:
-    return [Shape("IBAN", "iban", _IBAN, _iban, every=True, apart=True)]
+    return [Shape("IBAN", "iban", _IBAN, _iban, every=True, apart=True, sieve=_ibans)]
 
 
 _BANK_WORDS = (r"swift", r"bic", r"bank", r"iban", r"wire", r"transfer")

@@ -20,7 +20,6 @@ from corpus.deidentify.columns import (
     Following,
     Preceding,
     Sieve,
-    possible,
     verdicts,
 )
 from corpus.deidentify.payment import digits_of
@@ -324,8 +323,8 @@ def _in_contexts(own: Columns) -> np.ndarray:
 
 def _in_codes(own: Columns) -> np.ndarray:
     said, unsure = _said(own)
-    loose, beside = _loosely(own)
-    return possible((said | unsure) & (loose | beside))
+    verdict = _sieved(8, 15, lambda *_: said | unsure)(own)
+    return np.where((verdict == YES) & ~said, ASK, verdict).astype(np.int8)
 
 
 def phone(profile: str, regions: tuple[str, ...] = ("US",)) -> list[Shape]:

@@ -20,6 +20,7 @@ import re2
 
 from corpus.deidentify.columns import Columns, Group, Sieve
 from corpus.deidentify.joined import Joined
+from corpus.kernels.candidates import ASK, NO, YES
 from corpus.kernels.distinct import distinct, windows_of
 from corpus.kernels.spans import byte_table, trimmed
 
@@ -167,6 +168,7 @@ class Recogniser:
     accept   the validator
     gate     a cheaper pattern; a document where it does not match has no finding (default: the pattern itself)
     trim     cut from the end of a match, as the full stop after a URL
+    sieve    answers for many candidates at once what it can of the validator's question
     """
 
     type: str
@@ -174,6 +176,7 @@ class Recogniser:
     accept: Validator
     gate: str = None  # type: ignore[assignment]
     trim: bytes = b""
+    sieve: Sieve | None = None
     shield: bool = False
     name: str = ""
     score: float = 1.0
@@ -194,8 +197,14 @@ class Recogniser:
         starts, ends = spans[:, 0], spans[:, 1]
         if self.trim:
             ends = trimmed(np.frombuffer(data, np.uint8), starts, ends, byte_table(self.trim))
-        kept = accepted(self.accept, Joined([data]), starts, ends)
-        return starts[kept], ends[kept]
+        joined = Joined([data])
+        if self.sieve is None or len(starts) < MANY:
+            kept = accepted(self.accept, joined, starts, ends)
+            return starts[kept], ends[kept]
+        said = self.sieve(Columns(joined, starts, ends))
+        asked = np.flatnonzero(said == ASK)
+        said[asked] = np.where(accepted(self.accept, joined, starts[asked], ends[asked]), YES, NO)
+        return starts[said == YES], ends[said == YES]
 
 
 @dataclass(frozen=True)
