@@ -19,9 +19,9 @@ from torch import Tensor
 from mixing.batch import IGNORE, TokenBatch
 from trainer.model.packed import PackedModel
 from trainer.processes.parallel import Replicas
+from trainer.processes.shards import is_sharded
 from trainer.regularizers.assemble import Regularizers
 from trainer.regularizers.hooks import MicroBatch
-from trainer.regularizers.shards import is_sharded
 from trainer.settings import TrainSettings
 
 NOT_FINITE = "loss or gradient not finite"

@@ -59,7 +59,10 @@ def test_so_is_the_run_of_a_stage_that_goes_on_from_what_the_stage_before_measur
     tmp_path: Path, model_folder: Path, evaluation: dict[str, TokenStore]
 ) -> None:
     """Online EWC, and the larger importance of DAS."""
-    measured: dict[str, dict[str, Any]] = {"ewc": {"weight": 5.0, "fisher_tokens": 60}, "das": {"importance_tokens": 60}}
+    measured: dict[str, dict[str, Any]] = {
+        "ewc": {"weight": 5.0, "fisher_tokens": 60},
+        "das": {"importance_tokens": 60},
+    }
     before = tmp_path / "before"
     run_plan(before, settings(model_folder, **measured), evaluation)
     measured["ewc"] |= {"previous": str(before / "fisher"), "decay": 0.5}

@@ -28,7 +28,8 @@ from corpus.artifact import Manifest, RunLock, canonical_json, current, publish
 from corpus.errors import ArtifactError, TrainingError
 from trainer.evaluation.gate import Best
 from trainer.model.packed import TOKENIZER_FILES, PackedModel
-from trainer.processes.parallel import Replicas, placed_like, whole
+from trainer.processes.parallel import Replicas
+from trainer.processes.shards import placed_like, whole
 
 KIND = "trainer.checkpoint"
 REGULARIZERS = "regularizers.safetensors"

@@ -21,6 +21,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from corpus.errors import ConfigError
+from trainer.processes.shards import whole
 from trainer.settings import DeepSpeedSettings, Fsdp2Settings, ParallelSettings
 
 MakeOptimizer = Callable[[], torch.optim.Optimizer]
@@ -160,18 +161,3 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
             todo="set train.parallel.kind to ddp",
         )
     return layers
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """The whole of a tensor that may be in shards (every rank must ask)."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[operator]
-
-
-def placed_like(value: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor in the shards, or on the device, of `like`."""
-    if hasattr(like, "full_tensor"):
-        from torch.distributed.tensor import distribute_tensor
-
-        place: Any = like
-        return distribute_tensor(value.to(like.device), place.device_mesh, place.placements)
-    return value.to(like.device)

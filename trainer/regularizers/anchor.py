@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from trainer.processes.shards import local, part_of
 from trainer.regularizers.hooks import WeightRegularizer, Weights
-from trainer.regularizers.shards import local, part_of
 
 
 class Anchor(WeightRegularizer):

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from mixing.batch import IGNORE
 from trainer.model.packed import PackedModel
+from trainer.processes.shards import local, part_of
 from trainer.regularizers.hooks import WeightRegularizer, Weights
-from trainer.regularizers.shards import local, part_of
 from trainer.regularizers.units import by_weight, gated, layers_of
 
 KIND = "trainer.importance"

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from trainer.processes.shards import local, part_of, whole_of
 from trainer.regularizers.hooks import WeightRegularizer, Weights
-from trainer.regularizers.shards import local, part_of, whole_of
 
 
 class Average(WeightRegularizer):

@@ -3,7 +3,7 @@
     micro-batch ─► token weights ─► forward, backward ─► gradient hook ─► clipping, optimizer ─► post-step hook
 
 KL sets weights per token (kl.py); a `WeightRegularizer` has the other two. Weights are given by name as this rank holds
-them; under FSDP2 these are sharded, and regularizers/shards.py has the ways to and fro.
+them; under FSDP2 these are sharded, and processes/shards.py has the ways to and fro.
 """
 
 from collections.abc import Mapping
