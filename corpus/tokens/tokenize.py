@@ -96,11 +96,30 @@ class Tokenizer:
         description = json.loads(self.file.read_bytes())
         description["added_tokens"] = [token for token in description["added_tokens"] if not token["special"]]
         try:
+            vocabulary = description["model"].get("vocab")
+            if isinstance(vocabulary, dict):
+                vocabulary |= self._bytes_without_token
             return gigatoken.Tokenizer.from_json(json.dumps(description))
         except Exception as error:  # native errors of many kinds, all meaning: not this tokenizer
             if self.settings.engine == "gigatoken":
                 log.warning("gigatoken refuses %s (%s); using tokenizers", self.file, str(error).splitlines()[0])
             return None
+
+    @cached_property
+    def _bytes_without_token(self) -> dict[str, int]:
+        """Bytes that a vocabulary of bytes has no token for, such as most control characters in SmolLM2's, with ids
+        beyond all others. gigatoken asks for all 256; a text that has one of these ids is for the reference, which
+        passes over such a byte."""
+        from tokenizers.pre_tokenizers import ByteLevel
+
+        vocabulary, alphabet = self._reference.get_vocab(with_added_tokens=True), ByteLevel.alphabet()
+        missing = sorted(sign for sign in alphabet if sign not in vocabulary)
+        return {sign: self._known + place for place, sign in enumerate(missing)} if len(missing) < 128 else {}
+
+    @cached_property
+    def _known(self) -> int:
+        """Ids are below."""
+        return max(self._reference.get_vocab(with_added_tokens=True).values()) + 1
 
     @cached_property
     def _cuts_are_safe(self) -> bool:
@@ -177,6 +196,8 @@ class Tokenizer:
         encoded = self._fast.encode_batch(texts, parallel=False)
         offsets, ids = encoded.layout.offsets.data, encoded.layout.content.data
         flat, lengths = np.asarray(ids[offsets[0] : offsets[-1]], np.uint32), np.diff(offsets).astype(np.int64)
+        if (beyond := np.flatnonzero(flat >= self._known)).size:
+            flat, lengths = self._with_reference(texts, flat, lengths, beyond)
         checked = []
         for row, value in enumerate(texts):
             digest = xxhash.xxh3_64_intdigest(value)
@@ -195,6 +216,16 @@ class Tokenizer:
             self._fast_refused = True
             return self._encode_reference(texts)
         return flat, lengths
+
+    def _with_reference(
+        self, texts: list[bytes], flat: np.ndarray, lengths: np.ndarray, beyond: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(ids, lengths) with the reference's for the texts that the places `beyond` of the ids belong to."""
+        ends = np.cumsum(lengths)
+        parts = np.split(flat, ends[:-1])
+        for row in np.unique(np.searchsorted(ends, beyond, side="right")).tolist():
+            parts[row], _ = self._encode_reference([texts[row]])
+        return np.concatenate(parts), np.array([len(part) for part in parts], np.int64)
 
     def _encode_reference(self, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
         pieces: list[str] = []

@@ -171,6 +171,26 @@ def test_a_tokenizer_gigatoken_refuses_is_still_used(tmp_path: Path) -> None:
     assert tokens.tolist() == [1, 0, 1]
 
 
+def test_a_vocabulary_that_lacks_bytes_is_fast_and_texts_with_them_are_the_librarys(tmp_path: Path) -> None:
+    """As SmolLM2's, which has no token for most control characters: the library passes over them."""
+    tokenizer = tokenizers.Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    lacking = {chr(256 + byte) for byte in (1, 4, 5)}  # how the byte level writes control characters
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<|endoftext|>"], initial_alphabet=sorted(set(alphabet) - lacking)
+    )
+    tokenizer.train_from_iterator(["plain words, plainly said " * 9], trainer)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    ours = Tokenizer(TokenizerSettings(path=str(tmp_path), eos_token="<|endoftext|>"))
+    texts = ["plain words", "pla\x04in words\x01", "", "\x05", "said plainly, naïvely"]
+    ids, lengths = ours.encode(pa.array(texts))
+    expected = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    assert ids.tolist() == [token for row in expected for token in row]
+    assert lengths.tolist() == list(map(len, expected)) and lengths[3] == 0
+    assert ours._fast is not None and not ours._fast_refused
+
+
 def test_counts_are_null_for_rows_with_a_verdict_and_survive_pickling(model: Path) -> None:
     documents = [Document("s", "f", row, text, len(text.encode())) for row, text in enumerate([*SENTENCES, ""])]
     verdict = np.array([True, False, False, False])
