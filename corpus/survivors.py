@@ -98,15 +98,12 @@ class Survivors:
     ) -> dict[str, pl.DataFrame]:
         common = ["id", "unit", "source", "priority", "quality", "bytes", "fate", "step", "reason", "detail", BUCKET]
         keep = self.settings.keep
-        shared = any(self.settings.buckets_of(source).over == "corpus" for source in self.settings.sources)
-        measured = {name: _measured(parts) for name, parts in files.items() if shared}
+        measured = {name: _measured(parts) for name, parts in files.items()}
         models = {source.name: source.perplexity for source in self.settings.sources}
         frames = []
         for source in self.settings.sources:
             rules, buckets = self.settings.decisions_of(source), self.settings.buckets_of(source)
-            own = measured.get(source.name)
-            own = own if own is not None else _measured(files[source.name])
-            bounds = buckets.bounds(pooled(measured | {source.name: own}, models, buckets, source.name))
+            bounds = buckets.bounds(pooled(measured, models, buckets, source.name))
             labels = (pl.lit(source.name).alias("source"), pl.lit(source.priority).alias("priority"))
             # Unit by unit: of the many columns that rules ask, the corpus has no more than one unit's at a time.
             for index, unit in enumerate(files[source.name]):
@@ -158,6 +155,7 @@ class Survivors:
 
 
 def _measured(files: Sequence[UnitFiles]) -> pl.DataFrame:
-    """The columns MEASURED of the documents of a source."""
-    parts = [read_columns(unit, index, [], MEASURED).select(MEASURED) for index, unit in enumerate(files)]
-    return pl.concat(parts, how="vertical_relaxed")
+    """The columns MEASURED of the documents of a source that were measured, which percentiles are taken over."""
+    value, language = MEASURED
+    none = pl.DataFrame(schema={value: pl.Float64, language: pl.String})
+    return pl.concat([none, *(unit.read(MEASURED) for unit in files if value in unit.names())], how="diagonal_relaxed")

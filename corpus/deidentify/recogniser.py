@@ -113,6 +113,14 @@ def accepted(accept: Validator, joined: Joined, starts: np.ndarray, ends: np.nda
     return np.array([accept(windows.candidate(number)) for number in range(len(windows))], bool)[windows.which]
 
 
+def settled(said: np.ndarray, accept: Validator, own: Columns) -> np.ndarray:
+    """int8[candidates]: NO or YES; what columns have not `said` is asked, once for those that look alike."""
+    asked = np.flatnonzero(said == ASK)
+    answers = accepted(accept, own.joined, own.starts[asked], own.ends[asked])
+    said[asked] = np.where(answers, YES, NO)
+    return said
+
+
 class Gated(Protocol):
     """What a scanner can run beside the shapes. `gate` is a pattern of re2 without which a document has no finding (""
     runs always; gates.py says what it may ask). The findings of a `shield` are not reported, but protect their text
@@ -201,10 +209,9 @@ class Recogniser:
         if self.sieve is None or len(starts) < MANY:
             kept = accepted(self.accept, joined, starts, ends)
             return starts[kept], ends[kept]
-        said = self.sieve(Columns(joined, starts, ends))
-        asked = np.flatnonzero(said == ASK)
-        said[asked] = np.where(accepted(self.accept, joined, starts[asked], ends[asked]), YES, NO)
-        return starts[said == YES], ends[said == YES]
+        own = Columns(joined, starts, ends)
+        kept = settled(self.sieve(own), self.accept, own) == YES
+        return starts[kept], ends[kept]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from corpus.deidentify.automaton import Automaton
 from corpus.deidentify.columns import Columns, Sieve
 from corpus.deidentify.joined import Joined
-from corpus.deidentify.recogniser import MANY, Shape, Windows, accepted
+from corpus.deidentify.recogniser import MANY, Shape, Windows, settled
 from corpus.kernels.automaton import (
     AFTER,
     AFTER_WORD,
@@ -27,7 +27,7 @@ from corpus.kernels.automaton import (
     spoken_for,
     windows_around,
 )
-from corpus.kernels.candidates import ASK, NO, YES, stand
+from corpus.kernels.candidates import NO, stand
 
 _REACH = np.array([44, 24], np.int64)  # bytes between a candidate and a word before it or after it that speaks for it
 
@@ -174,11 +174,8 @@ class Proposed:
     def _together(
         self, shape: Shape, sieve: Sieve, starts: np.ndarray, ends: np.ndarray, taken: bytearray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What the columns cannot say is asked, once for those that look alike."""
         inner = shape.within(Columns(self._joined, starts, ends))
-        said = np.where(inner.ends > inner.starts, sieve(inner), NO)
-        asked = np.flatnonzero(said == ASK)
-        said[asked] = np.where(accepted(shape.accept, self._joined, inner.starts[asked], inner.ends[asked]), YES, NO)
+        said = settled(np.where(inner.ends > inner.starts, sieve(inner), NO), shape.accept, inner)
         kept = stand(np.frombuffer(taken, np.bool_), inner.starts, inner.ends, said)
         return inner.starts[kept], inner.ends[kept]
 

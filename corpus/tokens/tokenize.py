@@ -112,8 +112,7 @@ class Tokenizer:
         passes over such a byte."""
         from tokenizers.pre_tokenizers import ByteLevel
 
-        vocabulary, alphabet = self._reference.get_vocab(with_added_tokens=True), ByteLevel.alphabet()
-        missing = sorted(sign for sign in alphabet if sign not in vocabulary)
+        missing = sorted(sign for sign in ByteLevel.alphabet() if self._reference.token_to_id(sign) is None)
         return {sign: self._known + place for place, sign in enumerate(missing)} if len(missing) < 128 else {}
 
     @cached_property
@@ -146,20 +145,20 @@ class Tokenizer:
     @cached_property
     def _identity(self) -> TokenizerIdentity:
         """Raises ConfigError when no token is named that ends a document, or it is not in the vocabulary."""
-        vocabulary = self._reference.get_vocab(with_added_tokens=True)
         token = self.settings.eos_token
         if token is None:
             config = self.file.with_name("tokenizer_config.json")
             named = json.loads(config.read_bytes()).get("eos_token") if config.is_file() else None
             token = named["content"] if isinstance(named, dict) else named
-        if token is None or token not in vocabulary:
+        end = None if token is None else self._reference.token_to_id(token)
+        if end is None:
             raise ConfigError(
                 "no token that ends a document" if token is None else "the end token is not in the vocabulary",
                 where=self.file.parent,
                 found=token,
                 todo="set tokenizer.eos_token to the token that separates documents, such as <|endoftext|>",
             )
-        return TokenizerIdentity(content_hash(self.file), max(vocabulary.values()) + 1, vocabulary[token])
+        return TokenizerIdentity(content_hash(self.file), self._known, end)
 
     def encode(self, text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
         """(ids uint32[Σ lengths], lengths int64[rows]) of the texts one after another; null counts as empty."""

@@ -8,7 +8,7 @@ from string import ascii_uppercase
 import numpy as np
 import pytest
 
-from benchmarks.hostile import GLUES, Form, Gene, Recipe, _plain, forms
+from benchmarks.hostile import GLUES, Form, Gene, Recipe, forms
 from corpus.deidentify.checkdigits import LETTERED, LETTERS, TESTS
 from corpus.deidentify.columns import Columns
 from corpus.deidentify.joined import Joined
@@ -77,10 +77,12 @@ def test_so_it_is_where_re2_finds_the_candidates():
             *(f"curl -u {quote}{user}:{value}{quote} x" for user in ("me", "{{user}}", "$ME")),
         )
     ]
-    sieved = [own for own in scanner(Search("code"), frozenset({"SECRET"})).recognisers if isinstance(own, Recogniser)]
-    asked = set()
-    for own in (own for own in sieved if own.sieve is not None):
-        form = Form(own.name, _plain(own.pattern))
+    scan = scanner(Search("code"), frozenset({"SECRET"}))
+    known, asked = {form.name: form for form in forms(scan)}, set()
+    for own in scan.recognisers:
+        if not isinstance(own, Recogniser) or own.sieve is None:
+            continue
+        form = known[own.name]
         data = " ".join([form.piece(draw) for _ in range(400)] + settings * 2).encode()
         spans = [match.span(own.compiled.groups and 1) for match in own.compiled.finditer(data)]
         spans = [(start, start + len(data[start:end].rstrip(own.trim or b"\0"))) for start, end in spans]

@@ -36,6 +36,4 @@ def whole_of(part: Tensor, like: Tensor) -> Tensor:
     """The whole tensor whose parts the ranks hold; every rank must ask."""
     if not isinstance(like, DTensor):
         return part
-    return DTensor.from_local(
-        part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride()
-    ).full_tensor()
+    return whole(DTensor.from_local(part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride()))
